@@ -1,0 +1,18 @@
+# Every dependency through pkg-config; a missing one names the package to install.
+find_package(PkgConfig REQUIRED)
+function(rt_dependency target module version package)
+  pkg_check_modules(${target} IMPORTED_TARGET QUIET "${module}>=${version}")
+  if(NOT ${target}_FOUND)
+    message(FATAL_ERROR "${module} >= ${version} not found: install ${package} (tools/quickstart does)")
+  endif()
+endfunction()
+
+rt_dependency(LIBUV libuv 1.43 "libuv1-dev (Debian) or libuv (brew)")
+rt_dependency(CJSON libcjson 1.7 "libcjson-dev (Debian) or cjson (brew)")
+rt_dependency(YAJL yajl 2.1 "libyajl-dev (Debian) or yajl (brew)")
+rt_dependency(SQLITE sqlite3 3.37 "libsqlite3-dev (Debian) or sqlite (brew)")
+rt_dependency(ZLIB zlib 1.2 "zlib1g-dev (Debian) or zlib (brew)")
+rt_dependency(ZSTD libzstd 1.4 "libzstd-dev (Debian) or zstd (brew)")
+if(RT_TESTS)
+  rt_dependency(CMOCKA cmocka 1.1 "libcmocka-dev (Debian) or cmocka (brew)")
+endif()

@@ -1,0 +1,20 @@
+# rt_flags: warnings, determinism and sanitizers for every target of the project.
+add_library(rt_flags INTERFACE)
+target_compile_definitions(rt_flags INTERFACE _POSIX_C_SOURCE=200809L RT_VERSION="${PROJECT_VERSION}")
+if(APPLE)
+  target_compile_definitions(rt_flags INTERFACE _DARWIN_C_SOURCE)
+endif()
+target_compile_options(rt_flags INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion -Wdouble-promotion -Wstrict-prototypes
+  -Wmissing-prototypes -Wvla -Wundef -Wformat=2 -Wunused-result -Wswitch-enum
+  # Doubles give the same result at every optimisation level and on every compiler:
+  # no fused multiply-add, no fast-math. math-errno only costs calls.
+  -ffp-contract=off -fno-math-errno)
+if(RT_WERROR)
+  target_compile_options(rt_flags INTERFACE -Werror)
+endif()
+if(RT_SANITIZE)
+  target_compile_options(rt_flags INTERFACE -fsanitize=${RT_SANITIZE} -fno-sanitize-recover=all
+                         -fno-omit-frame-pointer)
+  target_link_options(rt_flags INTERFACE -fsanitize=${RT_SANITIZE})
+endif()

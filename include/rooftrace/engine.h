@@ -1,0 +1,39 @@
+/* replica/engine.h: settings of one serving engine: the scenario's section pools[].engine.
+ * Names and defaults follow vLLM where they mean the same. */
+#ifndef RT_ENGINE_H
+#define RT_ENGINE_H
+
+#include "rooftrace/json.h"
+
+#define RT_MAX_BATCHED_TOKENS (INT64_C(1) << 22) /* so that sums of a step fit in 63 bits: with */
+#define RT_MAX_KV_TOKENS      (INT64_C(1) << 40) /* KV tokens of a replica, q*k stays below 2^62 */
+#define RT_MAX_CACHED_BLOCKS  (INT64_C(1) << 31) /* KV blocks with identities */
+#define RT_MAX_NUM_SEQS       (INT64_C(1) << 20)
+#define RT_MAX_BLOCK_SIZE     65536
+
+/* A batching policy decides what the next step contains. One file each, one table: policies.c. */
+struct rt_policy;
+unsigned rt_policy_count(void);
+const char *rt_policy_name(unsigned i);
+const char *rt_policy_help(unsigned i);
+
+struct rt_engine_spec {
+    unsigned policy;                /* index for rt_policy_name; "chunked" */
+    bool async_scheduling;          /* schedule step n+1 while step n runs */
+    bool prefix_caching;            /* share KV blocks of equal prefixes */
+    int64_t max_num_seqs;           /* running sequences at most; 256 */
+    int64_t max_num_batched_tokens; /* budget of a step; 0 = by memory: 8192, 2048 below 40 GB */
+    int64_t chunk_tokens;           /* sarathi's budget; 512 */
+    int64_t block_size;             /* tokens a KV block holds; 16 */
+    int64_t num_gpu_blocks;         /* KV blocks; 0 = from memory */
+    int64_t max_model_len;          /* prompt + output at most; 0 = no limit */
+    double gpu_memory_utilization;  /* 0.9 */
+    double watermark; /* share of KV kept free at admission, prefill_first and sarathi; 0.01 */
+};
+
+void rt_engine_init(struct rt_engine_spec *e);
+/* Reads the section at `at` over *e; unknown keys and values are errors. */
+bool rt_engine_parse(const struct rt_json_at *at, struct rt_engine_spec *e,
+                     struct rt_err *err) RT_MUST_USE;
+
+#endif

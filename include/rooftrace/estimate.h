@@ -1,0 +1,38 @@
+/* cost/estimate.h: the closed form of one batch, as users compute it by hand: `batch` requests of
+ * `prompt` tokens arrive together and produce `output` tokens each.
+ *   FLOPs prefill = 2*batch*prompt*params, FLOPs decode = 2*batch*output*params (active ones)
+ *   latency = TTFT + TPOT*output; TPS = output/latency; y = k*x + b with k = TPOT, b = TTFT.
+ * No queue, no chunking: the whole batch is one prefill step. O(1). */
+#ifndef RT_ESTIMATE_H
+#define RT_ESTIMATE_H
+
+#include "rooftrace/memory.h"
+
+struct rt_estimate_request {
+    int64_t prompt_tokens, output_tokens, batch; /* each >= 1 */
+};
+
+struct rt_estimate {
+    double params, params_active, params_decode;
+    double weight_bytes;       /* read by one decode step of this batch, whole replica */
+    double kv_bytes_per_token; /* whole model */
+    double flops_prefill, flops_decode;
+    double ttft_s;    /* b: one step with batch*prompt tokens */
+    double tpot_s;    /* k: mean over the output's steps; context grows with each */
+    double latency_s; /* ttft + tpot*output */
+    double tps_user;  /* output/latency */
+    double tps_total; /* batch*output/latency */
+    double light_ttft_s, light_tpot_s; /* the same at the speed of light */
+    double share_of_light;             /* light_tpot / tpot */
+    double prefill_terms_s[RT_TERM_COUNT], decode_terms_s[RT_TERM_COUNT]; /* of TTFT and of TPOT */
+    struct rt_memory_plan
+        memory; /* activations for in->max_tokens tokens; blocks <= 0: does not fit */
+};
+
+/* Fails with RT_ECONFIG on inputs that cannot be priced, RT_EUSAGE on a request out of range. A
+ * model that does not fit is no failure here: see memory.blocks. */
+bool rt_estimate(const struct rt_cost_inputs *in, double gpu_memory_utilization, int64_t block_size,
+                 const struct rt_estimate_request *req, struct rt_estimate *out,
+                 struct rt_err *err) RT_MUST_USE;
+
+#endif

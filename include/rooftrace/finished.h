@@ -1,0 +1,54 @@
+/* replica/finished.h: what is known about a request that left the system. One row of table
+ * `request`; times that never happened are RT_NEVER. */
+#ifndef RT_FINISHED_H
+#define RT_FINISHED_H
+
+#include <stdint.h>
+
+#define RT_NEVER      INT64_MIN
+#define RT_NO_REPLICA UINT32_MAX
+
+/* name */
+#define RT_STATUSES(X)                                                                             \
+    X(OK, "ok")                                                                                    \
+    X(REJECTED, "rejected") X(TIMEOUT, "timeout") X(CANCELLED, "cancelled") X(FAILED, "failed")    \
+        X(UNFINISHED, "unfinished")
+#define RT_REASONS(X)                                                                              \
+    X(NONE, "")                                                                                    \
+    X(KV, "kv") X(PROMPT, "prompt") X(MAX_MODEL_LEN, "max_model_len") X(ADMISSION, "admission")
+
+enum rt_status {
+#define X(name, text) RT_STATUS_##name,
+    RT_STATUSES(X)
+#undef X
+        RT_STATUS_COUNT
+};
+
+enum rt_reason { /* of a rejection */
+#define X(name, text) RT_REASON_##name,
+                 RT_REASONS(X)
+#undef X
+                     RT_REASON_COUNT
+};
+
+extern const char *const rt_status_names[RT_STATUS_COUNT];
+extern const char *const rt_reason_names[RT_REASON_COUNT];
+
+struct rt_finished {
+    uint64_t id;
+    int64_t arrival_ns;
+    int64_t scheduled_ns;   /* start of the first step that contains it */
+    int64_t first_token_ns; /* end of the step that gave the first token */
+    int64_t finish_ns;      /* end of the step that gave the last one */
+    int64_t max_itl_ns;     /* longest gap between two of its tokens; RT_NEVER with one token */
+    int64_t prompt_tokens, output_tokens; /* as asked */
+    int64_t produced_tokens;              /* output_tokens when ok, less otherwise */
+    int64_t cached_tokens; /* prompt tokens found in the prefix cache at first admission */
+    uint32_t preemptions;
+    uint32_t pool, replica; /* RT_NO_REPLICA when it never reached one */
+    uint32_t class_name;    /* for rt_source_name */
+    uint8_t status, reason; /* enum rt_status, enum rt_reason */
+    const char *session;    /* or NULL; owned by the chunk that carries the row */
+};
+
+#endif

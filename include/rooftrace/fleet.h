@@ -1,0 +1,79 @@
+/* fleet/fleet.h: pools of replicas behind a router. Knows no event queue: the simulation asks for
+ * each replica's next instant and calls back in. An arrival is O(log replicas). */
+#ifndef RT_FLEET_H
+#define RT_FLEET_H
+
+#include "rooftrace/memory.h"
+#include "rooftrace/replica.h"
+#include "rooftrace/router.h"
+
+#define RT_MAX_REPLICAS 65536
+
+/* One pool: equal replicas of one model on one kind of GPU. Scenario: pools[]. */
+struct rt_pool_spec {
+    char name[RT_NAME_SIZE];
+    struct rt_gpu gpu;
+    struct rt_model model;
+    struct rt_parallel parallel;
+    struct rt_dtypes dtypes;
+    int64_t replicas;
+    struct rt_engine_spec engine;
+};
+
+struct rt_fleet_spec {
+    struct rt_pool_spec *pools; /* owned */
+    uint32_t pool_count;
+    struct rt_cost_spec cost;
+    unsigned router; /* index for rt_router_at */
+};
+
+/* What a pool became: stored with the run. */
+struct rt_pool_plan {
+    struct rt_memory_plan memory; /* blocks: as derived; all 0 bytes when num_gpu_blocks was given
+                                     with a linear cost */
+    int64_t kv_blocks;            /* in force */
+    int64_t max_num_batched_tokens;
+    int64_t gpus; /* physical, of one replica */
+    uint32_t first_replica, replicas;
+};
+
+struct rt_fleet;
+
+void rt_fleet_spec_init(struct rt_fleet_spec *s);
+void rt_fleet_spec_release(struct rt_fleet_spec *s);
+/* Reads the keys `model`, `cost`, `pools` and `router` of a scenario document over *s (initialised,
+ * without pools) and resolves every default that depends on GPU or model. Also after a failure the
+ * caller releases *s. */
+bool rt_fleet_spec_parse(const struct rt_json_at *root, const struct rt_catalog *catalog,
+                         struct rt_fleet_spec *s, struct rt_err *err) RT_MUST_USE;
+/* Weights as published; activations and KV in 16 bit: bf16, or fp16 where the model is published in
+ * it or the GPU has no bf16 unit. */
+struct rt_dtypes rt_pool_default_dtypes(const struct rt_gpu *gpu, const struct rt_model *model);
+/* Default of engine.max_num_batched_tokens: 8192, 2048 below 40 GB of memory. */
+int64_t rt_pool_default_step_tokens(const struct rt_gpu *gpu);
+
+struct rt_fleet_use { /* what a trial adds to the spec; see rt_replica_spec */
+    bool coast;
+    int64_t
+        hash_block; /* tokens a hash id of the trace names; 0: as many as an engine block holds */
+    struct rt_token_stats *stats; /* outlives the fleet */
+};
+
+/* Builds cost tables and replicas. RT_ECONFIG when a model does not fit or limits are exceeded. */
+bool rt_fleet_new(const struct rt_fleet_spec *spec, const struct rt_fleet_use *use,
+                  struct rt_fleet **out, struct rt_err *err) RT_MUST_USE;
+void rt_fleet_free(struct rt_fleet *f);
+uint32_t rt_fleet_replicas(const struct rt_fleet *f);
+struct rt_replica *rt_fleet_replica(const struct rt_fleet *f, uint32_t i);
+uint32_t rt_fleet_pools(const struct rt_fleet *f);
+const struct rt_pool_plan *rt_fleet_pool(const struct rt_fleet *f, uint32_t pool);
+const struct rt_cost *rt_fleet_cost(const struct rt_fleet *f, uint32_t pool);
+
+/* Routes and pushes. *replica is where it went (also when rejected there). The answer as for
+ * rt_replica_push. */
+enum rt_reason rt_fleet_push(struct rt_fleet *f, const struct rt_request *req, int64_t now_ns,
+                             uint32_t *replica, struct rt_err *err);
+/* `count` requests left replica i: keeps the router's view. */
+void rt_fleet_left(struct rt_fleet *f, uint32_t i, uint32_t count);
+
+#endif

@@ -1,0 +1,116 @@
+/* replica/replica.h: one serving engine: waiting queue, running batch, KV blocks, one clock.
+ *
+ * The owner drives it through four calls and keeps the event queue:
+ *     push       a request arrives (order: (arrival_ns, id));
+ *     schedule   at an instant when no step runs: form a batch, start the step;
+ *     next_ns    when this replica next wants to be looked at: end of a step whose end is visible
+ *                (first token, finish, preemption, somebody waits). RT_NEVER_AGAIN: idle;
+ *     step_end   at next_ns: tokens appear, requests finish. Then the owner lets arrivals of the
+ * same instant in and calls schedule. Between visible changes the replica coasts: it runs whole
+ * steps ahead over sums and commits them when it is looked at. That gives the same nanoseconds as
+ * stepping one by one (a test).
+ *
+ * A step costs O(1) in the batch size: a request is touched when it is admitted, starts, ends or is
+ * preempted, never per token. The rules are those of docs/engine.md, exactly. */
+#ifndef RT_REPLICA_H
+#define RT_REPLICA_H
+
+#include "rooftrace/arena.h"
+#include "rooftrace/cost.h"
+#include "rooftrace/engine.h"
+#include "rooftrace/finished.h"
+#include "rooftrace/hist.h"
+#include "rooftrace/request.h"
+
+#define RT_NEVER_AGAIN INT64_MAX
+
+/* Rows that wait to be handed on, and the texts they point to. */
+struct rt_finished_list {
+    struct rt_finished *rows;
+    size_t count, capacity;
+    struct rt_arena text;
+};
+void rt_finished_list_init(struct rt_finished_list *l);
+void rt_finished_list_release(struct rt_finished_list *l);
+void rt_finished_list_reset(struct rt_finished_list *l); /* empties, keeps memory */
+/* Appends a copy; row->session is copied into l->text. false: out of memory. */
+bool rt_finished_list_add(struct rt_finished_list *l, const struct rt_finished *row) RT_MUST_USE;
+
+#define RT_SECONDS_RING 65536
+
+/* What many replicas of one trial add to: integers only, so the order of adding does not matter. */
+struct rt_token_stats {
+    struct rt_hist itl;          /* gaps between tokens of a request, all requests */
+    struct rt_hist itl_measured; /* those that end within the measured window */
+    int64_t measure_from_ns, measure_to_ns;
+    uint64_t *second_tokens;    /* ring: output tokens that appeared in a simulated second */
+    int64_t *second_of;         /* which second a slot of the ring holds */
+    uint64_t peak_tokens_per_s; /* over the seconds that left the ring */
+};
+bool rt_token_stats_init(struct rt_token_stats *s, int64_t measure_from_ns,
+                         int64_t measure_to_ns) RT_MUST_USE;
+void rt_token_stats_release(struct rt_token_stats *s);
+/* Most output tokens that appeared in one second [k, k+1) of the trial. O(ring). */
+uint64_t rt_token_stats_peak(const struct rt_token_stats *s);
+
+/* One engine step, for tests and table `step`. */
+struct rt_step_record {
+    int64_t start_ns, end_ns;
+    struct rt_step_shape shape;
+    int64_t kv_blocks_used, waiting; /* right after the step was scheduled */
+};
+
+struct rt_replica_spec {
+    const struct rt_engine_spec *engine; /* max_num_batched_tokens resolved, >= 1 */
+    const struct rt_cost *cost;
+    int64_t kv_blocks;    /* > 0 */
+    int64_t hash_block;   /* tokens a hash id names: a multiple of block_size; prefix caching */
+    uint32_t pool, index; /* as rows name it */
+    bool coast;           /* false: every step end is an event (tests, step records) */
+    struct rt_token_stats *stats; /* shared by the trial's replicas; outlives them */
+};
+
+struct rt_replica_totals {
+    uint64_t steps, preemptions, finished, rejected;
+    int64_t busy_ns;                      /* sum of step durations */
+    int64_t output_tokens;                /* appeared */
+    int64_t computed_tokens;              /* through the model, recomputed ones included */
+    int64_t prompt_tokens, cached_tokens; /* of first admissions */
+    int64_t kv_blocks_peak;
+    double terms_s[RT_TERM_COUNT]; /* busy seconds by cost term */
+};
+
+struct rt_replica_gauges {
+    int64_t running, waiting, kv_blocks_used;
+};
+
+struct rt_replica;
+
+bool rt_replica_new(const struct rt_replica_spec *spec, struct rt_replica **out,
+                    struct rt_err *err) RT_MUST_USE;
+void rt_replica_free(struct rt_replica *r);
+
+/* Takes a copy of the request. RT_REASON_NONE: it waits. Otherwise it can never be served here
+ * (rule 4 of docs/engine.md) and nothing was taken. *err is filled only when memory is out
+ * (RT_ENOMEM). */
+enum rt_reason rt_replica_push(struct rt_replica *r, const struct rt_request *req, int64_t now_ns,
+                               struct rt_err *err);
+/* True: a step runs; schedule must not be called before its step_end. */
+bool rt_replica_busy(const struct rt_replica *r);
+/* Forms the batch at now_ns and starts its step; afterwards busy, unless there is nothing to do. */
+bool rt_replica_schedule(struct rt_replica *r, int64_t now_ns, struct rt_err *err) RT_MUST_USE;
+int64_t rt_replica_next_ns(const struct rt_replica *r);
+/* Ends the step that ends at now_ns == next_ns; finished requests are added to *out. */
+bool rt_replica_step_end(struct rt_replica *r, int64_t now_ns, struct rt_finished_list *out,
+                         struct rt_err *err) RT_MUST_USE;
+/* State as of now_ns (steps that end before it are committed). */
+struct rt_replica_gauges rt_replica_gauges(struct rt_replica *r, int64_t now_ns);
+/* Adds every request still in the replica to *out as `unfinished`; the replica is unusable after.
+ */
+bool rt_replica_abort(struct rt_replica *r, int64_t now_ns, struct rt_finished_list *out,
+                      struct rt_err *err) RT_MUST_USE;
+const struct rt_replica_totals *rt_replica_totals(const struct rt_replica *r);
+/* The step in progress; only while busy and with coast = false. */
+const struct rt_step_record *rt_replica_step(const struct rt_replica *r);
+
+#endif

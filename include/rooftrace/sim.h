@@ -1,0 +1,57 @@
+/* sim/sim.h: the clock, the event queue and the only loop. Pull interface: the caller asks for the
+ * next chunk of finished requests; nothing calls upwards.
+ *
+ * Time is int64_t ns since trial start. Order at equal times: step ends, hand-overs, timers,
+ * arrivals, then scheduling; within a kind by id, never by insertion. Cost: O(log replicas) an
+ * event. */
+#ifndef RT_SIM_H
+#define RT_SIM_H
+
+#include "rooftrace/scenario.h"
+
+/* The fleet at one instant, or the mean of neighbouring instants once pairs have merged. */
+struct rt_sample {
+    int64_t time_ns;         /* first instant merged into this point */
+    double running, waiting; /* sequences, whole fleet (or replica) */
+    double kv_blocks_used;
+    double in_flight; /* requests arrived and not done */
+    uint32_t replica; /* RT_NO_REPLICA: whole fleet */
+};
+
+#define RT_MAX_SAMPLES 2000 /* above that the interval doubles and pairs merge */
+
+struct rt_sim_totals {
+    uint64_t arrived, finished, rejected, unfinished;
+    uint64_t max_in_flight;
+    uint64_t events;        /* handled by the loop */
+    uint64_t steps;         /* engine steps, all replicas */
+    int64_t now_ns;         /* clock */
+    rt_u128 in_flight_area; /* the same, exact: for Little's law */
+};
+
+enum rt_sim_answer {
+    RT_SIM_MORE, /* the list holds what finished lately, perhaps nothing; ask again */
+    RT_SIM_DONE, /* the trace is served; the list holds the last rows */
+    RT_SIM_ERROR /* *err; the list holds the rows before it. rt_sim_abort gives the rest */
+};
+
+struct rt_sim;
+
+/* Takes the opened source (frees it at the end, also on failure). The scenario outlives the sim. */
+bool rt_sim_new(const struct rt_scenario *s, struct rt_source *source, struct rt_sim **out,
+                struct rt_err *err) RT_MUST_USE;
+void rt_sim_free(struct rt_sim *s);
+/* Runs until about `rows` requests finished or a bounded number of events passed; appends to *out.
+ */
+enum rt_sim_answer rt_sim_next(struct rt_sim *s, size_t rows, struct rt_finished_list *out,
+                               struct rt_err *err);
+/* Stops: everything in flight is appended as `unfinished`. */
+bool rt_sim_abort(struct rt_sim *s, struct rt_finished_list *out, struct rt_err *err) RT_MUST_USE;
+struct rt_sim_totals rt_sim_totals(const struct rt_sim *s);
+/* Fleet samples so far, oldest first; valid until the next call of rt_sim_next. */
+const struct rt_sample *rt_sim_samples(const struct rt_sim *s, size_t *count);
+const struct rt_token_stats *rt_sim_token_stats(const struct rt_sim *s);
+const struct rt_fleet *rt_sim_fleet(const struct rt_sim *s);
+struct rt_source *rt_sim_source(const struct rt_sim *s);
+
+#endif

@@ -1,0 +1,84 @@
+/* results/store.h: the SQLite file a run is written to. Schema: schema.sql, docs/schema.md.
+ *
+ * One writer thread a store owns the database: `put` hands a list of rows over and waits only when
+ * the bounded queue is full; `begin` and `end` wait their turn in the same queue. Rows go in rowid
+ * order, in transactions of about a second, crash-safe against process death (rollback journal),
+ * not against power loss. A run's row says running | complete | interrupted | failed. Re-running
+ * appends a run. The file is created or touched by rt_store_open, never before. Several runs may be
+ * open at once, and begin, put and end may be called from several threads; one run's calls come one
+ * after the other. */
+#ifndef RT_STORE_H
+#define RT_STORE_H
+
+#include "rooftrace/metrics.h"
+#include "rooftrace/sim.h"
+
+#define RT_SCHEMA_VERSION 1
+
+struct rt_store;
+
+enum rt_run_status { RT_RUN_RUNNING, RT_RUN_COMPLETE, RT_RUN_INTERRUPTED, RT_RUN_FAILED };
+extern const char *const rt_run_status_names[4];
+
+struct rt_run_pool {
+    const struct rt_pool_spec *spec;
+    struct rt_pool_plan plan;
+};
+
+/* Known before the first row. Read during rt_store_begin only, but for `source`. */
+struct rt_run_start {
+    const char *label;                  /* free text or NULL */
+    const char *scenario_json;          /* fully resolved */
+    const char *trace;                  /* path, or NULL */
+    const char *trace_format;           /* or NULL */
+    const char *version;                /* of rooftrace */
+    int64_t started_unix_ms;            /* wall clock now; 0 = not known */
+    const struct rt_scenario *scenario; /* seed, router, objectives, measured window, frontend_s */
+    const struct rt_run_pool *pools;    /* in the order of rt_finished.pool */
+    uint32_t pool_count;
+    const struct rt_source *source; /* names of classes; outlives the run's rt_store_end */
+    bool no_requests;               /* rows are taken but not written (aggregates only) */
+};
+
+/* Known at the end. Read during rt_store_end only. */
+struct rt_run_end {
+    enum rt_run_status status; /* not RT_RUN_RUNNING */
+    const char *message;       /* why it failed or stopped; NULL when complete */
+    double wall_s;             /* real seconds of the replay: with started_unix_ms all that differs
+                                  between equal runs */
+    struct rt_sim_totals totals;
+    struct rt_source_stats source;
+    struct rt_metrics_result metrics;
+    const struct rt_sample *samples;
+    size_t sample_count;
+    const struct rt_hist *itl, *itl_measured;        /* of rt_token_stats; NULL: none */
+    uint64_t peak_output_tokens_per_s;               /* rt_token_stats_peak */
+    const struct rt_replica_totals *const *replicas; /* by replica number; may be NULL when 0 */
+    uint32_t replica_count;                          /* 0, or as many as the pools have */
+};
+
+/* Fails with RT_EDB: unwritable, locked by another process, not an SQLite file, another schema
+ * version (says what to do). A file that is not ours is never changed; an empty one is used. */
+bool rt_store_open(const char *path, struct rt_store **out, struct rt_err *err) RT_MUST_USE;
+/* Would rt_store_open succeed? Changes nothing. For failing before a long simulation. */
+bool rt_store_check(const char *path, struct rt_err *err) RT_MUST_USE;
+/* Writes what is queued, ends the thread, closes. Runs that were not ended become `failed`. NULL is
+ * allowed. No other call may be in progress. */
+void rt_store_close(struct rt_store *s);
+
+/* Writes and commits the rows of `run` and `pool`. */
+bool rt_store_begin(struct rt_store *s, const struct rt_run_start *run, int64_t *run_id,
+                    struct rt_err *err) RT_MUST_USE;
+/* Moves the rows out of *rows (left empty, with recycled memory) into the queue. Class names are
+ * looked up here, on the caller's thread. An error of the writer thread (disk full, ...) comes back
+ * from the next call; the rows then stay where they are, and all open runs are marked `failed`
+ * where the disk still allows it. */
+bool rt_store_put(struct rt_store *s, int64_t run_id, struct rt_finished_list *rows,
+                  struct rt_err *err) RT_MUST_USE;
+/* Waits for the queue, commits the rows, then writes all other tables in one transaction. When it
+ * fails the rows stay and the run is marked `failed` where the disk still allows it. Either way the
+ * run is closed. */
+bool rt_store_end(struct rt_store *s, int64_t run_id, const struct rt_run_end *end,
+                  struct rt_err *err) RT_MUST_USE;
+
+#endif

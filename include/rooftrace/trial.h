@@ -1,0 +1,38 @@
+/* sweep/trial.h: one scenario replayed into one database: source -> sim -> metrics -> store. Pull
+ * interface: the caller steps it, may show progress between steps and may stop it. The output file
+ * is touched only after the first chunk was simulated. */
+#ifndef RT_TRIAL_H
+#define RT_TRIAL_H
+
+#include "rooftrace/scenario.h"
+#include "rooftrace/store.h"
+
+struct rt_trial_options {
+    const char *output; /* database path; NULL = none, metrics only */
+    const char *label;  /* or NULL */
+    bool discard_rows;  /* no rows in table `request` (bench) */
+};
+
+struct rt_trial_progress {
+    uint64_t arrived, finished; /* requests; finished counts rejected ones */
+    double simulated_s;
+    uint64_t steps;
+};
+
+enum rt_trial_answer { RT_TRIAL_MORE, RT_TRIAL_DONE, RT_TRIAL_FAILED };
+
+struct rt_trial;
+
+bool rt_trial_new(const struct rt_scenario *s, const struct rt_trial_options *o,
+                  struct rt_trial **out, struct rt_err *err) RT_MUST_USE;
+/* One chunk. On FAILED the run is marked `failed` in the database and its rows are kept. */
+enum rt_trial_answer rt_trial_step(struct rt_trial *t, struct rt_trial_progress *p,
+                                   struct rt_err *err);
+/* Stops early: requests in flight become `unfinished`, the run `interrupted`. */
+bool rt_trial_interrupt(struct rt_trial *t, struct rt_err *err) RT_MUST_USE;
+int64_t rt_trial_run_id(const struct rt_trial *t); /* 0 before the first row */
+const struct rt_sim *rt_trial_sim(const struct rt_trial *t);
+const struct rt_source *rt_trial_source(const struct rt_trial *t);
+void rt_trial_free(struct rt_trial *t);
+
+#endif

@@ -1,0 +1,36 @@
+/* workload/workload.h: the scenario's section `workload`, and the source it describes.
+ *
+ * Transformations, in this order whatever the order of the keys: window_s [from, to) on original
+ * times, rebased so that `from` is 0; max_requests; repeat (N copies, each shifted by span + mean
+ * gap; hash and session ids kept); rate_scale (2 = twice the requests per second). Traces with
+ * absolute stamps (first stamp above 1e8 s) are rebased so that the first arrival is 0 before
+ * anything else; relative times are kept. */
+#ifndef RT_WORKLOAD_H
+#define RT_WORKLOAD_H
+
+#include "rooftrace/json.h"
+#include "rooftrace/source.h"
+
+struct rt_workload_spec {
+    char *trace;        /* path; owned */
+    char format[32];    /* name in rt_trace_formats, or "auto" */
+    double rate_scale;  /* > 0; 1 */
+    uint64_t repeat;    /* >= 1; 1 */
+    double window_s[2]; /* [from, to); {0, INFINITY} = whole trace */
+    bool has_window;
+    uint64_t max_requests; /* UINT64_MAX = all */
+    uint32_t block_size;   /* tokens a hash id of the trace names; 0 = the format's default */
+};
+
+/* Defaults; no trace yet. */
+void rt_workload_init(struct rt_workload_spec *w);
+void rt_workload_release(struct rt_workload_spec *w);
+/* Reads the section at `at` over *w. Paths resolve against the document's file. */
+bool rt_workload_parse(const struct rt_json_at *at, struct rt_workload_spec *w,
+                       struct rt_err *err) RT_MUST_USE;
+/* Opens the trace. Reads up to the sort window; a file that is missing, empty or of no known format
+ * fails here, before anything else is touched. Caller frees *out with rt_source_free. */
+bool rt_workload_open(const struct rt_workload_spec *w, struct rt_source **out,
+                      struct rt_err *err) RT_MUST_USE;
+
+#endif

@@ -1,0 +1,127 @@
+/* Indexed 4-ary min-heap.
+ *
+ *     node p: parent (p - 1) / 4, children 4p + 1 .. 4p + 4
+ *     position[nodes[p].item] == p for every p < count, RT_HEAP_NONE for all other items
+ *
+ * Four children halve the depth of a binary heap and lie in two cache lines. A sift carries the
+ * moving node in a variable and writes every passed node once. Reserving is the only thing that can
+ * fail; set and remove never allocate. */
+#include "rooftrace/heap.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define ARITY 4u
+
+void rt_heap_init(struct rt_heap *h)
+{
+    h->nodes = NULL;
+    h->position = NULL;
+    h->count = h->capacity = 0;
+}
+
+void rt_heap_release(struct rt_heap *h)
+{
+    free(h->nodes);
+    free(h->position);
+    rt_heap_init(h);
+}
+
+bool rt_heap_reserve(struct rt_heap *h, uint32_t capacity)
+{
+    struct rt_heap_node *nodes;
+    uint32_t *position;
+    size_t bytes;
+
+    if (capacity <= h->capacity)
+        return true;
+    if (__builtin_mul_overflow((size_t)capacity, sizeof *nodes, &bytes))
+        return false;
+    nodes = realloc(h->nodes, bytes);
+    if (nodes == NULL)
+        return false;
+    h->nodes = nodes; /* larger than capacity says until both have grown */
+    position = realloc(h->position, capacity * sizeof *position);
+    if (position == NULL)
+        return false;
+    h->position = position;
+    for (uint32_t i = h->capacity; i < capacity; i++)
+        position[i] = RT_HEAP_NONE;
+    h->capacity = capacity;
+    return true;
+}
+
+static bool before(const struct rt_heap_node *a, const struct rt_heap_node *b)
+{
+    return a->time != b->time ? a->time < b->time : a->tie < b->tie;
+}
+
+static void put(struct rt_heap *h, uint32_t at, struct rt_heap_node node)
+{
+    h->nodes[at] = node;
+    h->position[node.item] = at;
+}
+
+/* Where a node with this key belongs, going up from the hole `at`; nodes passed move down. */
+static uint32_t sift_up(struct rt_heap *h, uint32_t at, const struct rt_heap_node *node)
+{
+    while (at > 0) {
+        uint32_t parent = (at - 1) / ARITY;
+        if (!before(node, &h->nodes[parent]))
+            break;
+        put(h, at, h->nodes[parent]);
+        at = parent;
+    }
+    return at;
+}
+
+/* The same, going down. 64 bits: four times a 32-bit place. */
+static uint32_t sift_down(struct rt_heap *h, uint32_t at, const struct rt_heap_node *node)
+{
+    for (;;) {
+        uint64_t first = (uint64_t)at * ARITY + 1;
+        uint64_t end = first + ARITY < h->count ? first + ARITY : h->count;
+        uint64_t least = first;
+        if (first >= h->count)
+            return at;
+        for (uint64_t child = first + 1; child < end; child++)
+            if (before(&h->nodes[child], &h->nodes[least]))
+                least = child;
+        if (!before(&h->nodes[least], node))
+            return at;
+        put(h, at, h->nodes[least]);
+        at = (uint32_t)least;
+    }
+}
+
+/* Puts the node into the hole `at` and restores the order around it. */
+static void settle(struct rt_heap *h, uint32_t at, struct rt_heap_node node)
+{
+    uint32_t up = sift_up(h, at, &node);
+
+    put(h, up == at ? sift_down(h, at, &node) : up, node);
+}
+
+void rt_heap_set(struct rt_heap *h, uint32_t item, int64_t time, uint64_t tie)
+{
+    struct rt_heap_node node = {.time = time, .tie = tie, .item = item};
+    uint32_t at;
+
+    assert(item < h->capacity);
+    at = h->position[item];
+    settle(h, at == RT_HEAP_NONE ? h->count++ : at, node);
+}
+
+void rt_heap_remove(struct rt_heap *h, uint32_t item)
+{
+    uint32_t at;
+
+    assert(item < h->capacity);
+    at = h->position[item];
+    if (at == RT_HEAP_NONE)
+        return;
+    h->position[item] = RT_HEAP_NONE;
+    h->count--;
+    if (at < h->count)
+        settle(h, at, h->nodes[h->count]);
+}

@@ -1,0 +1,70 @@
+/* cli/cli_internal.h: what the subcommands share.
+ *
+ * A subcommand is one function: it parses its options, calls the library, prints data on stdout and
+ * returns the exit status. Messages go to stderr, each one line that begins with "rooftrace: ". */
+#ifndef RT_CLI_INTERNAL_H
+#define RT_CLI_INTERNAL_H
+
+#include "rooftrace/catalog.h"
+#include "rooftrace/options.h"
+#include "rooftrace/scenario.h"
+
+#include <stdio.h>
+
+struct cli_command {
+    const char *name, *help;
+    int (*run)(int argc, char **argv); /* the words behind the command's name; an exit status */
+};
+
+int cli_run(int argc, char **argv);
+int cli_estimate(int argc, char **argv);
+int cli_catalog(int argc, char **argv);
+int cli_trace(int argc, char **argv);
+int cli_query(int argc, char **argv);
+
+/* What a (sub)command takes and what its --help says: usage, options, `more`, examples. */
+struct cli_page {
+    const char *usage; /* usage lines and what it does */
+    struct rt_option_set options;
+    void (*more)(FILE *out); /* lists that come from tables of the library, or NULL */
+    const char *examples;
+};
+
+/* Parses the words. False: the command ends now with *status (help was printed, or a message).
+ * True: the caller releases *out. */
+bool cli_begin(const struct cli_page *page, int argc, char **argv, struct rt_options *out,
+               int *status) RT_MUST_USE;
+
+/* Prints the message; answers the exit status of its code. */
+int cli_fail(const struct rt_err *err);
+/* A line on stderr, "rooftrace: " in front; control characters show as '?'. */
+void cli_note(const char *fmt, ...) RT_PRINTF(1, 2);
+/* Flushes stdout: what could not be written is a failure. The exit status. */
+int cli_finish(void);
+/* Exactly `count` words, or at most: the message names what was expected. */
+bool cli_words(const struct rt_options *o, unsigned min, unsigned max, const char *expected,
+               struct rt_err *err) RT_MUST_USE;
+
+/* JSON on stdout. Text is escaped; a number that is not finite is null. */
+void cli_json_text(FILE *out, const char *text);
+void cli_json_number(FILE *out, double value);
+
+/* scenario_options.c: the scenario that a file and options give together; options win. */
+bool cli_scenario(const struct rt_options *o, const struct rt_catalog *catalog,
+                  struct rt_scenario *out, struct rt_err *err) RT_MUST_USE;
+
+/* progress.c: a line that is rewritten a few times a second. */
+struct cli_progress {
+    FILE *out;                  /* NULL: silent */
+    int64_t start_ns, shown_ns; /* wall clock */
+    uint64_t total;             /* requests of the trace; 0 unknown */
+    bool line;                  /* something stands on the line */
+};
+struct rt_trial_progress;
+/* Shows nothing unless `wanted` and stderr is a terminal. Counts the trace's requests when that is
+ * quick, for the time that is left. */
+void cli_progress_start(struct cli_progress *p, const struct rt_scenario *s, bool wanted);
+void cli_progress_show(struct cli_progress *p, const struct rt_trial_progress *now);
+void cli_progress_clear(struct cli_progress *p);
+
+#endif

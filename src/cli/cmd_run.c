@@ -1,0 +1,274 @@
+/* rooftrace run: one scenario replayed into one database.
+ *
+ * Options become a scenario, the scenario a trial; the trial is stepped here, so that progress can
+ * be shown and Ctrl-C obeyed between steps. At the end the table is read back from the database:
+ * what is printed is what was stored. SIGINT and SIGTERM end the run at the next step: rows are
+ * kept, the run is marked `interrupted`, exit status 130; a second signal ends the process. */
+#include "cli_internal.h"
+#include "rooftrace/report.h"
+#include "rooftrace/trace.h"
+#include "rooftrace/trial.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXACT (INT64_C(1) << 53) /* integers beyond are not exact in JSON */
+
+static const struct rt_option table[] = {
+    {RT_OPT_HEADING("workload:")},
+    {RT_OPT_TEXT("--trace", "FILE", "trace to replay: plain, .gz or .zst")},
+    {RT_OPT_TEXT("--format", "NAME", "format of the trace (auto)")},
+    {RT_OPT_NUMBER("--rate-scale", "X", 1e-9, 1e9, "X times the requests per second (1)")},
+    {RT_OPT_INT("--repeat", "N", 1, 1000000000, "the trace N times, one after the other (1)")},
+    {RT_OPT_TEXT("--window-s", "A:B", "only arrivals in [A, B) of the trace's seconds")},
+    {RT_OPT_INT("--max-requests", "N", 1, EXACT, "only the first N requests")},
+    {RT_OPT_INT("--trace-block-size", "N", 1, 1048576, "tokens a hash id of the trace names")},
+    {RT_OPT_HEADING("fleet:")},
+    {RT_OPT_TEXT("--model", "NAME|FILE", "model: name in the catalogue, record, or config.json")},
+    {RT_OPT_TEXT("--gpu", "NAME|FILE", "GPU: name in the catalogue, or record")},
+    {RT_OPT_INT("--replicas", "N", 1, RT_MAX_REPLICAS, "serving engines (1)")},
+    {RT_OPT_INT("--tensor-parallel-size", "N", 1, 1024, "GPUs of one engine (1)")},
+    {RT_OPT_TEXT("--dtype", "TYPE", "weights, activations and KV:\nfp16 bf16 fp8 int8 int4 fp4")},
+    {RT_OPT_TEXT("--weight-dtype", "TYPE", "weights (as published)")},
+    {RT_OPT_TEXT("--activation-dtype", "TYPE", "activations (16 bit)")},
+    {RT_OPT_TEXT("--kv-dtype", "TYPE", "KV cache (16 bit)")},
+    {RT_OPT_TEXT("--router", "NAME", "which replica serves a request (least_outstanding)")},
+    {RT_OPT_HEADING("engine:")},
+    {RT_OPT_TEXT("--policy", "NAME", "what a step contains (chunked)")},
+    {RT_OPT_INT("--max-num-seqs", "N", 1, RT_MAX_NUM_SEQS, "running sequences at most (256)")},
+    {RT_OPT_INT("--max-num-batched-tokens", "N", 1, RT_MAX_BATCHED_TOKENS,
+                "tokens of a step at most (8192; 2048 below 40 GB)")},
+    {RT_OPT_INT("--block-size", "N", 1, RT_MAX_BLOCK_SIZE, "tokens a KV block holds (16)")},
+    {RT_OPT_NUMBER("--gpu-memory-utilization", "X", 0.01, 1, "share of GPU memory in use (0.9)")},
+    {RT_OPT_INT("--num-gpu-blocks-override", "N", 1, RT_MAX_KV_TOKENS, "KV blocks (from memory)")},
+    {RT_OPT_INT("--max-model-len", "N", 1, RT_MAX_KV_TOKENS,
+                "prompt + output at most; longer is rejected (no limit)")},
+    {RT_OPT_HEADING("cost of a step:")},
+    {RT_OPT_TEXT("--cost", "KIND", "roofline or linear (roofline)")},
+    {RT_OPT_TEXT("--cost-coefficients", "b0,b1,b2,b3,b4", "of linear, in seconds")},
+    {RT_OPT_FLAG("--speed-of-light", "datasheet peaks, no overhead: the floor")},
+    {RT_OPT_HEADING("objectives and measuring:")},
+    {RT_OPT_PAIRS("--goodput", "NAME:MS ...", "objectives as in vLLM: ttft:500 tpot:50 e2el:9000")},
+    {RT_OPT_PAIRS("--slo", "NAME:MS ...", "the same")},
+    {RT_OPT_TEXT("--measure-s", "A:B", "measured window: requests that arrive in [A, B)")},
+    {RT_OPT_NUMBER("--sample-interval-s", "X", 1e-6, 9e9, "seconds between samples (1)")},
+    {RT_OPT_NUMBER("--frontend-s", "X", 0, 86400, "HTTP and tokeniser time in TTFT and E2E (0)")},
+    {RT_OPT_INT("--seed", "N", 0, EXACT, "of every random stream (1)")},
+    {RT_OPT_HEADING("output:")},
+    {RT_OPT_TEXT("--output", "FILE", "database; an older one gets a further run (rooftrace.db)"),
+     .letter = 'o'},
+    {RT_OPT_TEXT("--label", "TEXT", "free text stored with the run")},
+    {RT_OPT_FLAG("--json", "the result as JSON with vLLM's keys")},
+    {RT_OPT_FLAG("--check", "check and print the resolved scenario; run nothing")},
+    {RT_OPT_TEXT("--catalog", "DIR", "another catalogue of models and GPUs")},
+    {RT_OPT_FLAG("--no-progress", "no progress line on a terminal")},
+    {RT_OPT_FLAG("--no-coast", "one event a step: slower, same result")},
+    {RT_OPT_FLAG("--help", "this text"), .letter = 'h'},
+};
+
+static void print_names(FILE *out)
+{
+    fputs("\ntrace formats:\n", out);
+    for (unsigned i = 0; i < rt_trace_format_count(); i++)
+        fprintf(out, "  %-18s %s\n", rt_trace_format_info(i).name, rt_trace_format_info(i).help);
+    fputs("\npolicies:\n", out);
+    for (unsigned i = 0; i < rt_policy_count(); i++)
+        fprintf(out, "  %-18s %s\n", rt_policy_name(i), rt_policy_help(i));
+    fputs("\nrouters:\n", out);
+    for (unsigned i = 0; i < rt_router_count(); i++)
+        fprintf(out, "  %-18s %s\n", rt_router_at(i)->name, rt_router_at(i)->help);
+}
+
+static const struct cli_page page = {
+    .usage =
+        "usage: rooftrace run SCENARIO.json [options]\n"
+        "       rooftrace run --trace FILE --model M --gpu G [options]\n\n"
+        "Replays a trace on a fleet and writes every request into an SQLite database. Options\n"
+        "win over the scenario file; those of the fleet and the engine apply to every pool.\n",
+    .options = {"rooftrace run", table, sizeof table / sizeof table[0]},
+    .more = print_names,
+    .examples =
+        "\nexamples:\n"
+        "  rooftrace run traces/sample.scenario.json -o sample.db\n"
+        "  rooftrace run --trace traces/sample.csv --model llama-3.1-8b --gpu h100-sxm \\\n"
+        "      --replicas 2 --goodput ttft:500 tpot:50 -o sample.db\n"
+        "  rooftrace run traces/sample.scenario.json --rate-scale 2 --label twice -o sample.db\n"
+        "  rooftrace run traces/sample.scenario.json --max-num-seqs 64 --check\n",
+};
+
+/* The one file-scope variable of the program: a handler can reach nothing else. */
+static volatile sig_atomic_t stop_requested;
+
+static void on_signal(int number)
+{
+    (void)number;
+    stop_requested = 1;
+}
+
+/* The second signal finds the default action again and ends the process. */
+static void catch_signals(void)
+{
+    struct sigaction action = {0};
+
+    action.sa_handler = on_signal;
+    action.sa_flags = (int)SA_RESETHAND;
+    sigemptyset(&action.sa_mask);
+    stop_requested = 0;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+/* Would the fleet of this scenario exist? Nothing is opened. */
+static int check_only(const struct rt_scenario *s)
+{
+    struct rt_token_stats stats;
+    struct rt_fleet_use use = {.coast = s->coast, .stats = &stats};
+    struct rt_fleet *fleet;
+    struct rt_err err = {0};
+    char *text;
+    bool ok;
+
+    if (!rt_token_stats_init(&stats, 0, INT64_MAX)) {
+        rt_fail_nomem(&err, "token statistics");
+        return cli_fail(&err);
+    }
+    ok = rt_fleet_new(&s->fleet, &use, &fleet, &err);
+    if (ok)
+        rt_fleet_free(fleet);
+    rt_token_stats_release(&stats);
+    text = ok ? rt_scenario_print(s) : NULL;
+    if (ok && text == NULL)
+        ok = rt_fail_nomem(&err, "scenario");
+    if (!ok)
+        return cli_fail(&err);
+    fputs(text, stdout);
+    free(text);
+    return cli_finish();
+}
+
+/* What the reader did to the trace that its author may want to know. */
+static void note_trace(const struct rt_source_stats *s)
+{
+    if (s->zero_prompt > 0 || s->zero_output > 0)
+        cli_note("%" PRIu64 " prompts and %" PRIu64 " outputs of 0 tokens taken as 1",
+                 s->zero_prompt, s->zero_output);
+    if (s->unsorted > 0)
+        cli_note("%" PRIu64 " rows came out of time order and were sorted", s->unsorted);
+}
+
+static int print_result(const char *path, int64_t run_id, bool json)
+{
+    struct rt_run_summary *summary = calloc(1, sizeof(*summary));
+    struct rt_db *db = NULL;
+    struct rt_err err = {0};
+    bool ok = summary != NULL || rt_fail_nomem(&err, "summary");
+
+    ok = ok && rt_db_open(path, &db, &err) && rt_db_summary(db, run_id, summary, &err);
+    if (ok && json)
+        ok = rt_report_json(summary, stdout, &err);
+    else if (ok)
+        rt_report_table(summary, true, stdout);
+    rt_db_close(db);
+    free(summary);
+    return ok ? cli_finish() : cli_fail(&err);
+}
+
+/* After the first signal. */
+static int interrupted(struct rt_trial *t, const char *path, const struct rt_trial_progress *p)
+{
+    struct rt_err err = {0};
+
+    if (!rt_trial_interrupt(t, &err))
+        return cli_fail(&err);
+    if (rt_trial_run_id(t) == 0)
+        rt_fail(&err, RT_EINTR, "interrupted before the first row: nothing was written");
+    else
+        rt_fail(&err, RT_EINTR,
+                "interrupted after %" PRIu64 " requests: %s holds their rows, run %" PRId64,
+                p->finished, path, rt_trial_run_id(t));
+    return cli_fail(&err);
+}
+
+static int finished(struct rt_trial *t, const char *path, bool json)
+{
+    struct rt_err err = {0};
+    int status;
+
+    note_trace(rt_source_stats(rt_trial_source(t)));
+    if (rt_trial_run_id(t) == 0) {
+        rt_fail(&err, RT_ETRACE, "the workload gives no request: nothing was written");
+        return cli_fail(&err);
+    }
+    status = print_result(path, rt_trial_run_id(t), json);
+    if (status == EXIT_SUCCESS)
+        cli_note("%s, run %" PRId64, path, rt_trial_run_id(t));
+    return status;
+}
+
+static int failed(const struct rt_trial *t, const char *path, const struct rt_err *err)
+{
+    struct rt_err told = {0};
+
+    if (rt_trial_run_id(t) == 0)
+        return cli_fail(err);
+    rt_fail(&told, err->code, "%s (the rows before it are in %s, run %" PRId64 ")", err->msg, path,
+            rt_trial_run_id(t));
+    return cli_fail(&told);
+}
+
+static int replay(const struct rt_scenario *s, const struct rt_options *o)
+{
+    struct rt_trial_options to = {.output = rt_options_text(o, "--output", "rooftrace.db"),
+                                  .label = rt_options_text(o, "--label", NULL)};
+    enum rt_trial_answer answer = RT_TRIAL_MORE;
+    struct rt_trial_progress now = {0};
+    struct cli_progress progress;
+    struct rt_trial *trial;
+    struct rt_err err = {0};
+    int status;
+
+    catch_signals();
+    if (!rt_trial_new(s, &to, &trial, &err))
+        return cli_fail(&err);
+    cli_progress_start(&progress, s, !rt_options_given(o, "--no-progress"));
+    while (answer == RT_TRIAL_MORE && !stop_requested) {
+        answer = rt_trial_step(trial, &now, &err);
+        cli_progress_show(&progress, &now);
+    }
+    cli_progress_clear(&progress);
+    if (answer == RT_TRIAL_FAILED)
+        status = failed(trial, to.output, &err);
+    else if (answer == RT_TRIAL_MORE)
+        status = interrupted(trial, to.output, &now);
+    else
+        status = finished(trial, to.output, rt_options_given(o, "--json"));
+    rt_trial_free(trial);
+    return status;
+}
+
+int cli_run(int argc, char **argv)
+{
+    struct rt_catalog *catalog = NULL;
+    struct rt_scenario scenario;
+    struct rt_options o;
+    struct rt_err err = {0};
+    int status;
+
+    if (!cli_begin(&page, argc, argv, &o, &status))
+        return status;
+    rt_scenario_init(&scenario);
+    if (!cli_words(&o, 0, 1, "one scenario file", &err) ||
+        !rt_catalog_open(rt_options_text(&o, "--catalog", NULL), &catalog, &err) ||
+        !cli_scenario(&o, catalog, &scenario, &err)) {
+        status = cli_fail(&err);
+    } else {
+        scenario.coast = !rt_options_given(&o, "--no-coast");
+        status = rt_options_given(&o, "--check") ? check_only(&scenario) : replay(&scenario, &o);
+    }
+    rt_scenario_release(&scenario);
+    rt_catalog_free(catalog);
+    rt_options_release(&o);
+    return status;
+}

@@ -1,0 +1,136 @@
+/* rooftrace trace: look at trace files. `trace stat` reads one from end to end and prints what
+ * surveys of traces print: how many, how fast, how bursty, how long. */
+#include "cli_internal.h"
+#include "rooftrace/trace.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const struct rt_option table[] = {
+    {RT_OPT_HEADING("options:")},
+    {RT_OPT_TEXT("--format", "NAME", "format of the trace (auto)")},
+    {RT_OPT_FLAG("--json", "one JSON object")},
+    {RT_OPT_FLAG("--help", "this text"), .letter = 'h'},
+};
+
+static void print_formats(FILE *out)
+{
+    fputs("\ntrace formats:\n", out);
+    for (unsigned i = 0; i < rt_trace_format_count(); i++)
+        fprintf(out, "  %-18s %s\n", rt_trace_format_info(i).name, rt_trace_format_info(i).help);
+}
+
+static const struct cli_page page = {
+    .usage = "usage: rooftrace trace stat FILE [options]\n\n"
+             "Reads a trace (plain, .gz or .zst) and prints its rate, burstiness and lengths.\n"
+             "Percentiles are by nearest rank; the peak is the fullest minute, counted from the\n"
+             "first arrival; cv is the standard deviation of the gaps over their mean.\n",
+    .options = {"rooftrace trace", table, sizeof table / sizeof table[0]},
+    .more = print_formats,
+    .examples = "\nexamples:\n"
+                "  rooftrace trace stat traces/sample.csv\n"
+                "  rooftrace trace stat conversations.jsonl.zst --json\n"
+                "  rooftrace trace stat log.csv --format native_csv\n",
+};
+
+static void table_lengths(const char *what, const struct rt_trace_lengths *l)
+{
+    printf("%-16s %10" PRId64 " %10" PRId64 " %10" PRId64 " %10" PRId64 " %10" PRId64 " %10" PRId64
+           " %12.2f %14" PRId64 "\n",
+           what, l->min, l->p50, l->p90, l->p95, l->p99, l->max, l->mean, l->sum);
+}
+
+static void print_table(const char *path, const struct rt_trace_stat *s)
+{
+    printf("%-26s %s (%s)\n", "trace", path, s->format);
+    printf("%-26s %" PRIu64 "\n", "requests", s->requests);
+    printf("%-26s %.6f\n", "duration (s)", s->duration_s);
+    printf("%-26s %.2f\n", "mean rate (per minute)", s->mean_per_min);
+    printf("%-26s %.0f\n", "peak rate (per minute)", s->peak_per_min);
+    printf("%-26s %.3f\n", "cv of the gaps", s->cv_interarrival);
+    printf("%-26s %.6f\n", "longest gap (s)", s->max_gap_s);
+    printf("%-26s %" PRIu64 "\n", "gaps of zero", s->zero_gaps);
+    printf("%-26s %" PRIu64 "\n", "rows out of order", s->unsorted);
+    printf("%-26s %" PRIu64 " prompts, %" PRIu64 " outputs\n", "zero tokens (taken as 1)",
+           s->zero_prompts, s->zero_outputs);
+    if (s->classes > 0)
+        printf("%-26s %" PRIu64 "\n", "classes", s->classes);
+    if (s->sessions > 0)
+        printf("%-26s %" PRIu64 "\n", "sessions", s->sessions);
+    if (s->hash_ids > 0)
+        printf("%-26s %" PRIu64 "\n", "hash ids", s->hash_ids);
+    printf("\n%-16s %10s %10s %10s %10s %10s %10s %12s %14s\n", "tokens", "min", "p50", "p90",
+           "p95", "p99", "max", "mean", "sum");
+    table_lengths("prompt", &s->prompt);
+    table_lengths("output", &s->output);
+}
+
+static void json_member(const char *key, double value)
+{
+    printf(",\n  \"%s\": ", key);
+    cli_json_number(stdout, value);
+}
+
+static void json_count(const char *key, uint64_t value)
+{
+    printf(",\n  \"%s\": %" PRIu64, key, value);
+}
+
+static void json_lengths(const char *key, const struct rt_trace_lengths *l)
+{
+    printf(",\n  \"%s\": {\"mean\": ", key);
+    cli_json_number(stdout, l->mean);
+    printf(", \"min\": %" PRId64 ", \"p50\": %" PRId64 ", \"p90\": %" PRId64 ", \"p95\": %" PRId64
+           ", \"p99\": %" PRId64 ", \"max\": %" PRId64 ", \"sum\": %" PRId64 "}",
+           l->min, l->p50, l->p90, l->p95, l->p99, l->max, l->sum);
+}
+
+static void print_json(const char *path, const struct rt_trace_stat *s)
+{
+    fputs("{\n  \"trace\": ", stdout);
+    cli_json_text(stdout, path);
+    fputs(",\n  \"format\": ", stdout);
+    cli_json_text(stdout, s->format);
+    json_count("requests", s->requests);
+    json_member("first_s", s->first_s);
+    json_member("duration_s", s->duration_s);
+    json_member("mean_per_min", s->mean_per_min);
+    json_member("peak_per_min", s->peak_per_min);
+    json_member("cv_interarrival", s->cv_interarrival);
+    json_count("zero_gaps", s->zero_gaps);
+    json_member("max_gap_s", s->max_gap_s);
+    json_count("unsorted", s->unsorted);
+    json_count("zero_prompts", s->zero_prompts);
+    json_count("zero_outputs", s->zero_outputs);
+    json_count("classes", s->classes);
+    json_count("sessions", s->sessions);
+    json_count("hash_ids", s->hash_ids);
+    json_lengths("input", &s->prompt);
+    json_lengths("output", &s->output);
+    fputs("\n}\n", stdout);
+}
+
+int cli_trace(int argc, char **argv)
+{
+    struct rt_trace_stat stat;
+    struct rt_options o;
+    struct rt_err err = {0};
+    int status;
+
+    if (!cli_begin(&page, argc, argv, &o, &status))
+        return status;
+    if (!cli_words(&o, 2, 2, "trace stat FILE", &err) ||
+        (strcmp(o.words[0], "stat") != 0 &&
+         !rt_fail(&err, RT_EUSAGE, "trace: unknown \"%.64s\", expected stat", o.words[0])) ||
+        !rt_trace_stat(o.words[1], rt_options_text(&o, "--format", "auto"), &stat, &err)) {
+        status = cli_fail(&err);
+    } else {
+        if (rt_options_given(&o, "--json"))
+            print_json(o.words[1], &stat);
+        else
+            print_table(o.words[1], &stat);
+        status = cli_finish();
+    }
+    rt_options_release(&o);
+    return status;
+}

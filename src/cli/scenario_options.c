@@ -1,0 +1,394 @@
+/* The scenario that a file and options give together.
+ *
+ * Each option stands for a key of the scenario (table `places`). The file's document and the
+ * options become one document, which is then parsed as any other: one set of rules and messages,
+ * whatever a value came from. Options win over the file; pool and engine options apply to every
+ * pool. Relative paths in options are seen from the working directory, those in the file from the
+ * file. Numbers keep every bit on the way. */
+#include "cli_internal.h"
+
+#include <cjson/cJSON.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum section { ROOT, WORKLOAD, POOL, ENGINE, COST };
+
+static const struct place {
+    const char *option;
+    enum section section;
+    const char *key;
+    bool path; /* a text with a slash, or ending in .json, or of option --trace, names a file */
+} places[] = {
+    {"--trace", WORKLOAD, "trace", true},
+    {"--format", WORKLOAD, "format", false},
+    {"--rate-scale", WORKLOAD, "rate_scale", false},
+    {"--repeat", WORKLOAD, "repeat", false},
+    {"--window-s", WORKLOAD, "window_s", false},
+    {"--max-requests", WORKLOAD, "max_requests", false},
+    {"--trace-block-size", WORKLOAD, "block_size", false},
+    {"--model", ROOT, "model", true},
+    {"--gpu", POOL, "gpu", true},
+    {"--replicas", POOL, "replicas", false},
+    {"--tensor-parallel-size", POOL, "tensor_parallel", false},
+    {"--dtype", POOL, "activation_dtype", false}, /* all three; the narrower ones come later */
+    {"--dtype", POOL, "weight_dtype", false},
+    {"--dtype", POOL, "kv_dtype", false},
+    {"--activation-dtype", POOL, "activation_dtype", false},
+    {"--weight-dtype", POOL, "weight_dtype", false},
+    {"--kv-dtype", POOL, "kv_dtype", false},
+    {"--policy", ENGINE, "policy", false},
+    {"--max-num-seqs", ENGINE, "max_num_seqs", false},
+    {"--max-num-batched-tokens", ENGINE, "max_num_batched_tokens", false},
+    {"--block-size", ENGINE, "block_size", false},
+    {"--gpu-memory-utilization", ENGINE, "gpu_memory_utilization", false},
+    {"--num-gpu-blocks-override", ENGINE, "num_gpu_blocks", false},
+    {"--max-model-len", ENGINE, "max_model_len", false},
+    {"--router", ROOT, "router", false},
+    {"--sample-interval-s", ROOT, "sample_interval_s", false},
+    {"--measure-s", ROOT, "measure_s", false},
+    {"--frontend-s", ROOT, "frontend_s", false},
+    {"--seed", ROOT, "seed", false},
+};
+#define PLACES (sizeof places / sizeof places[0])
+
+/* A document under construction; ok turns false when memory is out. */
+struct builder {
+    const struct rt_options *o;
+    const char *file; /* of the scenario, or NULL */
+    cJSON *root;
+    bool ok;
+};
+
+static void put(struct builder *b, cJSON *object, const char *key, cJSON *value)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(object, key);
+    if (value == NULL || !cJSON_AddItemToObject(object, key, value)) {
+        cJSON_Delete(value);
+        b->ok = false;
+    }
+}
+
+/* The object under `key`, made when absent; NULL when something else stands there (the parser of
+ * the whole document will say so) or memory is out. */
+static cJSON *section(struct builder *b, cJSON *object, const char *key)
+{
+    cJSON *found = cJSON_GetObjectItemCaseSensitive(object, key);
+
+    if (found == NULL) {
+        put(b, object, key, cJSON_CreateObject());
+        found = cJSON_GetObjectItemCaseSensitive(object, key);
+    }
+    return cJSON_IsObject(found) ? found : NULL;
+}
+
+/* cJSON prints some doubles as a neighbour; raw text keeps them. */
+static cJSON *number_item(double value)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, "%.17g", value);
+    return cJSON_CreateRaw(text);
+}
+
+static void keep_numbers(struct builder *b, cJSON *node)
+{
+    for (cJSON *child = node->child; child != NULL; child = child->next)
+        keep_numbers(b, child); /* at most 64 deep: rt_json_parse has checked */
+    if (cJSON_IsNumber(node)) {
+        char text[32];
+        snprintf(text, sizeof text, "%.17g", node->valuedouble);
+        node->valuestring = cJSON_malloc(strlen(text) + 1);
+        b->ok = b->ok && node->valuestring != NULL;
+        if (node->valuestring != NULL) {
+            memcpy(node->valuestring, text, strlen(text) + 1);
+            node->type = (node->type & ~cJSON_Number) | cJSON_Raw;
+        }
+    }
+}
+
+static bool names_file(const struct place *p, const char *text)
+{
+    size_t len = strlen(text);
+
+    return p->path && (p->section == WORKLOAD || strchr(text, '/') != NULL ||
+                       (len > 5 && strcmp(text + len - 5, ".json") == 0));
+}
+
+/* A path given as option, as the scenario's file would have to write it. */
+static cJSON *path_item(const struct builder *b, const char *path)
+{
+    char folder[PATH_MAX], joined[2 * PATH_MAX];
+
+    if (path[0] == '/' || strcmp(path, "-") == 0 || b->file == NULL ||
+        strchr(b->file, '/') == NULL || getcwd(folder, sizeof folder) == NULL)
+        return cJSON_CreateString(path);
+    snprintf(joined, sizeof joined, "%s/%s", folder, path);
+    return cJSON_CreateString(joined);
+}
+
+/* "A:B" or "A,B" */
+static bool read_range(const char *text, double range[2])
+{
+    size_t first = strcspn(text, ":,");
+    char from[64];
+
+    if (first >= sizeof from || text[first] == '\0')
+        return false;
+    memcpy(from, text, first);
+    from[first] = '\0';
+    return rt_read_number(from, &range[0]) && rt_read_number(text + first + 1, &range[1]);
+}
+
+/* The text has passed check_ranges. */
+static cJSON *range_item(const char *text)
+{
+    cJSON *list = cJSON_CreateArray();
+    double range[2];
+
+    for (int i = 0; list != NULL && read_range(text, range) && i < 2; i++) {
+        cJSON *item = number_item(range[i]);
+        if (item == NULL || !cJSON_AddItemToArray(list, item)) {
+            cJSON_Delete(item);
+            cJSON_Delete(list);
+            list = NULL;
+        }
+    }
+    return list;
+}
+
+static bool check_ranges(const struct rt_options *o, struct rt_err *err)
+{
+    static const char *const names[] = {"--window-s", "--measure-s"};
+    double range[2];
+
+    for (unsigned i = 0; i < 2; i++) {
+        const char *text = rt_options_text(o, names[i], NULL);
+        if (text != NULL && (!read_range(text, range) || range[0] >= range[1]))
+            return rt_fail(err, RT_EUSAGE,
+                           "%s: expected FROM:TO in seconds, FROM < TO, read \"%.64s\"", names[i],
+                           text);
+    }
+    return true;
+}
+
+static cJSON *option_item(const struct builder *b, const struct place *p)
+{
+    const struct rt_option_value *v = rt_options_get(b->o, p->option);
+    const struct rt_option *entry = &b->o->table[v - b->o->values];
+
+    if (entry->kind == RT_OPTION_INT)
+        return number_item((double)v->integer); /* ranges end at 2^53 */
+    if (entry->kind == RT_OPTION_NUMBER)
+        return number_item(v->number);
+    if (strcmp(p->key, "window_s") == 0 || strcmp(p->key, "measure_s") == 0)
+        return range_item(v->text);
+    return names_file(p, v->text) ? path_item(b, v->text) : cJSON_CreateString(v->text);
+}
+
+static void put_in_pools(struct builder *b, const struct place *p)
+{
+    cJSON *pools = cJSON_GetObjectItemCaseSensitive(b->root, "pools");
+    cJSON *pool;
+
+    cJSON_ArrayForEach(pool, pools)
+    {
+        cJSON *into = !cJSON_IsObject(pool)  ? NULL
+                      : p->section == ENGINE ? section(b, pool, "engine")
+                                             : pool;
+        if (into != NULL)
+            put(b, into, p->key, option_item(b, p));
+    }
+}
+
+static void put_option(struct builder *b, const struct place *p)
+{
+    cJSON *into = b->root;
+
+    if (p->section == POOL || p->section == ENGINE) {
+        put_in_pools(b, p);
+        return;
+    }
+    if (p->section == WORKLOAD)
+        into = section(b, b->root, "workload");
+    if (into != NULL)
+        put(b, into, p->key, option_item(b, p));
+}
+
+/* --goodput ttft:500 tpot:50, in milliseconds as vLLM has it. */
+static bool put_slo(struct builder *b, const char *option, struct rt_err *err)
+{
+    static const char *const names[] = {"ttft", "tpot", "e2el", "e2e"};
+    static const char *const keys[] = {"ttft_s", "tpot_s", "e2e_s", "e2e_s"};
+    const struct rt_option_value *v = rt_options_get(b->o, option);
+    cJSON *slo = v->count > 0 ? section(b, b->root, "slo") : NULL;
+
+    for (unsigned i = 0; i < v->count; i++) {
+        size_t len = strcspn(v->all[i], ":");
+        double ms;
+        unsigned k = 0;
+        while (k < 4 && (strlen(names[k]) != len || strncmp(v->all[i], names[k], len) != 0))
+            k++;
+        if (k == 4 || !rt_read_number(v->all[i] + len + 1, &ms) || ms < 1e-6)
+            return rt_fail(err, RT_EUSAGE,
+                           "%s: expected ttft:MS, tpot:MS or e2el:MS, read \"%.64s\"", option,
+                           v->all[i]);
+        if (slo != NULL)
+            put(b, slo, keys[k], number_item(ms / 1e3));
+    }
+    return true;
+}
+
+/* b0,b1,b2,b3,b4 */
+static bool put_coefficients(struct builder *b, cJSON *cost, const char *text, struct rt_err *err)
+{
+    cJSON *list = cJSON_CreateArray();
+    const char *rest = text;
+    unsigned count = 0;
+
+    put(b, cost, "coefficients_s", list);
+    for (; b->ok && *rest != '\0'; count++) {
+        size_t len = strcspn(rest, ",");
+        char one[64];
+        double value;
+        snprintf(one, sizeof one, "%.*s", (int)(len < 63 ? len : 63), rest);
+        if (count == 5 || !rt_read_number(one, &value))
+            break;
+        b->ok = cJSON_AddItemToArray(list, number_item(value)) != 0;
+        rest += len + (rest[len] == ',' ? 1 : 0);
+    }
+    if (b->ok && (count != 5 || *rest != '\0'))
+        return rt_fail(err, RT_EUSAGE,
+                       "--cost-coefficients: expected b0,b1,b2,b3,b4 in seconds, read \"%.64s\"",
+                       text);
+    return true;
+}
+
+/* Options on cost replace the file's whole section: the keys of one kind are errors in another. */
+static bool put_cost(struct builder *b, struct rt_err *err)
+{
+    const char *coefficients = rt_options_text(b->o, "--cost-coefficients", NULL);
+    bool light = rt_options_given(b->o, "--speed-of-light");
+    const char *kind = rt_options_text(b->o, "--cost", coefficients ? "linear" : "roofline");
+    cJSON *cost;
+
+    if (coefficients == NULL && !light && !rt_options_given(b->o, "--cost"))
+        return true;
+    put(b, b->root, "cost", cJSON_CreateObject());
+    cost = section(b, b->root, "cost");
+    if (cost == NULL)
+        return rt_fail_nomem(err, "options");
+    put(b, cost, "kind", cJSON_CreateString(kind));
+    if (light)
+        put(b, cost, "speed_of_light", cJSON_CreateTrue());
+    return coefficients == NULL || put_coefficients(b, cost, coefficients, err);
+}
+
+/* Any option that stands for a key of the scenario? */
+static bool any_given(const struct rt_options *o)
+{
+    for (size_t i = 0; i < PLACES; i++)
+        if (rt_options_given(o, places[i].option))
+            return true;
+    return rt_options_given(o, "--goodput") || rt_options_given(o, "--slo") ||
+           rt_options_given(o, "--cost") || rt_options_given(o, "--cost-coefficients") ||
+           rt_options_given(o, "--speed-of-light");
+}
+
+static bool put_options(struct builder *b, struct rt_err *err)
+{
+    if (!cJSON_HasObjectItem(b->root, "pools")) {
+        cJSON *pools = cJSON_CreateArray();
+        put(b, b->root, "pools", pools);
+        if (b->ok)
+            b->ok = cJSON_AddItemToArray(pools, cJSON_CreateObject()) != 0;
+    }
+    for (size_t i = 0; b->ok && i < PLACES; i++)
+        if (rt_options_given(b->o, places[i].option))
+            put_option(b, &places[i]);
+    return put_cost(b, err) && put_slo(b, "--slo", err) && put_slo(b, "--goodput", err) &&
+           (b->ok || rt_fail_nomem(err, "options"));
+}
+
+/* `text`: the file's document, or "{}". */
+static bool merge(const struct rt_options *o, const char *file, const char *text,
+                  struct rt_json **out, struct rt_err *err)
+{
+    struct builder b = {.o = o, .file = file, .root = cJSON_Parse(text), .ok = true};
+    char name[PATH_MAX];
+    char *merged = NULL;
+    bool ok = false;
+
+    if (b.root == NULL)
+        return rt_fail_nomem(err, "options");
+    /* A relative path in the document is seen from the folder of its name. */
+    snprintf(name, sizeof name, "%s%s", file ? file : "command line", file ? " with options" : "");
+    keep_numbers(&b, b.root);
+    if (put_options(&b, err)) {
+        merged = cJSON_PrintUnformatted(b.root);
+        ok = merged != NULL ? rt_json_parse(merged, strlen(merged), name, out, err)
+                            : rt_fail_nomem(err, "options");
+    }
+    cJSON_free(merged);
+    cJSON_Delete(b.root);
+    return ok;
+}
+
+static bool load(const struct rt_options *o, const char *file, struct rt_json **out,
+                 struct rt_err *err)
+{
+    struct rt_json_at root;
+    struct rt_json *plain;
+    char *text;
+    bool ok;
+
+    if (!rt_json_load(file, &plain, err))
+        return false;
+    root = rt_json_root(plain);
+    if (!any_given(o) || rt_json_kind(&root) != RT_JSON_OBJECT) {
+        *out = plain;
+        return true;
+    }
+    text = rt_json_print(&root);
+    rt_json_free(plain);
+    ok = text != NULL ? merge(o, file, text, out, err) : rt_fail_nomem(err, file);
+    free(text);
+    return ok;
+}
+
+static bool check_complete(const struct rt_options *o, struct rt_err *err)
+{
+    static const char *const needed[] = {"--trace", "--model", "--gpu"};
+
+    for (unsigned i = 0; i < 3; i++)
+        if (!rt_options_given(o, needed[i]))
+            return rt_fail(err, RT_EUSAGE,
+                           "expected a scenario file, or --trace, --model and --gpu: %s is missing",
+                           needed[i]);
+    return true;
+}
+
+bool cli_scenario(const struct rt_options *o, const struct rt_catalog *catalog,
+                  struct rt_scenario *out, struct rt_err *err)
+{
+    const char *file = o->word_count > 0 ? o->words[0] : NULL;
+    struct rt_json *doc = NULL;
+    struct rt_json_at root;
+    bool ok;
+
+    if (!check_ranges(o, err))
+        return false;
+    if (file != NULL)
+        ok = load(o, file, &doc, err);
+    else
+        ok = check_complete(o, err) && merge(o, NULL, "{}", &doc, err);
+    if (!ok)
+        return false;
+    root = rt_json_root(doc);
+    ok = rt_scenario_parse(&root, catalog, out, err);
+    rt_json_free(doc);
+    return ok;
+}

@@ -1,0 +1,173 @@
+/* Attention of one step, all layers, on one GPU.
+ *
+ * Decode: reading the KV once, at a share of the bandwidth; plus a launch and a cost per sequence:
+ *     t = L * (bytes/(eff_m*bw) + o + B*s)
+ * MLA reads one latent per token for all heads and multiplies with it: the slower of the two
+ * counts.
+ *
+ * Prefill: 64-row query tiles per head, dealt out to the SMs in waves; a tile walks over its key
+ * columns, on average k + q/2 + 32:
+ *     t = L * (waves * mean columns * column_s + o),  waves = ceil(heads*tiles/SMs)
+ *     column_s = 64 rows * 2 FLOP * (width of QK + width of PV) / (eff_c * peak/SMs)
+ * A chunk with fewer tiles than SMs still takes one tile's time: without the waves short chunks
+ * behind long histories come out at half their measured time.
+ *
+ * Both in one step: two calls whose times add up, or, where the kernel runs decodes as 64-row tiles
+ * too (mixed_as_tiles), one. Its tiles are dealt out as SMs get free, so the last ones run alone:
+ *     t = o + max(heads*(prefill columns + sum(ctx + pad))*column_s/SMs + tail*longest tile,
+ *                 longest tile, bytes/(eff_m*bw))
+ * without the tail when there are no more tiles than SMs.
+ *
+ * Layers behind a sliding window see at most the window (+ the tile's own rows). O(1). */
+#include "cost_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+static double min_d(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+static double max_d(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+/* Attention multiplies in 16 bit, also where GEMMs do not. */
+static double peak_16bit(const struct rt_cost_inputs *in)
+{
+    enum rt_dtype d = in->dtypes.activation == RT_FP16 ? RT_FP16 : RT_BF16;
+    double peak = in->gpu.peak_flops[d];
+    return peak > 0 ? peak : max_d(in->gpu.peak_flops[RT_FP16], in->gpu.peak_flops[RT_BF16]);
+}
+
+/* Seconds per context token of one decode in one layer. */
+static double decode_token_s(const struct rt_cost_inputs *in, double heads)
+{
+    const struct rt_model *m = &in->model;
+    const struct rt_gpu *g = &in->gpu;
+    double read = rt_kv_bytes_per_layer(in) / (g->k.decode_eff_memory * g->mem_bw_bytes_per_s);
+    if (m->attention != RT_MLA)
+        return read;
+    /* scores against latent + rope, values from the latent; 2 FLOP each, every head */
+    double flops = heads * 2 * (double)(2 * m->kv_lora + m->qk_rope);
+    return max_d(read, flops / (g->k.prefill_eff_compute * peak_16bit(in)));
+}
+
+static void add_layers(struct rt_attention_cost *a, double count, int64_t window, double token_s,
+                       double column_s)
+{
+    if (!(count > 0))
+        return;
+    a->kind[a->kinds++] = (struct rt_attention_layers){
+        .count = count, .window = window, .kv_s = count * token_s, .tile_column_s = column_s};
+}
+
+void rt_attention_init(const struct rt_cost_inputs *in, const struct rt_gemm_rates *gemm,
+                       struct rt_attention_cost *out)
+{
+    const struct rt_model *m = &in->model;
+    const struct rt_gpu_constants *k = &in->gpu.k;
+    memset(out, 0, sizeof *out);
+    double layers = (double)m->layers, local = m->window > 0 ? (double)m->local_layers : 0;
+    out->heads = (double)m->heads / (double)in->parallel.tensor;
+    out->layers = layers;
+    out->waves = in->gpu.sm_count >= 1;
+    out->sms = out->waves ? (int64_t)in->gpu.sm_count : 1;
+    out->mixed_as_tiles = k->mixed_as_tiles && m->attention != RT_MLA;
+    out->pad_tokens = k->mixed_pad_tokens;
+    out->tail = k->mixed_tail;
+    out->decode_launch_s = layers * k->decode_overhead_s;
+    out->decode_launch_s_per_seq = layers * k->decode_s_per_seq;
+    out->prefill_launch_s = layers * k->prefill_overhead_s;
+
+    double width = m->attention == RT_MLA ? (double)(m->qk_nope + m->qk_rope + m->v_head)
+                                          : 2 * (double)m->head_dim;
+    double column_s =
+        RT_PREFILL_TILE * 2 * width * (double)out->sms / (k->prefill_eff_compute * peak_16bit(in));
+    double token_s = decode_token_s(in, out->heads);
+    add_layers(out, layers - local, 0, token_s, column_s);
+    add_layers(out, local, m->window, token_s, column_s);
+    if (m->attention == RT_MLA) {
+        double numbers = out->heads * (double)(m->qk_nope + m->v_head);
+        out->held_s = layers * 2 * (double)m->kv_lora * numbers / gemm->flops;
+    }
+}
+
+/* Prefill of one kind of layers, one layer: all tiles of all heads, as they fit on the SMs. */
+struct prefill {
+    double tiles, columns; /* of one head; columns summed over its tiles */
+};
+
+static struct prefill prefill_of(const struct rt_step_shape *s, int64_t window)
+{
+    int64_t least = (s->prefill_tokens + RT_PREFILL_TILE - 1) / RT_PREFILL_TILE;
+    struct prefill p;
+    p.tiles = (double)(s->prefill_tiles > least ? s->prefill_tiles : least);
+    p.columns = (double)s->prefill_tiles2 / 2;
+    if (window > 0) /* a tile's last row sees the window, its first one 63 keys earlier */
+        p.columns = min_d(p.columns, p.tiles * (double)(window + RT_PREFILL_TILE));
+    return p;
+}
+
+static double prefill_s(const struct rt_attention_cost *a, struct prefill p, double column_s)
+{
+    double work = a->heads * p.tiles;
+    double waves = work / (double)a->sms;
+    if (a->waves) {
+        int64_t whole = ((int64_t)work + a->sms - 1) / a->sms;
+        waves = (double)whole;
+    }
+    return waves * (p.columns / p.tiles) * column_s;
+}
+
+/* Prefill and decodes in one kernel, one kind of layers. What is neither the tiles of the prefill
+ * nor those of the decodes (the tail, waiting for memory) goes to whoever causes it. */
+static void mixed_terms(const struct rt_attention_cost *a, const struct rt_attention_layers *l,
+                        struct prefill p, const struct rt_step_shape *s, double context,
+                        double terms_s[])
+{
+    double decodes = (double)s->decodes, per_sm = a->heads * l->tile_column_s / (double)a->sms;
+    double prefill = p.columns * per_sm;
+    double decode = (context + a->pad_tokens * decodes) * per_sm;
+    double span = prefill + decode, read = context * l->kv_s / l->count;
+    double prefill_tile = p.columns / p.tiles * l->tile_column_s;
+    double decode_tile = (context / decodes + a->pad_tokens) * l->tile_column_s;
+    if (a->waves) {
+        double longest = max_d(prefill_tile, decode_tile);
+        if (a->heads * (p.tiles + decodes) > (double)a->sms)
+            span += a->tail * longest;
+        span = max_d(span, longest);
+    }
+    double rest = max_d(span, read) - prefill - decode;
+    bool from_decodes = read > span || decode_tile > prefill_tile;
+    terms_s[RT_TERM_ATTENTION] += l->count * (prefill + (from_decodes ? 0 : rest));
+    terms_s[RT_TERM_KV] += l->count * (decode + (from_decodes ? rest : 0));
+}
+
+void rt_attention_terms(const struct rt_attention_cost *a, const struct rt_step_shape *s,
+                        double terms_s[])
+{
+    bool prefill = s->prefill_tokens > 0, decode = s->decodes > 0;
+    bool mixed = prefill && decode && a->mixed_as_tiles;
+    for (unsigned i = 0; i < a->kinds; i++) {
+        const struct rt_attention_layers *l = &a->kind[i];
+        double context = (double)(l->window > 0 ? s->decode_window[0] : s->decode_context);
+        if (mixed) {
+            mixed_terms(a, l, prefill_of(s, l->window), s, context, terms_s);
+            continue;
+        }
+        terms_s[RT_TERM_KV] += l->kv_s * context;
+        if (prefill)
+            terms_s[RT_TERM_ATTENTION] +=
+                l->count * prefill_s(a, prefill_of(s, l->window), l->tile_column_s);
+    }
+    if (prefill) {
+        terms_s[RT_TERM_ATTENTION] += a->held_s * (double)s->prefill_held;
+        terms_s[RT_TERM_LAUNCH] += a->prefill_launch_s;
+    }
+    if (decode && !mixed)
+        terms_s[RT_TERM_LAUNCH] +=
+            a->decode_launch_s + a->decode_launch_s_per_seq * (double)s->decodes;
+}

@@ -1,0 +1,233 @@
+/* The interface of all cost models: the scenario's section `cost`, the table of models, rounding to
+ * nanoseconds, and runs of decode steps.
+ *
+ * Happy path: rt_cost_new picks the model, lets it check its inputs and build its tables; a step
+ * then asks it for eight terms, adds them in the order of enum rt_term and rounds once. Failures:
+ * bad inputs are RT_ECONFIG, tables that do not fit RT_ENOMEM. A step cannot fail. Cost:
+ * rt_cost_new O(max_tokens), a step O(1), a run of n decode steps O(n) at a few adds each. */
+#include "cost_internal.h"
+
+#include <assert.h>
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const rt_term_names[RT_TERM_COUNT] = {
+    "weights", "compute", "kv", "attention", "other", "launch", "comm", "host",
+};
+
+static const struct rt_cost_model *const models[] = {
+    /* the only list; index = what pick says */
+    &rt_cost_linear,
+    &rt_cost_roofline,
+    &rt_cost_light,
+};
+
+static const char *const kind_names[] = {"roofline", "linear"}; /* by enum rt_cost_kind */
+
+#define LINEAR_LIMIT_S 1e6 /* a coefficient beyond this is not seconds */
+
+/* ---- the section `cost` ---------------------------------------------------------------------- */
+
+void rt_cost_spec_init(struct rt_cost_spec *s)
+{
+    memset(s, 0, sizeof *s);
+    s->kind = RT_COST_ROOFLINE;
+}
+
+static bool parse_coefficients(const struct rt_json_at *at, struct rt_cost_spec *s,
+                               struct rt_err *err)
+{
+    struct rt_json_at list = rt_json_get(at, "coefficients_s");
+    if (!rt_json_need(at, "coefficients_s", err) || !rt_json_expect(&list, RT_JSON_ARRAY, err))
+        return false;
+    if (rt_json_count(&list) != 5)
+        return rt_json_fail(&list, err, "expected five numbers b0..b4 in seconds, read %d",
+                            rt_json_count(&list));
+    for (int i = 0; i < 5; i++) {
+        struct rt_json_at item = rt_json_item(&list, i);
+        if (!rt_json_expect(&item, RT_JSON_NUMBER, err))
+            return false;
+        double value = item.node->valuedouble;
+        if (!(fabs(value) <= LINEAR_LIMIT_S))
+            return rt_json_fail(&item, err, "expected seconds from %g to %g, read %g",
+                                -LINEAR_LIMIT_S, LINEAR_LIMIT_S, value);
+        s->coefficients_s[i] = value;
+    }
+    return true;
+}
+
+bool rt_cost_spec_parse(const struct rt_json_at *at, struct rt_cost_spec *s, struct rt_err *err)
+{
+    static const char *const roofline_keys[] = {"kind", "speed_of_light"};
+    static const char *const linear_keys[] = {"kind", "coefficients_s"};
+    if (rt_json_kind(at) == RT_JSON_ABSENT)
+        return true;
+    unsigned kind = (unsigned)s->kind;
+    if (!rt_json_expect(at, RT_JSON_OBJECT, err) ||
+        !rt_json_choice(at, "kind", kind_names, 2, &kind, err))
+        return false;
+    s->kind = (enum rt_cost_kind)kind;
+    if (s->kind == RT_COST_LINEAR)
+        return rt_json_only(at, linear_keys, 2, err) && parse_coefficients(at, s, err);
+    return rt_json_only(at, roofline_keys, 2, err) &&
+           rt_json_bool(at, "speed_of_light", &s->speed_of_light, err);
+}
+
+/* ---- life cycle ------------------------------------------------------------------------------ */
+
+static const struct rt_cost_model *pick(const struct rt_cost_spec *spec)
+{
+    if (spec->kind == RT_COST_LINEAR)
+        return models[0];
+    return spec->speed_of_light ? models[2] : models[1];
+}
+
+bool rt_cost_new(const struct rt_cost_inputs *in, struct rt_cost **out, struct rt_err *err)
+{
+    *out = NULL;
+    struct rt_cost *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return rt_fail_nomem(err, "the cost model");
+    c->in = *in;
+    c->model = pick(&in->spec);
+    if (!c->model->init(c, err)) {
+        rt_cost_free(c);
+        return false;
+    }
+    *out = c;
+    return true;
+}
+
+void rt_cost_free(struct rt_cost *c)
+{
+    if (c == NULL)
+        return;
+    if (c->model->release != NULL)
+        c->model->release(c);
+    free(c);
+}
+
+unsigned rt_cost_windows(const struct rt_cost *c, int64_t windows[RT_MAX_WINDOWS])
+{
+    for (unsigned i = 0; i < c->window_count; i++)
+        windows[i] = c->windows[i];
+    return c->window_count;
+}
+
+/* ---- rounding -------------------------------------------------------------------------------- */
+
+#define TWO_51     2251799813685248.0
+#define TWO_52     4503599627370496.0
+#define LONGEST_NS (INT64_C(1) << 62) /* 146 years */
+
+/* Half to even, for 0 <= ns < 2^51: adding 2^52 makes the unit of the last place 1, so the addition
+ * itself rounds, and the integer is what the bits are beyond those of 2^52. Branch-free, so that
+ * loops over it vectorise; the same result as llrint in the default rounding mode. */
+static inline int64_t round_small(double ns)
+{
+    double shifted = ns + TWO_52;
+    int64_t bits;
+    memcpy(&bits, &shifted, sizeof bits);
+    return bits - INT64_C(0x4330000000000000);
+}
+
+static int64_t round_any(double ns)
+{
+    if (!(ns > 0))
+        return 0; /* NaN cannot come from finite coefficients and sums; negative counts as 0 */
+    if (ns < TWO_51)
+        return round_small(ns);
+    return ns < (double)LONGEST_NS ? (int64_t)llrint(ns) : LONGEST_NS;
+}
+
+/* ---- one step -------------------------------------------------------------------------------- */
+
+void rt_cost_step_terms(const struct rt_cost *c, const struct rt_step_shape *s,
+                        double terms_s[RT_TERM_COUNT])
+{
+    assert(s->tokens >= 0 && s->samples >= 0);
+    for (int i = 0; i < RT_TERM_COUNT; i++)
+        terms_s[i] = 0;
+    c->model->terms(c, s, terms_s);
+}
+
+/* The sum in the order of enum rt_term, with another KV term in its place. */
+static inline double step_seconds(const double terms_s[RT_TERM_COUNT], double kv_s)
+{
+    double t = terms_s[RT_TERM_WEIGHTS] + terms_s[RT_TERM_COMPUTE];
+    t += kv_s;
+    t += terms_s[RT_TERM_ATTENTION];
+    t += terms_s[RT_TERM_OTHER];
+    t += terms_s[RT_TERM_LAUNCH];
+    t += terms_s[RT_TERM_COMM];
+    t += terms_s[RT_TERM_HOST];
+    return t;
+}
+
+int64_t rt_cost_step(const struct rt_cost *c, const struct rt_step_shape *s,
+                     double terms_s[RT_TERM_COUNT])
+{
+    rt_cost_step_terms(c, s, terms_s);
+    return round_any(step_seconds(terms_s, terms_s[RT_TERM_KV]) * 1e9);
+}
+
+int64_t rt_cost_step_ns(const struct rt_cost *c, const struct rt_step_shape *s)
+{
+    double terms_s[RT_TERM_COUNT];
+    return rt_cost_step(c, s, terms_s);
+}
+
+/* ---- runs of decode steps -------------------------------------------------------------------- */
+
+bool rt_cost_can_run(const struct rt_cost *c)
+{
+    return c->window_count == 0;
+}
+
+/* What stays the same over a run, and how its one changing sum x starts and grows. All x are
+ * integers below 2^53, so x0 + i*dx is exact and equals the conversion of the advanced integer. */
+struct run_line {
+    double terms_s[RT_TERM_COUNT];
+    double slope_s, x0, dx;
+};
+
+static inline double line_ns(const struct run_line *l, int32_t i)
+{
+    return step_seconds(l->terms_s, l->slope_s * (l->x0 + (double)i * l->dx)) * 1e9;
+}
+
+static void run_chunk(const struct run_line *l, int32_t n, int64_t *ns)
+{
+    /* Every operation is monotone in x, so all durations lie between the first and the last. */
+    double first = line_ns(l, 0), last = line_ns(l, n - 1);
+    if (first >= 0 && last >= 0 && first < TWO_51 && last < TWO_51) {
+        const struct run_line line = *l;
+        for (int32_t i = 0; i < n; i++)
+            ns[i] = round_small(line_ns(&line, i));
+    } else {
+        for (int32_t i = 0; i < n; i++)
+            ns[i] = round_any(line_ns(l, i));
+    }
+}
+
+void rt_cost_decode_run(const struct rt_cost *c, struct rt_step_shape *s, uint32_t n, int64_t *ns)
+{
+    const int32_t chunk = 1 << 16;
+    assert(rt_cost_can_run(c));
+    assert(s->prefill_tokens == 0 && s->tokens == s->decodes);
+    while (n > 0) {
+        struct run_line line;
+        int32_t now = n < (uint32_t)chunk ? (int32_t)n : chunk;
+        rt_cost_step_terms(c, s, line.terms_s);
+        line.slope_s = c->kv_slope_s;
+        line.x0 = (double)(c->slope_on_held ? s->held_tokens : s->decode_context);
+        line.dx = (double)s->decodes;
+        run_chunk(&line, now, ns);
+        s->decode_context += now * s->decodes;
+        s->held_tokens += now * s->decodes;
+        ns += now;
+        n -= (uint32_t)now;
+    }
+}

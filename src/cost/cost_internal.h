@@ -1,0 +1,148 @@
+/* cost_internal.h: what the cost models of this folder share.
+ *
+ *     inputs --check--> rt_operators (matrix products of one step) --+--> roofline: tables by M and
+ * S
+ *                                                                    +--> light
+ *                                                                    +--> memory: weights per GPU
+ * A cost model is a const struct (models in cost.c are the only list). All of them are linear in
+ * the context of a pure decode: KV seconds = kv_slope_s * x. That is what rt_cost_decode_run relies
+ * on. */
+#ifndef RT_COST_INTERNAL_H
+#define RT_COST_INTERNAL_H
+
+#include "rooftrace/cost.h"
+
+struct rt_cost_model {
+    const char *name, *help;
+    bool (*init)(struct rt_cost *c, struct rt_err *err);
+    void (*release)(struct rt_cost *c); /* NULL: nothing to free */
+    void (*terms)(const struct rt_cost *c, const struct rt_step_shape *s, double terms_s[]);
+};
+extern const struct rt_cost_model rt_cost_linear, rt_cost_roofline, rt_cost_light;
+
+/* One matrix product that a step runs `count` times, on one GPU after the TP split:
+ * [rows x k] * [k x n]. Experts: one grouped product over the experts that the tokens touch. */
+struct rt_operator {
+    double k, n;    /* of one matrix */
+    double count;   /* times a step: layers, or 1 */
+    double experts; /* matrices on this GPU, all of the same shape */
+    bool routed;    /* a token goes through expert_share of them, not through all */
+    bool head;      /* LM head: rows = S instead of M */
+};
+
+#define RT_MAX_OPERATORS 16
+
+struct rt_operators {
+    struct rt_operator op[RT_MAX_OPERATORS];
+    unsigned count;
+    double moe_layers, dense_layers; /* MLP blocks of each kind */
+    double expert_share;             /* topk/E: chance that a token picks a given expert */
+};
+
+/* Inputs that roofline, light and memory can price; otherwise RT_ECONFIG. */
+bool rt_cost_check(const struct rt_cost_inputs *in, struct rt_err *err) RT_MUST_USE;
+void rt_operators_build(const struct rt_cost_inputs *in, struct rt_operators *out);
+/* Weights that all operators hold on this GPU, in numbers of parameters. */
+double rt_operators_params(const struct rt_operators *ops);
+/* Matrices of a group that m tokens touch: all n of them unless routed. */
+double rt_operator_touched(const struct rt_operator *op, double expert_share, double m);
+/* Rows of all matrices of a group together. */
+double rt_operator_rows(const struct rt_operator *op, double expert_share, double m);
+/* KV heads that one GPU holds (replicated when tp > kv_heads). */
+double rt_kv_heads_per_gpu(const struct rt_cost_inputs *in);
+/* KV bytes of one token in one layer on one GPU. */
+double rt_kv_bytes_per_layer(const struct rt_cost_inputs *in);
+
+/* Rates of one GPU for a GEMM with the given dtypes. */
+struct rt_gemm_rates {
+    double flops, bytes_per_s; /* efficiency included */
+    double smooth_p, overhead_s;
+    double weight_bytes, activation_bytes; /* of one number */
+};
+struct rt_gemm_time {
+    double weights_s, compute_s; /* shares of the smooth maximum; their sum is the time */
+};
+void rt_gemm_rates(const struct rt_cost_inputs *in, struct rt_gemm_rates *out);
+/* (C^p + W^p)^(1/p), split by the shares of W^p and C^p. */
+struct rt_gemm_time rt_smooth_max(double weights_s, double compute_s, double p);
+/* One product: `rows` through `matrices` matrices of k x n, without overhead. */
+struct rt_gemm_time rt_gemm(const struct rt_gemm_rates *r, double rows, double matrices, double k,
+                            double n);
+
+/* Attention of all layers of one kind (full, or behind a sliding window). */
+struct rt_attention_layers {
+    double count;         /* layers of this kind */
+    int64_t window;       /* 0: full */
+    double kv_s;          /* seconds per context token of a decode: all layers, one GPU */
+    double tile_column_s; /* one layer: one key column of one 64-row tile of one head, on one SM */
+};
+
+struct rt_attention_cost {
+    struct rt_attention_layers kind[2];
+    unsigned kinds;
+    double heads; /* query heads per GPU */
+    int64_t sms;  /* >= 1 */
+    bool waves;   /* sm_count is known: whole waves of tiles */
+    bool mixed_as_tiles;
+    double pad_tokens, tail;
+    double layers;
+    double decode_launch_s, decode_launch_s_per_seq, prefill_launch_s; /* all layers */
+    double held_s; /* MLA: re-expanding one cached latent for a prefill, all layers; 0 for GQA */
+};
+void rt_attention_init(const struct rt_cost_inputs *in, const struct rt_gemm_rates *gemm,
+                       struct rt_attention_cost *out);
+/* Adds to KV, ATTENTION and LAUNCH. */
+void rt_attention_terms(const struct rt_attention_cost *a, const struct rt_step_shape *s,
+                        double terms_s[]);
+
+/* What depends on M alone (all layers), or on S alone (LM head, sampler). */
+struct rt_cost_row {
+    double weights_s, compute_s, other_s, launch_s, comm_s;
+};
+
+struct rt_roofline {
+    struct rt_operators ops;
+    struct rt_gemm_rates rates;
+    struct rt_attention_cost attention;
+    double elementwise_scale; /* elementwise bytes of a token over all layers / reference layer's */
+    double bus_bytes_per_s;   /* 0 with tp = 1 */
+    struct rt_cost_row *by_m, *by_s; /* 0..rows_m-1, 0..rows_s-1 */
+    int64_t rows_m, rows_s;
+};
+
+struct rt_light_row {
+    double weights_s, compute_s;
+};
+
+struct rt_light {
+    struct rt_operators ops;
+    struct rt_light_row *by_m;
+    int64_t rows_m;
+    double flops, bytes_per_s; /* datasheet, one GPU */
+    double weight_bytes;       /* of one number */
+    double kv_s[2];            /* seconds per context token: full layers, windowed layers */
+    double area_s[2];          /* seconds per query-key pair */
+    int64_t window;
+};
+
+struct rt_cost {
+    const struct rt_cost_model *model;
+    struct rt_cost_inputs in;
+    double kv_slope_s;  /* pure decode without windows: KV seconds = kv_slope_s * x */
+    bool slope_on_held; /* x = held_tokens (linear), else decode_context */
+    unsigned window_count;
+    int64_t windows[RT_MAX_WINDOWS];
+    struct rt_roofline roofline;
+    struct rt_light light;
+};
+
+/* M or S beyond the tables is computed by the same function as they were: same bits. */
+#define RT_TABLE_CAP         65536
+#define RT_TABLE_CAP_SAMPLES 4096
+/* One row of the roofline, computed; exposed for the tables and beyond them. */
+struct rt_cost_row rt_roofline_row_m(const struct rt_cost *c, int64_t tokens);
+struct rt_cost_row rt_roofline_row_s(const struct rt_cost *c, int64_t samples);
+/* Tokens of the captured graph that m tokens run in. */
+int64_t rt_graph_tokens(int64_t m, int64_t graph_max);
+
+#endif

@@ -1,0 +1,204 @@
+/* Pools become replicas here: costs are tabulated once a pool, KV memory is planned, replicas are
+ * created and numbered through. The router sees counts only, kept in a heap: O(log replicas). */
+#include "rooftrace/fleet.h"
+
+#include <stdlib.h>
+
+struct pool {
+    struct rt_pool_plan plan;
+    struct rt_engine_spec engine; /* resolved */
+    struct rt_cost *cost;
+};
+
+struct rt_fleet {
+    struct pool *pools;
+    uint32_t pool_count, replica_count;
+    struct rt_replica **replicas;
+    const struct rt_router_policy *router;
+    void *router_state;
+    uint32_t *outstanding;
+    struct rt_heap by_load;
+};
+
+static bool check_limits(const struct pool *p, struct rt_err *err)
+{
+    int64_t blocks = p->plan.kv_blocks;
+    if (blocks > RT_MAX_KV_TOKENS / p->engine.block_size)
+        return rt_fail(err, RT_ECONFIG, "%lld KV blocks of %lld tokens exceed 2^40 tokens",
+                       (long long)blocks, (long long)p->engine.block_size);
+    if (p->engine.prefix_caching && blocks > RT_MAX_CACHED_BLOCKS)
+        return rt_fail(err, RT_ECONFIG, "%lld KV blocks: with prefix caching at most %lld",
+                       (long long)blocks, (long long)RT_MAX_CACHED_BLOCKS);
+    return true;
+}
+
+static bool plan_pool(struct pool *p, const struct rt_pool_spec *spec,
+                      const struct rt_cost_spec *cost, struct rt_err *err)
+{
+    p->engine = spec->engine;
+    if (p->engine.max_num_batched_tokens == 0)
+        p->engine.max_num_batched_tokens = rt_pool_default_step_tokens(&spec->gpu);
+    struct rt_cost_inputs in = {
+        .spec = *cost,
+        .gpu = spec->gpu,
+        .model = spec->model,
+        .parallel = spec->parallel,
+        .dtypes = spec->dtypes,
+        .max_tokens = p->engine.max_num_batched_tokens,
+        .max_seqs = p->engine.max_num_seqs,
+    };
+    double use = p->engine.gpu_memory_utilization;
+    if (p->engine.num_gpu_blocks > 0)
+        rt_memory_figures(&in, use, p->engine.block_size, &p->plan.memory);
+    else if (!rt_memory_plan(&in, use, p->engine.block_size, &p->plan.memory, err))
+        return false;
+    p->plan.kv_blocks =
+        p->engine.num_gpu_blocks > 0 ? p->engine.num_gpu_blocks : p->plan.memory.blocks;
+    p->plan.max_num_batched_tokens = p->engine.max_num_batched_tokens;
+    p->plan.gpus = spec->parallel.tensor * spec->parallel.pipeline * spec->parallel.data;
+    return check_limits(p, err) && rt_cost_new(&in, &p->cost, err);
+}
+
+static bool check_hash_block(const struct pool *p, int64_t hash_block, struct rt_err *err)
+{
+    if (!p->engine.prefix_caching || hash_block % p->engine.block_size == 0)
+        return true;
+    return rt_fail(err, RT_ECONFIG,
+                   "the trace's hash ids name %lld tokens each (workload.block_size): with prefix "
+                   "caching that must be a multiple of engine.block_size, %lld",
+                   (long long)hash_block, (long long)p->engine.block_size);
+}
+
+static bool add_replicas(struct rt_fleet *f, uint32_t pool, int64_t count,
+                         const struct rt_fleet_use *use, struct rt_err *err)
+{
+    struct pool *p = &f->pools[pool];
+    int64_t hash_block = use->hash_block ? use->hash_block : p->engine.block_size;
+    if (!check_hash_block(p, hash_block, err))
+        return false;
+    p->plan.first_replica = f->replica_count;
+    p->plan.replicas = (uint32_t)count;
+    for (int64_t i = 0; i < count; i++) {
+        struct rt_replica_spec spec = {
+            .engine = &p->engine,
+            .cost = p->cost,
+            .kv_blocks = p->plan.kv_blocks,
+            .pool = pool,
+            .index = f->replica_count,
+            .hash_block = hash_block,
+            .coast = use->coast,
+            .stats = use->stats,
+        };
+        if (!rt_replica_new(&spec, &f->replicas[f->replica_count], err))
+            return false;
+        rt_heap_set(&f->by_load, f->replica_count, 0, f->replica_count);
+        f->replica_count++;
+    }
+    return true;
+}
+
+static bool build(struct rt_fleet *f, const struct rt_fleet_spec *spec,
+                  const struct rt_fleet_use *use, struct rt_err *err)
+{
+    int64_t total = 0;
+    for (uint32_t p = 0; p < spec->pool_count; p++)
+        total += spec->pools[p].replicas;
+    if (total < 1 || total > RT_MAX_REPLICAS)
+        return rt_fail(err, RT_ECONFIG, "%lld replicas: expected 1 to %d", (long long)total,
+                       RT_MAX_REPLICAS);
+    f->router = rt_router_at(spec->router);
+    f->pools = calloc(spec->pool_count, sizeof f->pools[0]);
+    f->replicas = calloc((size_t)total, sizeof f->replicas[0]);
+    f->outstanding = calloc((size_t)total, sizeof f->outstanding[0]);
+    f->router_state = calloc(1, f->router->state_bytes + 1);
+    if (!f->pools || !f->replicas || !f->outstanding || !f->router_state ||
+        !rt_heap_reserve(&f->by_load, (uint32_t)total))
+        return rt_fail_nomem(err, "the fleet");
+    for (uint32_t p = 0; p < spec->pool_count; p++) {
+        f->pool_count = p + 1;
+        if (!plan_pool(&f->pools[p], &spec->pools[p], &spec->cost, err) ||
+            !add_replicas(f, p, spec->pools[p].replicas, use, err))
+            return rt_fail_in(err, "pool \"%s\"", spec->pools[p].name);
+    }
+    return true;
+}
+
+bool rt_fleet_new(const struct rt_fleet_spec *spec, const struct rt_fleet_use *use,
+                  struct rt_fleet **out, struct rt_err *err)
+{
+    struct rt_fleet *f = calloc(1, sizeof *f);
+    if (!f)
+        return rt_fail_nomem(err, "the fleet");
+    rt_heap_init(&f->by_load);
+    if (!build(f, spec, use, err)) {
+        rt_fleet_free(f);
+        return false;
+    }
+    *out = f;
+    return true;
+}
+
+void rt_fleet_free(struct rt_fleet *f)
+{
+    if (!f)
+        return;
+    for (uint32_t i = 0; i < f->replica_count; i++)
+        rt_replica_free(f->replicas[i]);
+    for (uint32_t p = 0; p < f->pool_count; p++)
+        rt_cost_free(f->pools[p].cost);
+    rt_heap_release(&f->by_load);
+    free(f->replicas);
+    free(f->pools);
+    free(f->outstanding);
+    free(f->router_state);
+    free(f);
+}
+
+uint32_t rt_fleet_replicas(const struct rt_fleet *f)
+{
+    return f->replica_count;
+}
+
+struct rt_replica *rt_fleet_replica(const struct rt_fleet *f, uint32_t i)
+{
+    return f->replicas[i];
+}
+
+uint32_t rt_fleet_pools(const struct rt_fleet *f)
+{
+    return f->pool_count;
+}
+
+const struct rt_pool_plan *rt_fleet_pool(const struct rt_fleet *f, uint32_t pool)
+{
+    return &f->pools[pool].plan;
+}
+
+const struct rt_cost *rt_fleet_cost(const struct rt_fleet *f, uint32_t pool)
+{
+    return f->pools[pool].cost;
+}
+
+static void set_outstanding(struct rt_fleet *f, uint32_t i, uint32_t count)
+{
+    f->outstanding[i] = count;
+    rt_heap_set(&f->by_load, i, count, i);
+}
+
+enum rt_reason rt_fleet_push(struct rt_fleet *f, const struct rt_request *req, int64_t now_ns,
+                             uint32_t *replica, struct rt_err *err)
+{
+    struct rt_router_view view = {
+        .replicas = f->replica_count, .outstanding = f->outstanding, .by_load = &f->by_load};
+    uint32_t i = f->router->pick(f->router_state, &view, req);
+    *replica = i;
+    enum rt_reason reason = rt_replica_push(f->replicas[i], req, now_ns, err);
+    if (reason == RT_REASON_NONE)
+        set_outstanding(f, i, f->outstanding[i] + 1);
+    return reason;
+}
+
+void rt_fleet_left(struct rt_fleet *f, uint32_t i, uint32_t count)
+{
+    set_outstanding(f, i, f->outstanding[i] - count);
+}

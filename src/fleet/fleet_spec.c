@@ -1,0 +1,272 @@
+/* The scenario's keys `model`, `cost`, `pools` and `router` into an rt_fleet_spec.
+ *
+ * Names of models and GPUs become full records here, and every default that depends on them
+ * (dtypes, the step's token budget) is resolved, so that the spec alone says what will be
+ * simulated. Features that this version lacks are accepted at their default value and refused by
+ * name otherwise. O(pools). Failure: RT_ECONFIG with the JSON path, or RT_ENOMEM. */
+#include "rooftrace/fleet.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_ROUTERS  32u
+#define MAX_PARALLEL 1024
+/* vLLM's defaults for serving: 8192 tokens a step, 2048 on cards with little memory. */
+#define SMALL_CARD_BYTES    40e9
+#define SMALL_CARD_TOKENS   2048
+#define DEFAULT_STEP_TOKENS 8192
+
+static const char *const pool_keys[] = {
+    "name",          "gpu",      "model", "tensor_parallel", "pipeline_parallel", "expert_parallel",
+    "data_parallel", "replicas", "role",  "weight_dtype",    "activation_dtype",  "kv_dtype",
+    "engine",
+};
+
+void rt_fleet_spec_init(struct rt_fleet_spec *s)
+{
+    *s = (struct rt_fleet_spec){0};
+    rt_cost_spec_init(&s->cost);
+    for (unsigned i = 0; i < rt_router_count(); i++)
+        if (strcmp(rt_router_at(i)->name, "least_outstanding") == 0)
+            s->router = i;
+}
+
+void rt_fleet_spec_release(struct rt_fleet_spec *s)
+{
+    free(s->pools);
+    s->pools = NULL;
+    s->pool_count = 0;
+}
+
+static bool is_16_bit(enum rt_dtype d)
+{
+    return d == RT_FP16 || d == RT_BF16;
+}
+
+struct rt_dtypes rt_pool_default_dtypes(const struct rt_gpu *gpu, const struct rt_model *model)
+{
+    enum rt_dtype wide = is_16_bit(model->dtype) ? model->dtype : RT_BF16;
+
+    /* Volta and Turing have no bf16 unit: engines compute in fp16 there. */
+    if (wide == RT_BF16 && gpu->peak_flops[RT_BF16] <= 0.0 && gpu->peak_flops[RT_FP16] > 0.0)
+        wide = RT_FP16;
+    return (struct rt_dtypes){
+        .weight = is_16_bit(model->dtype) ? wide : model->dtype,
+        .activation = wide,
+        .kv = wide,
+    };
+}
+
+int64_t rt_pool_default_step_tokens(const struct rt_gpu *gpu)
+{
+    return gpu->mem_bytes < SMALL_CARD_BYTES ? SMALL_CARD_TOKENS : DEFAULT_STEP_TOKENS;
+}
+
+/* Letters, digits, '.', '_' and '-', beginning with a letter or digit: safe in tables and options.
+ */
+static bool is_name(const char *text)
+{
+    size_t len = strlen(text);
+
+    if (len == 0 || len >= RT_NAME_SIZE || !isalnum((unsigned char)text[0]))
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (!isalnum((unsigned char)text[i]) && strchr("._-", text[i]) == NULL)
+            return false;
+    return true;
+}
+
+static bool parse_name(const struct rt_json_at *at, const struct rt_fleet_spec *s, uint32_t index,
+                       struct rt_err *err)
+{
+    struct rt_pool_spec *pool = &s->pools[index];
+    struct rt_json_at place = rt_json_get(at, "name");
+    const char *name = NULL;
+
+    if (!rt_json_string(at, "name", &name, err))
+        return false;
+    if (name == NULL && index == 0)
+        snprintf(pool->name, sizeof pool->name, "main");
+    else if (name == NULL)
+        snprintf(pool->name, sizeof pool->name, "pool%u", (unsigned)index);
+    else if (!is_name(name))
+        return rt_json_fail(&place, err,
+                            "expected 1 to %d letters, digits, '.', '_' or '-', read \"%.64s\"",
+                            RT_NAME_SIZE - 1, name);
+    else
+        snprintf(pool->name, sizeof pool->name, "%s", name);
+    return true;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct rt_pool_spec *const *x = a, *const *y = b;
+
+    return strcmp((*x)->name, (*y)->name);
+}
+
+static bool check_names(const struct rt_json_at *pools, const struct rt_fleet_spec *s,
+                        struct rt_err *err)
+{
+    const struct rt_pool_spec **sorted = malloc(s->pool_count * sizeof(*sorted));
+    bool ok = true;
+
+    if (sorted == NULL)
+        return rt_fail_nomem(err, "pools");
+    for (uint32_t i = 0; i < s->pool_count; i++)
+        sorted[i] = &s->pools[i];
+    qsort(sorted, s->pool_count, sizeof(*sorted), compare_names);
+    for (uint32_t i = 1; ok && i < s->pool_count; i++)
+        if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0)
+            ok = rt_json_fail(pools, err, "two pools are named \"%s\"", sorted[i]->name);
+    free(sorted);
+    return ok;
+}
+
+/* A degree of parallelism that this version can only leave at 1. */
+static bool parse_degree_1(const struct rt_json_at *at, const char *key, int64_t *out,
+                           struct rt_err *err)
+{
+    struct rt_json_at place = rt_json_get(at, key);
+
+    if (!rt_json_int(at, key, 1, MAX_PARALLEL, out, err))
+        return false;
+    if (*out != 1)
+        return rt_json_fail(&place, err,
+                            "does not exist yet in this version: expected 1, read %lld",
+                            (long long)*out);
+    return true;
+}
+
+static bool parse_parallel(const struct rt_json_at *at, struct rt_parallel *p, struct rt_err *err)
+{
+    *p = (struct rt_parallel){.tensor = 1, .pipeline = 1, .expert = 1, .data = 1};
+    return rt_json_int(at, "tensor_parallel", 1, MAX_PARALLEL, &p->tensor, err) &&
+           parse_degree_1(at, "pipeline_parallel", &p->pipeline, err) &&
+           rt_json_int(at, "expert_parallel", 1, MAX_PARALLEL, &p->expert, err) &&
+           parse_degree_1(at, "data_parallel", &p->data, err);
+}
+
+static bool parse_role(const struct rt_json_at *at, struct rt_err *err)
+{
+    static const char *const roles[] = {"mixed", "prefill", "decode"};
+    struct rt_json_at place = rt_json_get(at, "role");
+    unsigned role = 0;
+
+    if (!rt_json_choice(at, "role", roles, 3, &role, err))
+        return false;
+    if (role != 0)
+        return rt_json_fail(&place, err,
+                            "separate prefill and decode pools do not exist yet in this version: "
+                            "expected \"mixed\", read \"%s\"",
+                            roles[role]);
+    return true;
+}
+
+static bool parse_dtype(const struct rt_json_at *at, const char *key, enum rt_dtype *out,
+                        struct rt_err *err)
+{
+    unsigned choice = (unsigned)*out;
+
+    if (!rt_json_choice(at, key, rt_dtype_names, RT_DTYPE_COUNT, &choice, err))
+        return false;
+    *out = (enum rt_dtype)choice;
+    return true;
+}
+
+static bool parse_hardware(const struct rt_json_at *at, const struct rt_catalog *catalog,
+                           const struct rt_model *model, struct rt_pool_spec *pool,
+                           struct rt_err *err)
+{
+    struct rt_json_at gpu = rt_json_get(at, "gpu"), own = rt_json_get(at, "model");
+
+    if (!rt_json_need(at, "gpu", err) || !rt_catalog_gpu_from(catalog, &gpu, &pool->gpu, err))
+        return false;
+    if (own.node != NULL)
+        return rt_catalog_model_from(catalog, &own, &pool->model, err);
+    if (model == NULL)
+        return rt_json_fail(at, err, "missing key \"model\", here or beside \"pools\"");
+    pool->model = *model;
+    return true;
+}
+
+static bool parse_pool(const struct rt_json_at *at, const struct rt_catalog *catalog,
+                       const struct rt_model *model, struct rt_pool_spec *pool, struct rt_err *err)
+{
+    struct rt_json_at engine = rt_json_get(at, "engine");
+
+    pool->replicas = 1;
+    rt_engine_init(&pool->engine);
+    if (!rt_json_only(at, pool_keys, sizeof pool_keys / sizeof pool_keys[0], err) ||
+        !parse_hardware(at, catalog, model, pool, err) ||
+        !parse_parallel(at, &pool->parallel, err) ||
+        !rt_json_int(at, "replicas", 1, RT_MAX_REPLICAS, &pool->replicas, err) ||
+        !parse_role(at, err))
+        return false;
+    pool->dtypes = rt_pool_default_dtypes(&pool->gpu, &pool->model);
+    if (!parse_dtype(at, "weight_dtype", &pool->dtypes.weight, err) ||
+        !parse_dtype(at, "activation_dtype", &pool->dtypes.activation, err) ||
+        !parse_dtype(at, "kv_dtype", &pool->dtypes.kv, err) ||
+        !rt_engine_parse(&engine, &pool->engine, err))
+        return false;
+    if (pool->engine.max_num_batched_tokens == 0)
+        pool->engine.max_num_batched_tokens = rt_pool_default_step_tokens(&pool->gpu);
+    return true;
+}
+
+static bool parse_router(const struct rt_json_at *root, unsigned *router, struct rt_err *err)
+{
+    const char *names[MAX_ROUTERS];
+    unsigned count = rt_router_count();
+
+    assert(count <= MAX_ROUTERS);
+    for (unsigned i = 0; i < count; i++)
+        names[i] = rt_router_at(i)->name;
+    return rt_json_choice(root, "router", names, count, router, err);
+}
+
+static bool parse_pools(const struct rt_json_at *pools, const struct rt_catalog *catalog,
+                        const struct rt_model *model, struct rt_fleet_spec *s, struct rt_err *err)
+{
+    int count = rt_json_count(pools);
+    int64_t replicas = 0;
+
+    if (!rt_json_expect(pools, RT_JSON_ARRAY, err))
+        return false;
+    if (count < 1 || count > RT_MAX_REPLICAS)
+        return rt_json_fail(pools, err, "expected 1 to %d pools, read %d", RT_MAX_REPLICAS, count);
+    s->pools = calloc((size_t)count, sizeof(*s->pools));
+    if (s->pools == NULL)
+        return rt_fail_nomem(err, "pools");
+    s->pool_count = (uint32_t)count;
+    for (uint32_t i = 0; i < s->pool_count; i++) {
+        struct rt_json_at at = rt_json_item(pools, (int)i);
+        if (!rt_json_expect(&at, RT_JSON_OBJECT, err) || !parse_name(&at, s, i, err) ||
+            !parse_pool(&at, catalog, model, &s->pools[i], err))
+            return false;
+        replicas += s->pools[i].replicas;
+    }
+    if (replicas > RT_MAX_REPLICAS)
+        return rt_json_fail(pools, err, "expected at most %d replicas in all pools, read %lld",
+                            RT_MAX_REPLICAS, (long long)replicas);
+    return check_names(pools, s, err);
+}
+
+bool rt_fleet_spec_parse(const struct rt_json_at *root, const struct rt_catalog *catalog,
+                         struct rt_fleet_spec *s, struct rt_err *err)
+{
+    struct rt_json_at model_at = rt_json_get(root, "model"), cost = rt_json_get(root, "cost");
+    struct rt_json_at pools = rt_json_get(root, "pools");
+    struct rt_model model;
+    bool has_model = model_at.node != NULL;
+
+    if (!rt_json_need(root, "pools", err) ||
+        (has_model && !rt_catalog_model_from(catalog, &model_at, &model, err)) ||
+        (cost.node != NULL && !rt_cost_spec_parse(&cost, &s->cost, err)))
+        return false;
+    return parse_pools(&pools, catalog, has_model ? &model : NULL, s, err) &&
+           parse_router(root, &s->router, err);
+}

@@ -1,0 +1,271 @@
+/* Coasting: between two visible changes a replica's steps are all alike, so they are run over sums.
+ *
+ * A boundary between two steps is dull when nobody gets a first token, finishes, is preempted or
+ * can be admitted there: the batch stays what it is, contexts grow by one token each. coast_plan
+ * works out how many dull boundaries follow and how long each step will take, without changing
+ * anything; the replica then asks to be looked at when the last planned step ends. coast_commit
+ * makes planned steps real, up to an instant: all of them at the end, fewer when an arrival or a
+ * sample comes earlier. Cost: a few ns a step. The result is the same as forming every step by its
+ * policy (a test). */
+#include "replica_internal.h"
+
+static bool dull(const struct batch *b)
+{
+    return b->record.shape.prefill_tokens == 0 && b->last_count == 0 && !b->preempted;
+}
+
+/* While the batch does not change, a queue head that was not admitted stays so: seats and budget
+ * stay taken, free blocks only become fewer. So a queue does not hinder coasting, unless it came
+ * after the last batch was formed (rt_replica_push drops the plan then). */
+static bool may_coast(const struct rt_replica *r)
+{
+    if (!r->coast || !dull(r->now) || r->partial != SEQ_NONE)
+        return false;
+    return !r->engine.async_scheduling || (r->ahead && dull(r->ahead));
+}
+
+/* New blocks that the decodes need in the next `rounds` rounds: each needs one in block_size. */
+static int64_t blocks_in(const struct rt_replica *r, int64_t rounds)
+{
+    const struct decode_set *d = &r->decode;
+    int64_t b = r->engine.block_size, blocks = rounds / b * d->count;
+    uint32_t cursor = d->cursor;
+    for (int64_t n = rounds % b; n > 0; n--) {
+        blocks += d->phase[cursor];
+        cursor = cursor == 0 ? (uint32_t)b - 1 : cursor - 1;
+    }
+    return blocks;
+}
+
+/* Rounds for which every decode finds its new block, at most `limit`. */
+static int64_t rounds_with_blocks(const struct rt_replica *r, int64_t limit)
+{
+    int64_t spare = r->free_blocks - (r->policy->needs_spare_block ? 1 : 0), low = 0;
+    if (r->policy->reserves_output || (limit / r->engine.block_size + 1) * r->decode.count <= spare)
+        return limit;
+    while (low < limit) { /* blocks_in ascends: the most rounds whose blocks are spare */
+        int64_t mid = low + (limit - low + 1) / 2;
+        if (blocks_in(r, mid) <= spare)
+            low = mid;
+        else
+            limit = mid - 1;
+    }
+    return low;
+}
+
+/* The pure decode batch that would be formed next. */
+static struct rt_step_shape next_decodes(const struct decode_set *d)
+{
+    struct rt_step_shape s = {.tokens = d->count,
+                              .decodes = d->count,
+                              .sequences = d->count,
+                              .samples = d->count,
+                              .held_tokens = d->context,
+                              .decode_context = d->context};
+    for (unsigned w = 0; w < d->window_count; w++)
+        s.decode_window[w] = d->windows[w].sum;
+    return s;
+}
+
+/* The same batch, `rounds` rounds later. */
+static struct rt_step_shape later(const struct decode_set *d, struct rt_step_shape s,
+                                  int64_t rounds)
+{
+    s.held_tokens += s.decodes * rounds;
+    s.decode_context += s.decodes * rounds;
+    for (unsigned w = 0; w < d->window_count; w++)
+        s.decode_window[w] += d->windows[w].growing * rounds;
+    return s;
+}
+
+/* The first step that will begin. */
+static struct rt_step_shape first_planned(const struct rt_replica *r)
+{
+    return r->ahead ? r->ahead->record.shape : next_decodes(&r->decode);
+}
+
+static void plan_durations(const struct rt_replica *r, uint32_t steps, int64_t *ns)
+{
+    struct rt_step_shape s = first_planned(r);
+    if (rt_cost_can_run(r->cost)) {
+        rt_cost_decode_run(r->cost, &s, steps, ns);
+        return;
+    }
+    for (uint32_t i = 0; i < steps; i++) {
+        ns[i] = rt_cost_step_ns(r->cost, &s);
+        s = later(&r->decode, s, 1);
+    }
+}
+
+/* When the planned steps end; their count is cut where the plan would last longer than COAST_NS. */
+static void plan_ends(struct rt_replica *r, uint32_t steps)
+{
+    struct coast_plan *p = &r->plan;
+    if (r->now->record.end_ns > INT64_MAX - 2 * COAST_NS)
+        return; /* the plain way deals with the end of the clock */
+    int64_t end_ns = p->end_ns, last_ns = end_ns + COAST_NS;
+    uint32_t i = 0;
+    for (; i < steps && p->ns[i] <= last_ns - end_ns; i++) {
+        end_ns += p->ns[i];
+        p->end_at[i] = end_ns;
+    }
+    p->count = i;
+    p->end_ns = end_ns;
+}
+
+void coast_plan(struct rt_replica *r)
+{
+    const struct decode_set *d = &r->decode;
+    r->plan.count = r->plan.next = 0;
+    coast_drop(r);
+    if (!may_coast(r) || d->count == 0)
+        return;
+    int64_t limit = rt_heap_top(&d->finish)->time - d->round;
+    if (limit > COAST_STEPS)
+        limit = COAST_STEPS;
+    limit = rounds_with_blocks(r, decode_linear_rounds(d, limit));
+    if (limit == 0)
+        return;
+    plan_durations(r, (uint32_t)limit, r->plan.ns);
+    plan_ends(r, (uint32_t)limit);
+}
+
+void coast_drop(struct rt_replica *r)
+{
+    r->plan.count = r->plan.next;
+    r->plan.end_ns = r->now->record.end_ns;
+}
+
+/* How many boundaries, the end of the step in progress first, lie before the instant: planned steps
+ * that begin before it. */
+static uint32_t boundaries_before(const struct rt_replica *r, int64_t before_ns)
+{
+    const struct coast_plan *p = &r->plan;
+    if (p->next == p->count || r->now->record.end_ns >= before_ns)
+        return 0;
+    uint32_t low = p->next, high = p->count - 1; /* planned steps low.. end at or after it */
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (p->end_at[mid] >= before_ns)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return low - p->next + 1;
+}
+
+/* Tokens of planned steps that are over, in [from, to): all of one batch, their gap is the step. */
+static void add_planned_tokens(struct rt_replica *r, uint32_t from, uint32_t to, int64_t decodes)
+{
+    const struct coast_plan *p = &r->plan;
+    struct rt_token_stats *s = r->stats;
+    rt_hist_add_run(&s->itl, p->ns + from, to - from, (uint64_t)decodes);
+    if (from < to && p->end_at[to - 1] < r->second_end_ns)
+        step_note_tokens(r, decodes * (to - from), p->end_at[to - 1]);
+    else
+        for (uint32_t i = from; i < to; i++)
+            step_note_tokens(r, decodes, p->end_at[i]);
+    while (from < to && p->end_at[from] < s->measure_from_ns)
+        from++;
+    while (from < to && p->end_at[to - 1] >= s->measure_to_ns)
+        to--;
+    rt_hist_add_run(&s->itl_measured, p->ns + from, to - from, (uint64_t)decodes);
+}
+
+/* The rounds' new blocks. With identities they are taken and published round by round. */
+static bool advance_rounds(struct rt_replica *r, struct batch *formed, uint32_t rounds,
+                           struct rt_err *err)
+{
+    if (!r->kv) {
+        if (!r->policy->reserves_output)
+            r->free_blocks -= blocks_in(r, rounds);
+        decode_advance(r, rounds);
+        return true;
+    }
+    for (uint32_t n = 0; n < rounds && !r->out_of_memory; n++) {
+        kv_take_crossings(r);
+        decode_advance(r, 1);
+        kv_publish_batch(r, formed);
+    }
+    return r->out_of_memory ? rt_fail_nomem(err, "KV block tables") : true;
+}
+
+/* Seconds by term of a decode step of the same batch that lasts ns: only its KV term grows with the
+ * context, so it is what the others leave. */
+static void terms_of(const struct batch *like, int64_t ns, double steps,
+                     double terms_s[RT_TERM_COUNT])
+{
+    double others_s = 0;
+    for (int t = 0; t < RT_TERM_COUNT; t++) {
+        terms_s[t] = steps * like->terms_s[t];
+        others_s += t == RT_TERM_KV ? 0 : terms_s[t];
+    }
+    terms_s[RT_TERM_KV] = 1e-9 * (double)ns - others_s;
+}
+
+/* Totals of `steps` completed steps of one batch. */
+static void add_totals(struct rt_replica *r, const struct batch *like, int64_t steps,
+                       int64_t busy_ns)
+{
+    double terms_s[RT_TERM_COUNT];
+    terms_of(like, busy_ns, (double)steps, terms_s);
+    for (int t = 0; t < RT_TERM_COUNT; t++)
+        r->totals.terms_s[t] += terms_s[t];
+    r->totals.steps += (uint64_t)steps;
+    r->totals.busy_ns += busy_ns;
+    r->totals.computed_tokens += steps * like->record.shape.decodes;
+}
+
+/* `count` boundaries pass: the step in progress and the planned ones before the last that begins
+ * are over, as many rounds are formed. */
+static bool pass_boundaries(struct rt_replica *r, uint32_t count, struct rt_err *err)
+{
+    struct coast_plan *p = &r->plan;
+    struct batch *over = r->now, *begun = r->ahead ? r->ahead : over, *formed = over;
+    uint32_t last = p->next + count - 1; /* the one in progress afterwards */
+    struct rt_step_shape begun_shape = later(&r->decode, first_planned(r), count - 1);
+    struct rt_step_shape formed_shape = later(&r->decode, next_decodes(&r->decode), count - 1);
+    int64_t begun_round = begun->round + (r->ahead ? count - 1 : count);
+    int64_t start_ns = p->end_at[last] - p->ns[last], longest_ns = 0;
+
+    step_add_tokens(r, over);
+    add_planned_tokens(r, p->next, last, over->record.shape.decodes);
+    add_totals(r, over, count, start_ns - over->record.start_ns);
+    for (uint32_t i = p->next; i <= last; i++)
+        longest_ns = p->ns[i] > longest_ns ? p->ns[i] : longest_ns;
+    p->next = last + 1;
+
+    over->emit_count = 0;
+    if (!advance_rounds(r, formed, count, err))
+        return false;
+    formed->round = r->decode.round;
+    formed->record.shape = formed_shape;
+    formed->record.kv_blocks_used = r->kv_blocks - r->free_blocks;
+    batch_retire_decodes(r, formed);
+    begun->round = begun_round;
+    begun->record.shape = begun_shape;
+    begun->record.start_ns = start_ns;
+    begun->record.end_ns = start_ns + p->ns[last];
+    begun->gap_ns = p->ns[last];
+    begun->gaps = begun_shape.decodes;
+    terms_of(over, p->ns[last], 1, begun->terms_s);
+    if (r->ahead) {
+        r->now = begun;
+        r->ahead = formed;
+    }
+    r->last_end_ns = r->round_end_ns = begun->record.end_ns;
+    return step_note_gap(r, begun_round, longest_ns, err);
+}
+
+bool coast_commit(struct rt_replica *r, int64_t before_ns, struct rt_err *err)
+{
+    uint32_t count = r->now ? boundaries_before(r, before_ns) : 0;
+    if (count == 0)
+        return true;
+    if (!pass_boundaries(r, count, err))
+        return false;
+    int64_t used = r->kv_blocks - r->free_blocks;
+    if (used > r->totals.kv_blocks_peak)
+        r->totals.kv_blocks_peak = used;
+    return true;
+}

@@ -1,0 +1,166 @@
+/* Forming a batch: what every policy shares. The policy decides who is in; this file moves
+ * sequences between waiting, prefill, decode set and "last token in flight", and keeps blocks and
+ * sums. A sequence costs O(log running) when it is admitted, completes its prefill, ends or is
+ * preempted; nothing here is paid per decode. */
+#include "replica_internal.h"
+
+#include <stdlib.h>
+
+void batch_add_decodes(struct rt_replica *r, struct batch *b)
+{
+    const struct decode_set *d = &r->decode;
+    struct rt_step_shape *s = &b->record.shape;
+    s->tokens += d->count;
+    s->decodes = d->count;
+    s->sequences += d->count;
+    s->samples += d->count;
+    s->held_tokens += d->context;
+    s->decode_context = d->context;
+    for (unsigned w = 0; w < d->window_count; w++)
+        s->decode_window[w] = d->windows[w].sum;
+    if (!r->policy->reserves_output)
+        kv_take_crossings(r);
+}
+
+void batch_add_prefill(struct rt_replica *r, struct batch *b, uint32_t i, int64_t tokens)
+{
+    struct seq *q = seq_at(r, i);
+    struct rt_step_shape *s = &b->record.shape;
+    rt_step_add_prefill(s, tokens, q->kv);
+    q->kv += tokens;
+    if (q->kv < q->target) {
+        r->partial = i;
+        return;
+    }
+    r->partial = SEQ_NONE;
+    s->samples++;
+    b->emits[b->emit_count++] = (struct emission){.seq = i, .gap_ns = -1};
+}
+
+void admit_head(struct rt_replica *r, struct batch *b)
+{
+    uint32_t i = r->waiting.head;
+    struct seq *q = seq_at(r, i);
+    seq_unlink(r, &r->waiting, i);
+    seq_push_tail(r, &r->running, i);
+    q->state = SEQ_PREFILL;
+    q->admission = r->admissions++;
+    q->kv = 0;
+    q->target = q->prompt + q->produced;
+    kv_share_prefix(r, q);
+    if (q->preemptions == 0) {
+        b->fresh[b->fresh_count++] = i;
+        q->cached = q->kv;
+        r->totals.prompt_tokens += q->prompt;
+        r->totals.cached_tokens += q->cached;
+    }
+}
+
+void preempt_tail(struct rt_replica *r, struct batch *b)
+{
+    uint32_t i = r->running.tail;
+    struct seq *q = seq_at(r, i);
+    kv_release(r, q);
+    if (q->state == SEQ_DECODE) {
+        int64_t gap = gap_max_after(&r->gaps, q->gap_round);
+        if (gap > q->max_itl_ns)
+            q->max_itl_ns = gap;
+        if (r->round_end_ns > q->last_token_ns) /* it has had a round since it joined */
+            q->last_token_ns = r->round_end_ns;
+        q->newly_joined = false;
+        decode_leave(r, i);
+        q->produced = decode_produced(&r->decode, q);
+    }
+    if (i == r->partial)
+        r->partial = SEQ_NONE;
+    q->state = q->state == SEQ_LAST ? SEQ_GONE : SEQ_WAITING;
+    q->kv = 0;
+    q->preemptions++;
+    r->totals.preemptions++;
+    b->preempted = true;
+    seq_unlink(r, &r->running, i);
+    seq_push_head(r, &r->waiting, i);
+}
+
+void batch_retire_decodes(struct rt_replica *r, struct batch *b)
+{
+    const struct rt_heap *finish = &r->decode.finish;
+    while (finish->count > 0 && rt_heap_top(finish)->time == r->decode.round) {
+        uint32_t i = rt_heap_top(finish)->item;
+        decode_leave(r, i);
+        seq_at(r, i)->state = SEQ_LAST;
+        b->last[b->last_count++] = i;
+    }
+}
+
+/* Sequences whose prefill the step completes yield a token in it and decode from the next one on.
+ */
+static void join_emitters(struct rt_replica *r, struct batch *b)
+{
+    for (uint32_t e = 0; e < b->emit_count; e++) {
+        uint32_t i = b->emits[e].seq;
+        struct seq *q = seq_at(r, i);
+        q->produced++;
+        if (q->produced < q->output) {
+            decode_join(r, i);
+            q->newly_joined = r->policy->pauses_decodes;
+            continue;
+        }
+        q->state = SEQ_LAST;
+        q->gap_round = q->join_round = r->decode.round;
+        b->last[b->last_count++] = i;
+    }
+}
+
+static bool batch_reserve(struct batch *b, int64_t sequences)
+{
+    if (sequences <= b->capacity)
+        return true;
+    size_t capacity = (size_t)sequences + (size_t)sequences / 2 + 8;
+    struct emission *emits = realloc(b->emits, capacity * sizeof emits[0]);
+    if (emits)
+        b->emits = emits;
+    uint32_t *fresh = realloc(b->fresh, capacity * sizeof fresh[0]);
+    if (fresh)
+        b->fresh = fresh;
+    uint32_t *last = realloc(b->last, capacity * sizeof last[0]);
+    if (last)
+        b->last = last;
+    if (!emits || !fresh || !last)
+        return false;
+    b->capacity = (uint32_t)capacity;
+    return true;
+}
+
+bool batch_form(struct rt_replica *r, struct batch *b, int64_t start_ns, struct rt_err *err)
+{
+    int64_t sequences = r->running.count + r->waiting.count;
+    if (sequences > r->engine.max_num_seqs)
+        sequences = r->engine.max_num_seqs;
+    if (!batch_reserve(b, sequences))
+        return rt_fail_nomem(err, "a batch");
+    b->record = (struct rt_step_record){.start_ns = start_ns};
+    b->emit_count = b->fresh_count = b->last_count = 0;
+    b->preempted = false;
+    if (r->running.count > 0 || r->waiting.count > 0)
+        r->policy->form(r, b);
+    if (b->record.shape.tokens == 0)
+        return true;
+
+    if (b->record.shape.decodes > 0)
+        decode_advance(r, 1);
+    kv_publish_batch(r, b);
+    if (r->out_of_memory)
+        return rt_fail_nomem(err, "KV block tables");
+    b->round = r->decode.round;
+    for (uint32_t f = 0; f < b->fresh_count; f++)
+        seq_at(r, b->fresh[f])->scheduled_ns = start_ns;
+    if (b->record.shape.decodes > 0)
+        batch_retire_decodes(r, b);
+    join_emitters(r, b);
+    b->record.kv_blocks_used = r->kv_blocks - r->free_blocks;
+    b->record.waiting = r->waiting.count;
+    if (b->record.kv_blocks_used > r->totals.kv_blocks_peak)
+        r->totals.kv_blocks_peak = b->record.kv_blocks_used;
+    return true;
+}

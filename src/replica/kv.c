@@ -1,0 +1,383 @@
+/* KV memory of a replica, in blocks.
+ *
+ * Without prefix caching blocks have no identity: the pool is a counter. With it (rules 9 and 10 of
+ * docs/engine.md) a block has a reference count and perhaps a key; free blocks form a queue in the
+ * order they became free, which is also the cache's least-recently-used order: a request takes
+ * blocks at the head, and a taken block loses its key. Keys name the content of a full block and,
+ * chained, all before it: public ones come from the trace's hash ids, private ones (request,
+ * number) let a preempted request find its own blocks.
+ *
+ *   free queue   head -> b7 -> b2 -> ... -> tail      blocks[b].ref == 0
+ *   table        hash of key -> b                     every b with a key, free or not
+ *
+ * Every operation is O(1) a block. Blocks never taken are implicit at the head of the queue, so
+ * memory follows the blocks ever used: 32 bytes each, table included 48. */
+#include "replica_internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NO_BLOCK    UINT32_MAX
+#define FIRST_TABLE 1024u
+
+enum key_kind { KEY_NONE, KEY_PUBLIC, KEY_PRIVATE };
+
+struct key {
+    uint64_t name;   /* hash id, or request id */
+    uint32_t number; /* part of the trace's block, or number of the request's block */
+    uint32_t kind;
+};
+
+struct block {
+    struct key key;
+    uint32_t ref;
+    uint32_t next, prev; /* in the free queue */
+};
+
+struct kv_cache {
+    struct block *blocks;
+    uint32_t capacity, fresh, limit; /* allocated; taken at least once; all */
+    uint32_t head, tail;             /* free queue of blocks that were taken before */
+    uint32_t *table;            /* open addressing, linear probing; block index + 1, 0 = empty */
+    uint32_t table_size, keyed; /* power of two; entries */
+    uint32_t ratio;             /* blocks a hash id of the trace names */
+    uint32_t *hits;             /* scratch: the run found by kv_find_prefix */
+    uint32_t hit_count, hit_capacity;
+};
+
+bool kv_init(struct rt_replica *r, int64_t hash_block)
+{
+    if (!r->engine.prefix_caching)
+        return true;
+    struct kv_cache *c = calloc(1, sizeof *c);
+    if (!c)
+        return false;
+    c->limit = (uint32_t)r->kv_blocks;
+    c->head = c->tail = NO_BLOCK;
+    c->ratio = (uint32_t)(hash_block / r->engine.block_size);
+    c->table_size = FIRST_TABLE;
+    c->table = calloc(c->table_size, sizeof c->table[0]);
+    r->kv = c;
+    return c->table != NULL;
+}
+
+void kv_free(struct rt_replica *r)
+{
+    struct kv_cache *c = r->kv;
+    if (!c)
+        return;
+    free(c->blocks);
+    free(c->table);
+    free(c->hits);
+    free(c);
+}
+
+/* ---- table of keys ---- */
+
+static uint32_t slot_of(const struct kv_cache *c, const struct key *k)
+{
+    uint64_t h = k->name * UINT64_C(0x9e3779b97f4a7c15);
+    h ^= (uint64_t)k->number * UINT64_C(0xc2b2ae3d27d4eb4f) + k->kind;
+    h ^= h >> 32;
+    h *= UINT64_C(0xd6e8feb86659fd93);
+    return (uint32_t)(h >> 32) & (c->table_size - 1);
+}
+
+static bool same_key(const struct key *a, const struct key *b)
+{
+    return a->name == b->name && a->number == b->number && a->kind == b->kind;
+}
+
+/* The slot that holds the key, or the empty one where it would go. */
+static uint32_t probe(const struct kv_cache *c, const struct key *k)
+{
+    uint32_t s = slot_of(c, k);
+    while (c->table[s] != 0 && !same_key(&c->blocks[c->table[s] - 1].key, k))
+        s = (s + 1) & (c->table_size - 1);
+    return s;
+}
+
+static uint32_t find(const struct kv_cache *c, const struct key *k)
+{
+    return c->table[probe(c, k)] - 1; /* empty: 0 - 1 = NO_BLOCK */
+}
+
+/* Removal without tombstones: entries behind the hole move up as far as their own slot allows. */
+static void forget(struct kv_cache *c, uint32_t block)
+{
+    uint32_t hole = probe(c, &c->blocks[block].key);
+    uint32_t mask = c->table_size - 1;
+    c->table[hole] = 0;
+    for (uint32_t s = (hole + 1) & mask; c->table[s] != 0; s = (s + 1) & mask) {
+        uint32_t home = slot_of(c, &c->blocks[c->table[s] - 1].key);
+        if (((s - home) & mask) < ((s - hole) & mask))
+            continue;
+        c->table[hole] = c->table[s];
+        c->table[s] = 0;
+        hole = s;
+    }
+    c->blocks[block].key.kind = KEY_NONE;
+    c->keyed--;
+}
+
+static bool grow_table(struct kv_cache *c)
+{
+    uint32_t *old = c->table, old_size = c->table_size;
+    uint32_t *table = calloc((size_t)old_size * 2, sizeof table[0]);
+    if (!table)
+        return false;
+    c->table = table;
+    c->table_size = old_size * 2;
+    for (uint32_t s = 0; s < old_size; s++)
+        if (old[s] != 0)
+            table[probe(c, &c->blocks[old[s] - 1].key)] = old[s];
+    free(old);
+    return true;
+}
+
+/* ---- free queue ---- */
+
+static void queue_push(struct kv_cache *c, uint32_t b)
+{
+    c->blocks[b].next = NO_BLOCK;
+    c->blocks[b].prev = c->tail;
+    if (c->tail == NO_BLOCK)
+        c->head = b;
+    else
+        c->blocks[c->tail].next = b;
+    c->tail = b;
+}
+
+static void queue_remove(struct kv_cache *c, uint32_t b)
+{
+    const struct block *x = &c->blocks[b];
+    if (x->prev == NO_BLOCK)
+        c->head = x->next;
+    else
+        c->blocks[x->prev].next = x->next;
+    if (x->next == NO_BLOCK)
+        c->tail = x->prev;
+    else
+        c->blocks[x->next].prev = x->prev;
+}
+
+/* A block never taken before: they stand at the head of the queue, in order. */
+static uint32_t take_fresh(struct kv_cache *c)
+{
+    if (c->fresh == c->capacity) {
+        uint64_t more = c->capacity ? (uint64_t)c->capacity * 2 : 256;
+        uint32_t capacity = more < c->limit ? (uint32_t)more : c->limit;
+        struct block *blocks = realloc(c->blocks, capacity * sizeof blocks[0]);
+        if (!blocks)
+            return NO_BLOCK;
+        c->blocks = blocks;
+        c->capacity = capacity;
+    }
+    c->blocks[c->fresh] = (struct block){.ref = 1};
+    return c->fresh++;
+}
+
+static uint32_t take_block(struct kv_cache *c)
+{
+    if (c->fresh < c->limit)
+        return take_fresh(c);
+    uint32_t b = c->head;
+    assert(b != NO_BLOCK);
+    queue_remove(c, b);
+    if (c->blocks[b].key.kind != KEY_NONE)
+        forget(c, b);
+    c->blocks[b].ref = 1;
+    return b;
+}
+
+/* ---- what sequences do ---- */
+
+/* KV blocks q holds. Sequences whose last token is in flight have P + N - 1 tokens in KV. */
+int64_t seq_blocks(const struct rt_replica *r, const struct seq *q)
+{
+    if (r->kv)
+        return q->block_count;
+    if (r->policy->reserves_output)
+        return blocks_for(r, q->prompt + q->output);
+    int64_t kv = q->kv;
+    if (q->state == SEQ_DECODE)
+        kv = decode_kv(&r->decode, q);
+    else if (q->state == SEQ_LAST)
+        kv = q->prompt + q->output - 1;
+    if (r->policy->keeps_watermark && q->target > kv)
+        kv = q->target; /* the whole prompt's blocks were taken at admission */
+    return blocks_for(r, kv);
+}
+
+static bool reserve_blocks(struct rt_replica *r, struct seq *q, int64_t count)
+{
+    if (q->block_capacity >= count)
+        return true;
+    int64_t capacity = blocks_for(r, q->prompt + q->output); /* it never needs more */
+    uint32_t *blocks = realloc(q->blocks, (size_t)capacity * sizeof blocks[0]);
+    if (!blocks)
+        return false;
+    q->blocks = blocks;
+    q->block_capacity = (uint32_t)capacity;
+    return true;
+}
+
+void kv_take(struct rt_replica *r, struct seq *q, int64_t count)
+{
+    r->free_blocks -= count;
+    if (!r->kv)
+        return;
+    if (!reserve_blocks(r, q, q->block_count + count)) {
+        r->out_of_memory = true;
+        return;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t b = take_block(r->kv);
+        if (b == NO_BLOCK) {
+            r->out_of_memory = true;
+            return;
+        }
+        q->blocks[q->block_count++] = b;
+    }
+}
+
+void kv_take_crossings(struct rt_replica *r)
+{
+    const struct decode_set *d = &r->decode;
+    if (!r->kv) {
+        r->free_blocks -= decode_crossings(d);
+        return;
+    }
+    for (uint32_t i = d->members[d->cursor].head; i != SEQ_NONE; i = seq_at(r, i)->phase_next)
+        kv_take(r, seq_at(r, i), 1);
+}
+
+void kv_release(struct rt_replica *r, struct seq *q)
+{
+    struct kv_cache *c = r->kv;
+    if (!c) {
+        r->free_blocks += seq_blocks(r, q);
+        return;
+    }
+    while (q->block_count > 0) { /* last block first: a prefix's end is evicted before its start */
+        uint32_t b = q->blocks[--q->block_count];
+        if (--c->blocks[b].ref == 0) {
+            queue_push(c, b);
+            r->free_blocks++;
+        }
+    }
+    q->published = 0;
+    free(q->blocks);
+    q->blocks = NULL;
+    q->block_capacity = 0;
+}
+
+static struct key key_of(const struct rt_replica *r, const struct seq *q, int64_t number)
+{
+    int64_t named = q->prompt / r->engine.block_size; /* blocks wholly within the prompt */
+    int64_t hash = number / r->kv->ratio;
+    if (number < named && hash < q->hash_count)
+        return (struct key){.name = q->hash_ids[hash],
+                            .number = (uint32_t)(number % r->kv->ratio),
+                            .kind = KEY_PUBLIC};
+    return (struct key){.name = q->id, .number = (uint32_t)number, .kind = KEY_PRIVATE};
+}
+
+static bool note_hit(struct kv_cache *c, uint32_t b)
+{
+    if (c->hit_count == c->hit_capacity) {
+        uint32_t capacity = c->hit_capacity ? 2 * c->hit_capacity : 256;
+        uint32_t *hits = realloc(c->hits, capacity * sizeof hits[0]);
+        if (!hits)
+            return false;
+        c->hits = hits;
+        c->hit_capacity = capacity;
+    }
+    c->hits[c->hit_count++] = b;
+    return true;
+}
+
+struct kv_prefix kv_find_prefix(struct rt_replica *r, const struct seq *q)
+{
+    struct kv_prefix found = {0};
+    struct kv_cache *c = r->kv;
+    if (!c)
+        return found;
+    c->hit_count = 0;
+    /* at least one token is computed */
+    int64_t most = (q->prompt + q->produced - 1) / r->engine.block_size;
+    for (int64_t n = 0; n < most; n++) {
+        struct key k = key_of(r, q, n);
+        uint32_t b = find(c, &k);
+        if (b == NO_BLOCK)
+            break;
+        if (!note_hit(c, b)) {
+            r->out_of_memory = true;
+            break;
+        }
+        found.blocks++;
+        found.free_blocks += c->blocks[b].ref == 0;
+    }
+    return found;
+}
+
+void kv_share_prefix(struct rt_replica *r, struct seq *q)
+{
+    struct kv_cache *c = r->kv;
+    if (!c || c->hit_count == 0)
+        return;
+    if (!reserve_blocks(r, q, c->hit_count)) {
+        r->out_of_memory = true;
+        return;
+    }
+    for (uint32_t h = 0; h < c->hit_count; h++) {
+        uint32_t b = c->hits[h];
+        if (c->blocks[b].ref++ == 0) {
+            queue_remove(c, b);
+            r->free_blocks--;
+        }
+        q->blocks[q->block_count++] = b;
+    }
+    q->published = c->hit_count;
+    q->kv = (int64_t)c->hit_count * r->engine.block_size;
+}
+
+static void publish(struct rt_replica *r, const struct seq *q, int64_t number)
+{
+    struct kv_cache *c = r->kv;
+    struct key k = key_of(r, q, number);
+    if ((uint64_t)c->keyed * 2 >= c->table_size && !grow_table(c)) {
+        r->out_of_memory = true;
+        return;
+    }
+    uint32_t s = probe(c, &k);
+    if (c->table[s] != 0)
+        return; /* the first copy keeps the key */
+    uint32_t b = q->blocks[number];
+    c->blocks[b].key = k;
+    c->table[s] = b + 1;
+    c->keyed++;
+}
+
+static void publish_full(struct rt_replica *r, struct seq *q, int64_t kv_tokens)
+{
+    int64_t full = kv_tokens / r->engine.block_size;
+    while (q->published < full)
+        publish(r, q, q->published++);
+}
+
+/* In batch order: decodes whose last block is now full (they need a new one next), then prefills.
+ */
+void kv_publish_batch(struct rt_replica *r, const struct batch *b)
+{
+    const struct decode_set *d = &r->decode;
+    if (!r->kv)
+        return;
+    for (uint32_t i = d->members[d->cursor].head; i != SEQ_NONE; i = seq_at(r, i)->phase_next)
+        publish_full(r, seq_at(r, i), decode_kv(d, seq_at(r, i)));
+    for (uint32_t e = 0; e < b->emit_count; e++)
+        publish_full(r, seq_at(r, b->emits[e].seq), seq_at(r, b->emits[e].seq)->kv);
+    if (r->partial != SEQ_NONE)
+        publish_full(r, seq_at(r, r->partial), seq_at(r, r->partial)->kv);
+}

@@ -1,0 +1,36 @@
+/* static: request-level batching (rule 12): a batch is admitted only when nothing runs, prefilled
+ * in one step, then decoded until its last member is done. Members that finish leave at once.
+ * Blocks for prompt + output are reserved at admission, so nobody is ever preempted. */
+#include "policies_internal.h"
+
+/* Admits whole prompts from the queue head while budget, seats and reserved blocks allow. */
+void admit_whole_prompts(struct rt_replica *r, struct batch *b)
+{
+    int64_t budget = r->engine.max_num_batched_tokens;
+    while (r->waiting.count > 0 && r->running.count < r->engine.max_num_seqs) {
+        uint32_t i = r->waiting.head;
+        struct seq *q = seq_at(r, i);
+        int64_t blocks = blocks_for(r, q->prompt + q->output);
+        if (b->record.shape.tokens + q->prompt > budget || blocks > r->free_blocks)
+            break;
+        admit_head(r, b);
+        kv_take(r, q, blocks);
+        batch_add_prefill(r, b, i, q->prompt);
+    }
+}
+
+static void form(struct rt_replica *r, struct batch *b)
+{
+    if (r->running.count > 0)
+        batch_add_decodes(r, b);
+    else
+        admit_whole_prompts(r, b);
+}
+
+const struct rt_policy policy_static = {
+    .name = "static",
+    .help = "request-level batching: a batch runs until its last request is done",
+    .reserves_output = true,
+    .whole_prefill = true,
+    .form = form,
+};

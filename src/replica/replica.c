@@ -1,0 +1,285 @@
+/* A replica's life: arrivals in, steps scheduled and ended, rows out. See replica_internal.h for
+ * how the parts fit; docs/engine.md for the rules. */
+#include "replica_internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool rt_replica_new(const struct rt_replica_spec *spec, struct rt_replica **out, struct rt_err *err)
+{
+    struct rt_replica *r = calloc(1, sizeof *r);
+    if (!r)
+        return rt_fail_nomem(err, "a replica");
+    r->engine = *spec->engine;
+    r->policy = policy_at(spec->engine->policy);
+    r->cost = spec->cost;
+    r->stats = spec->stats;
+    r->pool = spec->pool;
+    r->index = spec->index;
+    r->coast = spec->coast;
+    r->kv_blocks = r->free_blocks = spec->kv_blocks;
+    if (r->policy->keeps_watermark)
+        r->watermark_blocks = (int64_t)(r->engine.watermark * (double)r->kv_blocks);
+    r->partial = SEQ_NONE;
+    rt_slab_init(&r->seqs, sizeof(struct seq));
+    seq_list_init(&r->waiting);
+    seq_list_init(&r->running);
+    if (!decode_init(&r->decode, r) || !kv_init(r, spec->hash_block)) {
+        rt_replica_free(r);
+        return rt_fail_nomem(err, "a replica");
+    }
+    *out = r;
+    return true;
+}
+
+void seq_release(struct seq *q)
+{
+    free(q->session);
+    free(q->blocks);
+    free(q->hash_ids);
+}
+
+static void release_all(struct rt_replica *r, const struct seq_list *l)
+{
+    for (uint32_t i = l->head; i != SEQ_NONE; i = seq_at(r, i)->next)
+        seq_release(seq_at(r, i));
+}
+
+void rt_replica_free(struct rt_replica *r)
+{
+    if (!r)
+        return;
+    release_all(r, &r->waiting);
+    release_all(r, &r->running);
+    kv_free(r);
+    rt_slab_release(&r->seqs);
+    decode_release(&r->decode);
+    free(r->gaps.items);
+    for (int i = 0; i < 2; i++) {
+        free(r->batches[i].emits);
+        free(r->batches[i].fresh);
+        free(r->batches[i].last);
+    }
+    free(r);
+}
+
+/* Rule 4: requests that could never run. */
+static enum rt_reason reject_reason(const struct rt_replica *r, const struct rt_request *q)
+{
+    const struct rt_engine_spec *e = &r->engine;
+    int64_t total = q->prompt_tokens + q->output_tokens;
+    if (e->max_model_len > 0 && total > e->max_model_len)
+        return RT_REASON_MAX_MODEL_LEN;
+    int64_t margin = 0;
+    if (r->policy->keeps_watermark)
+        margin = r->watermark_blocks > 1 ? r->watermark_blocks : 1;
+    if (blocks_for(r, total) + margin > r->kv_blocks)
+        return RT_REASON_KV;
+    int64_t longest = r->policy->recomputes_whole ? total - 1 : q->prompt_tokens;
+    if (r->policy->whole_prefill && longest > e->max_num_batched_tokens)
+        return RT_REASON_PROMPT;
+    return RT_REASON_NONE;
+}
+
+/* What of the request lives elsewhere: the session id, and the names of whole blocks of its prompt.
+ */
+static bool copy_texts(const struct rt_replica *r, struct seq *q, const struct rt_request *req)
+{
+    if (req->session) {
+        q->session = strdup(req->session);
+        if (!q->session)
+            return false;
+    }
+    if (!r->kv || req->hash_count == 0)
+        return true;
+    size_t bytes = (size_t)req->hash_count * sizeof q->hash_ids[0];
+    q->hash_ids = malloc(bytes);
+    if (!q->hash_ids)
+        return false;
+    memcpy(q->hash_ids, req->hash_ids, bytes);
+    q->hash_count = req->hash_count;
+    return true;
+}
+
+static bool take_request(struct rt_replica *r, const struct rt_request *req, struct rt_err *err)
+{
+    uint32_t i = rt_slab_take(&r->seqs);
+    if (i == SEQ_NONE || !decode_reserve(&r->decode, r->seqs.capacity))
+        return rt_fail_nomem(err, "requests in flight");
+    struct seq *q = seq_at(r, i);
+    *q = (struct seq){
+        .id = req->id,
+        .arrival_ns = req->arrival_ns,
+        .prompt = req->prompt_tokens,
+        .output = req->output_tokens,
+        .scheduled_ns = RT_NEVER,
+        .first_token_ns = RT_NEVER,
+        .last_token_ns = RT_NEVER,
+        .max_itl_ns = RT_NEVER,
+        .class_name = req->class_name,
+        .state = SEQ_WAITING,
+    };
+    if (!copy_texts(r, q, req)) {
+        seq_release(q);
+        rt_slab_give(&r->seqs, i);
+        return rt_fail_nomem(err, "requests in flight");
+    }
+    seq_push_tail(r, &r->waiting, i);
+    return true;
+}
+
+enum rt_reason rt_replica_push(struct rt_replica *r, const struct rt_request *req, int64_t now_ns,
+                               struct rt_err *err)
+{
+    enum rt_reason reason = reject_reason(r, req);
+    if (reason != RT_REASON_NONE) {
+        r->totals.rejected++;
+        return reason;
+    }
+    /* The next boundary must admit: what is planned beyond it is void. Behind a queue it changes
+     * nothing, since the head was refused when the last batch was formed. */
+    if (r->now && r->waiting.count == 0) {
+        if (!coast_commit(r, now_ns, err))
+            return RT_REASON_NONE;
+        coast_drop(r);
+    }
+    (void)take_request(r, req, err); /* memory: told through *err */
+    return RT_REASON_NONE;
+}
+
+bool rt_replica_busy(const struct rt_replica *r)
+{
+    return r->now != NULL;
+}
+
+bool rt_replica_schedule(struct rt_replica *r, int64_t now_ns, struct rt_err *err)
+{
+    assert(!r->now);
+    struct batch *b = r->ahead;
+    if (!b) {
+        b = &r->batches[0];
+        if (!batch_form(r, b, now_ns, err))
+            return false;
+        if (b->record.shape.tokens == 0)
+            return true;
+    }
+    r->now = b;
+    r->ahead = NULL;
+    if (!step_start(r, now_ns, err))
+        return false;
+    if (r->engine.async_scheduling) {
+        struct batch *next = b == &r->batches[0] ? &r->batches[1] : &r->batches[0];
+        if (!batch_form(r, next, b->record.end_ns, err))
+            return false;
+        if (next->record.shape.tokens > 0)
+            r->ahead = next;
+    }
+    coast_plan(r);
+    return true;
+}
+
+int64_t rt_replica_next_ns(const struct rt_replica *r)
+{
+    return r->now ? r->plan.end_ns : RT_NEVER_AGAIN;
+}
+
+bool rt_replica_step_end(struct rt_replica *r, int64_t now_ns, struct rt_finished_list *out,
+                         struct rt_err *err)
+{
+    if (!coast_commit(r, now_ns, err))
+        return false;
+    assert(r->now && r->now->record.end_ns == now_ns);
+    return step_complete(r, out, err);
+}
+
+struct rt_replica_gauges rt_replica_gauges(struct rt_replica *r, int64_t now_ns)
+{
+    struct rt_err ignored = {0}; /* memory for the gap stack: the next call meets it again */
+    (void)coast_commit(r, now_ns, &ignored);
+    return (struct rt_replica_gauges){.running = r->running.count,
+                                      .waiting = r->waiting.count,
+                                      .kv_blocks_used = r->kv_blocks - r->free_blocks};
+}
+
+/* True: the token of that instant is still in flight, the step in progress ends with it. */
+static bool in_flight(const struct rt_replica *r, int64_t token_ns)
+{
+    return r->now && token_ns >= r->now->record.end_ns;
+}
+
+/* Tokens that have appeared by the steps completed so far. */
+static int64_t tokens_appeared(const struct rt_replica *r, const struct seq *q)
+{
+    if (in_flight(r, q->last_token_ns))
+        return q->produced - 1;
+    if (q->state == SEQ_WAITING || q->state == SEQ_PREFILL)
+        return q->produced;
+    int64_t completed = r->decode.round;
+    if (r->ahead && r->ahead->record.shape.decodes > 0)
+        completed--;
+    if (r->now && r->now->record.shape.decodes > 0)
+        completed--;
+    return q->produced + (completed - q->join_round);
+}
+
+/* What was formed ahead has not begun: its first tokens are not in flight yet. */
+static void undo_ahead(struct rt_replica *r)
+{
+    for (uint32_t e = 0; r->ahead && e < r->ahead->emit_count; e++) {
+        struct seq *q = seq_at(r, r->ahead->emits[e].seq);
+        q->produced--;
+        q->state = SEQ_WAITING;
+    }
+}
+
+static bool abort_list(struct rt_replica *r, const struct seq_list *l, int64_t now_ns,
+                       struct rt_finished_list *out)
+{
+    for (uint32_t i = l->head; i != SEQ_NONE; i = seq_at(r, i)->next) {
+        const struct seq *q = seq_at(r, i);
+        struct rt_finished row = {
+            .id = q->id,
+            .arrival_ns = q->arrival_ns,
+            .scheduled_ns = q->scheduled_ns > now_ns ? RT_NEVER : q->scheduled_ns,
+            .first_token_ns = in_flight(r, q->first_token_ns) ? RT_NEVER : q->first_token_ns,
+            .finish_ns = RT_NEVER,
+            .max_itl_ns = RT_NEVER,
+            .prompt_tokens = q->prompt,
+            .output_tokens = q->output,
+            .produced_tokens = tokens_appeared(r, q),
+            .cached_tokens = q->cached,
+            .preemptions = q->preemptions,
+            .pool = r->pool,
+            .replica = r->index,
+            .class_name = q->class_name,
+            .status = RT_STATUS_UNFINISHED,
+            .session = q->session,
+        };
+        if (!rt_finished_list_add(out, &row))
+            return false;
+    }
+    return true;
+}
+
+bool rt_replica_abort(struct rt_replica *r, int64_t now_ns, struct rt_finished_list *out,
+                      struct rt_err *err)
+{
+    if (!coast_commit(r, now_ns, err))
+        return false;
+    step_flush_second(r);
+    undo_ahead(r);
+    if (!abort_list(r, &r->running, now_ns, out) || !abort_list(r, &r->waiting, now_ns, out))
+        return rt_fail_nomem(err, "unfinished requests");
+    return true;
+}
+
+const struct rt_replica_totals *rt_replica_totals(const struct rt_replica *r)
+{
+    return &r->totals;
+}
+
+const struct rt_step_record *rt_replica_step(const struct rt_replica *r)
+{
+    return &r->now->record;
+}

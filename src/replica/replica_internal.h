@@ -1,0 +1,243 @@
+/* replica_internal.h: the inside of one replica, shared by the files of this folder.
+ *
+ *      push                form (policy)                 start            complete
+ *   ----------> waiting -----------------> running batch ------> clock -----------> finished rows
+ *                  ^                         |   prefill, then decode set
+ *                  +------- preemption ------+
+ *
+ * Running sequences are in admission order. All of them decode, one token a step, except at most
+ * one whose prompt is still partly computed: the last admitted, `partial`. (A chunk that does not
+ * finish its prompt uses up the budget, so nobody is admitted behind it; and as nobody is admitted
+ * without budget, the decodes never outnumber it.) Decoding sequences therefore advance together,
+ * in rounds (a round is a step that contains the decodes; prefill_first has steps without), and
+ * live in sums, the decode set; a sequence's own numbers are those of the round it joined after. */
+#ifndef RT_REPLICA_INTERNAL_H
+#define RT_REPLICA_INTERNAL_H
+
+#include "rooftrace/heap.h"
+#include "rooftrace/replica.h"
+
+#define SEQ_NONE    RT_SLAB_NONE
+#define COAST_STEPS 256u /* steps planned ahead at once */
+#define COAST_NS                                                                                   \
+    (INT64_C(3600) * 1000000000) /* and simulated time, so that seconds leave the ring in order */
+
+enum seq_state {
+    SEQ_WAITING,
+    SEQ_PREFILL, /* its prompt (or recomputed tokens) is partly in KV */
+    SEQ_DECODE,  /* in the decode set */
+    SEQ_LAST,    /* its last token is in flight: holds blocks and seat until the step ends */
+    SEQ_GONE     /* the same, but preempted meanwhile: waits, and finishes all the same */
+};
+
+struct seq { /* a request inside the replica */
+    uint64_t id;
+    uint64_t admission; /* rank in the running order */
+    int64_t arrival_ns;
+    int64_t prompt, output;
+    int64_t produced;   /* tokens that appear with steps up to join_step */
+    int64_t kv;         /* tokens in KV after join_step (decode), or now (prefill) */
+    int64_t target;     /* tokens to compute before the next one can appear, as of admission */
+    int64_t join_round; /* decode round formed last when it completed its prefill */
+    int64_t gap_round;  /* its gaps in rounds after this one are those of the stack */
+    int64_t scheduled_ns, first_token_ns, last_token_ns, max_itl_ns;
+    int64_t cached;
+    char *session; /* owned, or NULL */
+    /* Prefix caching only: the blocks it holds, and names of its prompt's blocks. */
+    uint32_t *blocks;   /* owned */
+    uint64_t *hash_ids; /* owned, or NULL */
+    uint32_t block_count, block_capacity, hash_count;
+    uint32_t published;              /* leading blocks already offered to the cache */
+    uint32_t phase_prev, phase_next; /* in decode_set.members */
+    uint32_t preemptions, class_name;
+    uint32_t prev, next; /* in waiting or running */
+    uint8_t state;
+    bool newly_joined; /* its first round is to come (policies that pause decodes) */
+};
+
+struct seq_list {
+    uint32_t head, tail;
+    int64_t count;
+};
+
+struct gap { /* a round whose gap is longer than all after it */
+    int64_t round, ns;
+};
+
+struct gap_stack { /* monotone: rounds ascend, gaps fall; answers max over (round, now] */
+    struct gap *items;
+    size_t first, count, capacity; /* items[first .. first + count) */
+};
+
+struct window_sum { /* sum of min(context, tokens) over the decode set */
+    int64_t tokens, sum;
+    int64_t growing;      /* members whose context is below the window */
+    struct rt_heap reach; /* those, by the round from which on they no longer grow */
+};
+
+struct decode_set {
+    int64_t count;   /* members: one token each in the next round */
+    int64_t context; /* their KV tokens before the next round */
+    int64_t round;   /* the round formed last; the next one is round + 1 */
+    uint32_t *phase; /* [block_size] members by (kv - round) mod block_size at joining */
+    struct phase_list {
+        uint32_t head, tail;
+    } * members;           /* those members, in running order; */
+                           /* prefix caching only, else NULL */
+    uint32_t cursor;       /* phase whose members need a new block in the next round */
+    struct rt_heap finish; /* members by (round of their last token, admission) */
+    struct window_sum windows[RT_MAX_WINDOWS];
+    unsigned window_count;
+};
+
+struct emission { /* a sequence whose gap before its token of this step is its own */
+    uint32_t seq;
+    int64_t gap_ns; /* since its token before, -1: it is its first */
+};
+
+struct batch { /* what one step contains */
+    struct rt_step_record record;
+    int64_t round;                 /* of the decode set, once this step is over */
+    double terms_s[RT_TERM_COUNT]; /* its seconds, once it has begun */
+    int64_t gap_ns, gaps;          /* decodes' tokens since those before: how long, how many */
+    struct emission
+        *emits;      /* whose prefill completes; capacity: max_num_seqs, so for the next two */
+    uint32_t *fresh; /* admitted for the first time */
+    uint32_t *last;  /* whose last token appears at the end, in batch order */
+    uint32_t emit_count, fresh_count, last_count, capacity;
+    bool preempted; /* forming it preempted somebody: admission was not tried */
+};
+
+struct coast_plan {              /* the steps after the one in progress, in order */
+    int64_t ns[COAST_STEPS];     /* durations */
+    int64_t end_at[COAST_STEPS]; /* when each ends */
+    uint32_t count, next;        /* planned; the first that has not begun */
+    int64_t end_ns;              /* of the last planned step, or of the one in progress */
+};
+
+struct rt_replica {
+    struct rt_engine_spec engine;
+    const struct rt_policy *policy;
+    const struct rt_cost *cost;
+    struct rt_token_stats *stats;
+    uint32_t pool, index;
+    bool coast;
+
+    struct rt_slab seqs;
+    struct seq_list waiting, running;
+    uint32_t partial; /* the running sequence in prefill, or SEQ_NONE */
+    uint64_t admissions;
+    int64_t kv_blocks, free_blocks, watermark_blocks;
+    struct kv_cache *kv; /* identities of blocks; NULL without prefix caching */
+    bool out_of_memory;  /* met while a batch was formed */
+    struct decode_set decode;
+    struct gap_stack gaps;
+
+    struct batch batches[2];
+    struct batch *now;    /* the step in progress, or NULL */
+    struct batch *ahead;  /* formed while it runs (asynchronous scheduling), or NULL */
+    int64_t last_end_ns;  /* end of the step started last */
+    int64_t round_end_ns; /* end of the last one that contained decodes */
+    struct coast_plan plan;
+    int64_t second_end_ns; /* end of the second that second_tokens belong to */
+    int64_t second_tokens; /* not yet in the ring */
+    struct rt_replica_totals totals;
+};
+
+/* A policy forms the next batch through the calls below. */
+struct rt_policy {
+    const char *name, *help;
+    bool reserves_output;   /* blocks for prompt + output are taken at admission, none later */
+    bool whole_prefill;     /* a prompt must fit into max_num_batched_tokens */
+    bool keeps_watermark;   /* admission leaves watermark blocks free */
+    bool recomputes_whole;  /* with whole_prefill: a preempted request must fit, too */
+    bool pauses_decodes;    /* there are steps without the decodes */
+    bool needs_spare_block; /* a decode runs only while a block is free, even if it needs none */
+    void (*form)(struct rt_replica *r, struct batch *b);
+};
+const struct rt_policy *policy_at(unsigned i);
+
+static inline struct seq *seq_at(const struct rt_replica *r, uint32_t i)
+{
+    return rt_slab_at(&r->seqs, i);
+}
+
+static inline int64_t blocks_for(const struct rt_replica *r, int64_t tokens)
+{
+    return (tokens + r->engine.block_size - 1) / r->engine.block_size;
+}
+
+/* lists.c */
+void seq_list_init(struct seq_list *l);
+void seq_push_tail(struct rt_replica *r, struct seq_list *l, uint32_t i);
+void seq_push_head(struct rt_replica *r, struct seq_list *l, uint32_t i);
+void seq_unlink(struct rt_replica *r, struct seq_list *l, uint32_t i);
+
+void seq_release(struct seq *q); /* what it owns; replica.c */
+
+/* gaps.c */
+bool gap_push(struct gap_stack *g, int64_t round, int64_t ns, int64_t oldest_round);
+int64_t gap_max_after(const struct gap_stack *g, int64_t round); /* RT_NEVER when none */
+
+/* decode_set.c */
+bool decode_init(struct decode_set *d, const struct rt_replica *r);
+void decode_release(struct decode_set *d);
+bool decode_reserve(struct decode_set *d, uint32_t seqs);
+int64_t decode_kv(const struct decode_set *d, const struct seq *q); /* before the next round */
+int64_t decode_produced(const struct decode_set *d, const struct seq *q); /* by the rounds formed */
+bool decode_crosses(const struct rt_replica *r, const struct seq *q);     /* needs a block next */
+static inline int64_t decode_crossings(const struct decode_set *d)
+{
+    return d->phase[d->cursor];
+}
+void decode_join(struct rt_replica *r, uint32_t i);
+void decode_leave(struct rt_replica *r, uint32_t i);
+void decode_advance(struct rt_replica *r, int64_t rounds); /* they were formed */
+/* Rounds until a member's window fills, at most `limit`: sums are linear up to there. */
+int64_t decode_linear_rounds(const struct decode_set *d, int64_t limit);
+
+/* form.c: what a policy may do while it forms a batch */
+void batch_add_decodes(struct rt_replica *r, struct batch *b); /* all; takes crossing blocks */
+void batch_add_prefill(struct rt_replica *r, struct batch *b, uint32_t i, int64_t tokens);
+void admit_head(struct rt_replica *r, struct batch *b); /* to running; takes the cached prefix */
+void preempt_tail(struct rt_replica *r, struct batch *b);
+/* Forms the next batch into *b, whose step will start at start_ns; shape.tokens == 0: nothing to
+ * do. */
+bool batch_form(struct rt_replica *r, struct batch *b, int64_t start_ns, struct rt_err *err);
+void batch_retire_decodes(struct rt_replica *r,
+                          struct batch *b); /* those whose last round is b's */
+
+/* kv.c */
+struct kv_prefix {               /* the longest leading run of cached blocks */
+    int64_t blocks, free_blocks; /* how many; those of them nobody holds */
+};
+bool kv_init(struct rt_replica *r, int64_t hash_block);
+void kv_free(struct rt_replica *r);
+int64_t seq_blocks(const struct rt_replica *r, const struct seq *q); /* KV blocks it holds */
+void kv_take(struct rt_replica *r, struct seq *q, int64_t count);
+void kv_take_crossings(struct rt_replica *r); /* one for each decode that needs one next */
+void kv_release(struct rt_replica *r, struct seq *q);
+struct kv_prefix kv_find_prefix(struct rt_replica *r, const struct seq *q);
+void kv_share_prefix(struct rt_replica *r, struct seq *q); /* what kv_find_prefix found last */
+void kv_publish_batch(struct rt_replica *r, const struct batch *b); /* blocks the batch fills */
+
+/* coast.c */
+void coast_plan(struct rt_replica *r);
+void coast_drop(struct rt_replica *r); /* plan nothing beyond the step in progress */
+/* Commits the planned steps whose predecessors end before before_ns. */
+bool coast_commit(struct rt_replica *r, int64_t before_ns, struct rt_err *err);
+
+/* step.c */
+/* Starts r->now at start_ns: its duration, and what is known of its tokens from then on. */
+bool step_start(struct rt_replica *r, int64_t start_ns, struct rt_err *err);
+/* The step in progress ends: its tokens appear, its last ones finish. */
+bool step_complete(struct rt_replica *r, struct rt_finished_list *out, struct rt_err *err);
+/* The decodes' longest gap of the rounds up to this one since the last call. */
+bool step_note_gap(struct rt_replica *r, int64_t round, int64_t gap_ns, struct rt_err *err);
+/* The gaps that end with the step, and its tokens, appear. */
+void step_add_tokens(struct rt_replica *r, const struct batch *b);
+/* Tokens that appear at an instant, for the peak per second. */
+void step_note_tokens(struct rt_replica *r, int64_t tokens, int64_t at_ns);
+void step_flush_second(struct rt_replica *r);
+
+#endif

@@ -1,0 +1,188 @@
+/* One engine step: it starts (its duration is known, so is when its tokens will appear), and it is
+ * completed (they appear, requests finish, statistics are added). */
+#include "replica_internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define NS_PER_S INT64_C(1000000000)
+
+void step_flush_second(struct rt_replica *r)
+{
+    if (r->second_tokens == 0)
+        return;
+    struct rt_token_stats *s = r->stats;
+    int64_t second = r->second_end_ns / NS_PER_S - 1;
+    uint32_t slot = (uint32_t)(second % RT_SECONDS_RING);
+    if (s->second_of[slot] != second) {
+        if (s->second_tokens[slot] > s->peak_tokens_per_s)
+            s->peak_tokens_per_s = s->second_tokens[slot];
+        s->second_tokens[slot] = 0;
+        s->second_of[slot] = second;
+    }
+    s->second_tokens[slot] += (uint64_t)r->second_tokens;
+    r->second_tokens = 0;
+}
+
+/* The round before the first one that a running sequence can still be asked for. */
+static int64_t oldest_round(const struct rt_replica *r)
+{
+    if (r->running.count == 0)
+        return INT64_MAX;
+    const struct seq *q = seq_at(r, r->running.head);
+    return q->state == SEQ_PREFILL ? r->decode.round : q->gap_round;
+}
+
+bool step_note_gap(struct rt_replica *r, int64_t round, int64_t gap_ns, struct rt_err *err)
+{
+    if (!gap_push(&r->gaps, round, gap_ns, oldest_round(r)))
+        return rt_fail_nomem(err, "gaps between tokens");
+    return true;
+}
+
+/* A sequence that yields a token at end_ns after a prefill: its first one, or one after a gap that
+ * preemption made. */
+static void note_emission(struct rt_replica *r, struct emission *e, int64_t end_ns)
+{
+    struct seq *q = seq_at(r, e->seq);
+    if (q->first_token_ns == RT_NEVER) {
+        q->first_token_ns = end_ns;
+    } else {
+        e->gap_ns = end_ns - q->last_token_ns;
+        if (e->gap_ns > q->max_itl_ns)
+            q->max_itl_ns = e->gap_ns;
+    }
+    q->last_token_ns = end_ns;
+}
+
+/* Where decodes pause, sequences that joined since the last round have a gap of their own in this
+ * one, since the step that gave their token before. Each passes here once. */
+static void note_first_rounds(struct rt_replica *r, struct batch *b)
+{
+    for (uint32_t i = r->running.tail; i != SEQ_NONE; i = seq_at(r, i)->prev) {
+        struct seq *q = seq_at(r, i);
+        if (!q->newly_joined)
+            break; /* those before it joined earlier */
+        struct emission e = {.seq = i, .gap_ns = b->record.end_ns - q->last_token_ns};
+        if (e.gap_ns > q->max_itl_ns)
+            q->max_itl_ns = e.gap_ns;
+        q->newly_joined = false;
+        q->gap_round = b->round;
+        b->emits[b->emit_count++] = e;
+        b->gaps--;
+    }
+}
+
+bool step_start(struct rt_replica *r, int64_t start_ns, struct rt_err *err)
+{
+    struct batch *b = r->now;
+    int64_t ns = rt_cost_step(r->cost, &b->record.shape, b->terms_s);
+    if (ns > INT64_MAX - 2 * NS_PER_S - start_ns)
+        return rt_fail(err, RT_ECONFIG, "a step of %lld ns ends beyond the clock (292 years)",
+                       (long long)ns);
+    b->record.start_ns = start_ns;
+    b->record.end_ns = start_ns + ns;
+    b->gaps = 0;
+    r->last_end_ns = b->record.end_ns;
+    for (uint32_t e = 0; e < b->emit_count; e++)
+        note_emission(r, &b->emits[e], b->record.end_ns);
+    if (b->record.shape.decodes == 0)
+        return true;
+    b->gap_ns = r->policy->pauses_decodes ? b->record.end_ns - r->round_end_ns : ns;
+    b->gaps = b->record.shape.decodes;
+    r->round_end_ns = b->record.end_ns;
+    if (r->policy->pauses_decodes)
+        note_first_rounds(r, b);
+    return step_note_gap(r, b->round, b->gap_ns, err);
+}
+
+static void add_gaps(struct rt_token_stats *s, int64_t gap_ns, int64_t times, int64_t end_ns)
+{
+    rt_hist_add(&s->itl, gap_ns, (uint64_t)times);
+    if (end_ns >= s->measure_from_ns && end_ns < s->measure_to_ns)
+        rt_hist_add(&s->itl_measured, gap_ns, (uint64_t)times);
+}
+
+void step_note_tokens(struct rt_replica *r, int64_t tokens, int64_t at_ns)
+{
+    if (at_ns >= r->second_end_ns) {
+        step_flush_second(r);
+        r->second_end_ns = (at_ns / NS_PER_S + 1) * NS_PER_S;
+    }
+    r->second_tokens += tokens;
+    r->totals.output_tokens += tokens;
+}
+
+void step_add_tokens(struct rt_replica *r, const struct batch *b)
+{
+    int64_t end_ns = b->record.end_ns;
+    if (b->gaps > 0)
+        add_gaps(r->stats, b->gap_ns, b->gaps, end_ns);
+    for (uint32_t e = 0; e < b->emit_count; e++)
+        if (b->emits[e].gap_ns >= 0)
+            add_gaps(r->stats, b->emits[e].gap_ns, 1, end_ns);
+    step_note_tokens(r, b->record.shape.samples, end_ns);
+}
+
+static void add_totals(struct rt_replica *r, const struct batch *b)
+{
+    const struct rt_step_record *rec = &b->record;
+    for (int t = 0; t < RT_TERM_COUNT; t++)
+        r->totals.terms_s[t] += b->terms_s[t];
+    r->totals.steps++;
+    r->totals.busy_ns += rec->end_ns - rec->start_ns;
+    r->totals.computed_tokens += rec->shape.tokens;
+}
+
+static bool finish(struct rt_replica *r, uint32_t i, int64_t now_ns, struct rt_finished_list *out)
+{
+    struct seq *q = seq_at(r, i);
+    assert(q->state == SEQ_LAST || q->state == SEQ_GONE);
+    int64_t gap = gap_max_after(&r->gaps, q->gap_round);
+    struct rt_finished row = {
+        .id = q->id,
+        .arrival_ns = q->arrival_ns,
+        .scheduled_ns = q->scheduled_ns,
+        .first_token_ns = q->first_token_ns,
+        .finish_ns = now_ns,
+        .max_itl_ns = gap > q->max_itl_ns ? gap : q->max_itl_ns,
+        .prompt_tokens = q->prompt,
+        .output_tokens = q->output,
+        .produced_tokens = q->output,
+        .cached_tokens = q->cached,
+        .preemptions = q->preemptions,
+        .pool = r->pool,
+        .replica = r->index,
+        .class_name = q->class_name,
+        .status = RT_STATUS_OK,
+        .session = q->session,
+    };
+    if (!rt_finished_list_add(out, &row))
+        return false;
+    if (q->state == SEQ_LAST) {
+        kv_release(r, q);
+        seq_unlink(r, &r->running, i);
+    } else {
+        seq_unlink(r, &r->waiting, i);
+    }
+    seq_release(q);
+    rt_slab_give(&r->seqs, i);
+    r->totals.finished++;
+    return true;
+}
+
+bool step_complete(struct rt_replica *r, struct rt_finished_list *out, struct rt_err *err)
+{
+    const struct batch *b = r->now;
+    step_add_tokens(r, b);
+    add_totals(r, b);
+    for (uint32_t l = 0; l < b->last_count; l++)
+        if (!finish(r, b->last[l], b->record.end_ns, out))
+            return rt_fail_nomem(err, "finished requests");
+    r->now = NULL;
+    if (r->running.count == 0) {
+        step_flush_second(r);
+        r->gaps.count = 0;
+    }
+    return true;
+}

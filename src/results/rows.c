@@ -1,0 +1,142 @@
+/* Table `request`: the hot part of writing.
+ *
+ * Measured with SQLite 3.40, 968,300 rows of 18 columns (68 bytes a row), one core, best of five:
+ *     a statement a row 0.60-0.88 s; 32 rows a statement 0.36 s; 64 rows 0.35 s; 128 rows 0.39 s;
+ *     page size 4096: 0.40 s, 8192: 0.36 s, 16384: 0.36 s, 32768: 0.42 s;
+ *     page cache 2, 8 or 16 MB: no difference above 3 %;
+ *     journal DELETE 0.39 s, TRUNCATE 0.40, MEMORY 0.40, OFF 0.35, WAL 0.50; locking EXCLUSIVE: as
+ * NORMAL. So: 32 rows a statement, pages of 8192 bytes (small files stay small), a cache of 8 MB
+ * (until it is full, others can read what was committed), journal DELETE, which survives the death
+ * of the process for 10 %, and normal locking, so that a run can be queried while it is written.
+ * synchronous = OFF waits for no disk: what it gives up, safety against power loss, nobody asked
+ * for.
+ *
+ * A transaction is committed once it is a second old. */
+#include "results_internal.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define COLUMNS        18
+#define TRANSACTION_NS 1000000000u
+
+static const char insert_start[] = "INSERT INTO request VALUES ";
+static const char insert_row[] = "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?),";
+
+static bool prepare(struct rt_insert *in, struct rt_rows_writer *w, unsigned rows,
+                    struct rt_err *err)
+{
+    char sql[sizeof insert_start + RT_ROWS_A_STATEMENT * sizeof insert_row];
+    size_t used = sizeof insert_start - 1;
+
+    static_assert(sizeof insert_row == 2 * COLUMNS + 3, "a parameter a column");
+    assert(rows <= RT_ROWS_A_STATEMENT);
+    memcpy(sql, insert_start, used);
+    for (unsigned i = 0; i < rows; i++, used += sizeof insert_row - 1)
+        memcpy(sql + used, insert_row, sizeof insert_row - 1);
+    sql[used - 1] = '\0'; /* the last comma */
+    return rt_insert_prepare(in, w->db, w->path, sql, err);
+}
+
+bool rt_rows_init(struct rt_rows_writer *w, sqlite3 *db, const char *path, struct rt_err *err)
+{
+    *w = (struct rt_rows_writer){.db = db, .path = path};
+    return prepare(&w->many, w, RT_ROWS_A_STATEMENT, err) && prepare(&w->one, w, 1, err);
+}
+
+void rt_rows_release(struct rt_rows_writer *w)
+{
+    rt_insert_release(&w->many);
+    rt_insert_release(&w->one);
+}
+
+/* NULL where the request reached no replica. */
+static void put_replica(struct rt_insert *in, const struct rt_open_run *run,
+                        const struct rt_finished *r)
+{
+    if (r->replica == RT_NO_REPLICA || r->pool >= run->pool_count) {
+        rt_put_null(in);
+        rt_put_null(in);
+    } else {
+        rt_put_text(in, run->pools[r->pool].name);
+        rt_put_int(in, r->replica);
+    }
+}
+
+static void put_row(struct rt_insert *in, const struct rt_open_run *run,
+                    const struct rt_finished *r)
+{
+    assert(r->status < RT_STATUS_COUNT && r->reason < RT_REASON_COUNT);
+    rt_put_int(in, run->id);
+    rt_put_count(in, r->id);
+    rt_put_text(in, r->class_name == RT_NO_NAME ? NULL
+                                                : rt_class_names_get(&run->classes, r->class_name));
+    rt_put_text(in, r->session);
+    rt_put_int(in, r->arrival_ns);
+    rt_put_time(in, r->scheduled_ns);
+    rt_put_time(in, r->first_token_ns);
+    rt_put_time(in, r->finish_ns);
+    rt_put_int(in, r->prompt_tokens);
+    rt_put_int(in, r->output_tokens);
+    rt_put_int(in, r->cached_tokens);
+    put_replica(in, run, r);
+    rt_put_int(in, r->preemptions);
+    rt_put_time(in, r->max_itl_ns);
+    rt_put_text(in, rt_status_names[r->status]);
+    rt_put_text(in, r->reason == RT_REASON_NONE ? NULL : rt_reason_names[r->reason]);
+    if (r->produced_tokens == r->output_tokens)
+        rt_put_null(in);
+    else
+        rt_put_int(in, r->produced_tokens);
+}
+
+static bool begin(struct rt_rows_writer *w, struct rt_err *err)
+{
+    if (w->transaction_began)
+        return true;
+    if (!rt_sql_exec(w->db, w->path, "BEGIN IMMEDIATE", "writing", err))
+        return false;
+    w->transaction_began = uv_hrtime();
+    return true;
+}
+
+bool rt_rows_commit(struct rt_rows_writer *w, struct rt_err *err)
+{
+    if (!w->transaction_began)
+        return true;
+    if (!rt_sql_exec(w->db, w->path, "COMMIT", "writing", err))
+        return false;
+    w->transaction_began = 0;
+    return true;
+}
+
+bool rt_rows_due(const struct rt_rows_writer *w)
+{
+    return w->transaction_began && uv_hrtime() - w->transaction_began >= TRANSACTION_NS;
+}
+
+uint64_t rt_rows_wait_ns(const struct rt_rows_writer *w)
+{
+    uint64_t age = uv_hrtime() - w->transaction_began;
+
+    assert(w->transaction_began);
+    return age < TRANSACTION_NS ? TRANSACTION_NS - age : 0;
+}
+
+bool rt_rows_write(struct rt_rows_writer *w, const struct rt_open_run *run,
+                   const struct rt_finished_list *list, struct rt_err *err)
+{
+    size_t at = 0;
+
+    while (at < list->count) {
+        bool many = list->count - at >= RT_ROWS_A_STATEMENT;
+        struct rt_insert *in = many ? &w->many : &w->one;
+        if (!begin(w, err))
+            return false;
+        for (unsigned i = 0; i < (many ? RT_ROWS_A_STATEMENT : 1u); i++)
+            put_row(in, run, &list->rows[at++]);
+        if (!rt_insert_row(in, err) || (rt_rows_due(w) && !rt_rows_commit(w, err)))
+            return false;
+    }
+    return true;
+}

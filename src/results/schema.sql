@@ -1,0 +1,587 @@
+-- The database rooftrace writes. SQLite >= 3.37 (STRICT tables). One file holds any number of runs.
+-- docs/schema.md is made from the comments of this file by tools/make_schema_doc.py: a comment line
+-- after CREATE belongs to the table or view, a comment behind a column to the column, and lines that
+-- begin with "Example:" are queries (the tests run them). Comments stand inside the statements, so
+-- that `.schema` in the sqlite3 shell shows them too.
+--
+-- Rules: a name ends in its unit: _ns, _s, _ms, _bytes, _tokens, _blocks, _usd; a bare count has none.
+-- Times are since the start of the trial. NULL = never happened, not asked for, or not known (yet).
+-- Stored: what was simulated, and percentiles. Everything else that can be derived is a view.
+
+PRAGMA application_id = 1380340818; -- 0x52465452, "RFTR"
+PRAGMA user_version = 1;            -- RT_SCHEMA_VERSION of include/rooftrace/store.h
+
+CREATE TABLE run (
+    -- One row a run. Written when the run begins; wall_s and the figures from duration_s on when it ends.
+    -- A run whose process was killed stays `running`: what had finished up to a second before is in
+    -- `request`.
+    -- Equal scenarios with equal seeds give equal rows, but for started_at and wall_s.
+    run_id INTEGER PRIMARY KEY,      -- 1, 2, ... in the order the runs were added to this file
+    label TEXT,                      -- free text given by the user
+    status TEXT NOT NULL,            -- running, complete, interrupted (Ctrl-C), failed
+    message TEXT,                    -- why it failed or stopped
+    version TEXT NOT NULL,           -- of rooftrace
+    started_at TEXT,                 -- wall clock when the run began, UTC, ISO 8601
+    wall_s REAL,                     -- real seconds the replay took
+    seed INTEGER NOT NULL,           -- of all random streams
+    trace TEXT,                      -- path of the trace as given
+    trace_format TEXT,               -- its format
+    scenario TEXT NOT NULL,          -- the scenario, fully resolved, as JSON: the run can be repeated from it
+    router TEXT NOT NULL,            -- routing policy
+    frontend_ns INTEGER NOT NULL,    -- HTTP and tokeniser time, added to TTFT and E2E by metrics and views
+    measure_from_s REAL,             -- measured window: requests that arrive in [from, to); NULL: none asked for
+    measure_to_s REAL,               -- its end; NULL with a beginning: until the end of the run
+    slo_ttft_s REAL,                 -- objective for TTFT
+    slo_tpot_s REAL,                 -- objective for TPOT
+    slo_e2e_s REAL,                  -- objective for E2E
+    duration_s REAL,                 -- simulated seconds from trial start to the last event, drain included
+    requests INTEGER,                -- arrived; each has one row in `request`, unless the run kept none
+    completed INTEGER,               -- of them with status ok
+    rejected INTEGER,                -- of them that could never be served
+    unfinished INTEGER,              -- of them still in flight when the run stopped
+    input_tokens INTEGER,            -- prompt tokens of completed requests
+    output_tokens INTEGER,           -- output tokens of completed requests
+    cached_tokens INTEGER,           -- prompt tokens of completed requests found in the prefix cache
+    preemptions INTEGER,             -- times a request lost its KV blocks and had to start over
+    max_output_tokens_per_s REAL,    -- most output tokens that appeared in one second [k, k+1)
+    max_concurrent_requests INTEGER, -- most requests arrived and not done at an instant
+    mean_concurrent_requests REAL,   -- time average of the same, over duration_s
+    steps INTEGER,                   -- engine steps of all replicas
+    events INTEGER,                  -- events the simulation handled
+    rows_read INTEGER,               -- rows read from the trace, those outside workload.window_s included
+    zero_prompt INTEGER,             -- prompts of 0 tokens taken as 1
+    zero_output INTEGER,             -- outputs of 0 tokens taken as 1
+    unsorted INTEGER                 -- rows of the trace with an earlier time than the row before
+) STRICT;
+
+CREATE TABLE pool (
+    -- One row a pool of a run: equal replicas of one model on one kind of GPU, the engine's settings and
+    -- the memory plan that gave the number of KV blocks. Memory figures are bytes of one GPU; they are 0
+    -- where the scenario gave num_gpu_blocks and the cost model knows no memory.
+    run_id INTEGER NOT NULL,
+    pool TEXT NOT NULL,                      -- name; `request.pool`
+    model TEXT NOT NULL,                     -- name in the catalogue
+    gpu TEXT NOT NULL,                       -- name in the catalogue
+    gpu_fitted INTEGER NOT NULL,             -- 1: the GPU's constants come from measured kernels, 0: defaults
+    replicas INTEGER NOT NULL,               -- serving engines
+    first_replica INTEGER NOT NULL,          -- number of the first one; they are numbered on from here
+    gpus INTEGER NOT NULL,                   -- GPUs of the whole pool
+    gpu_price_usd_per_h REAL,                -- of one GPU
+    tensor_parallel INTEGER NOT NULL,        -- degree, of one replica, as the three below
+    pipeline_parallel INTEGER NOT NULL,
+    expert_parallel INTEGER NOT NULL,
+    data_parallel INTEGER NOT NULL,
+    weight_dtype TEXT NOT NULL,
+    activation_dtype TEXT NOT NULL,
+    kv_dtype TEXT NOT NULL,
+    policy TEXT NOT NULL,                    -- batching policy
+    async_scheduling INTEGER NOT NULL,       -- 1: step n+1 is scheduled while step n runs
+    prefix_caching INTEGER NOT NULL,         -- 1: equal prefixes share KV blocks
+    max_num_seqs INTEGER NOT NULL,           -- running sequences at most, a replica
+    max_num_batched_tokens INTEGER NOT NULL, -- token budget of a step
+    block_size INTEGER NOT NULL,             -- tokens a KV block holds
+    kv_blocks INTEGER NOT NULL,              -- KV blocks of one replica, in force
+    max_model_len INTEGER,                   -- prompt + output tokens at most; NULL: no limit
+    gpu_memory_utilization REAL NOT NULL,    -- share of memory_bytes the engine may use
+    memory_bytes REAL NOT NULL,              -- of one GPU
+    usable_bytes REAL NOT NULL,              -- memory_bytes * gpu_memory_utilization
+    weights_bytes REAL NOT NULL,             -- model weights
+    activations_bytes REAL NOT NULL,         -- peak of one step of max_num_batched_tokens
+    context_bytes REAL NOT NULL,             -- driver, CUDA context, graphs, communication buffers
+    block_bytes REAL NOT NULL,               -- one KV block
+    kv_blocks_from_memory INTEGER NOT NULL,  -- what the memory plan gives; kv_blocks when not overridden
+    PRIMARY KEY (run_id, pool)
+) STRICT;
+
+CREATE TABLE request (
+    -- One row a request, in the order they left the system; exact integer nanoseconds. No key and no
+    -- index: that would double the time of writing. People query the view `requests`.
+    run_id INTEGER NOT NULL,
+    request_id INTEGER NOT NULL,     -- its place in the trace, from 0; copy r of workload.repeat adds r * rows
+    class TEXT,                      -- traffic class the trace gives
+    session_id TEXT,                 -- conversation the trace gives
+    arrival_ns INTEGER NOT NULL,     -- since trial start, as all times here
+    scheduled_ns INTEGER,            -- start of the first step that contains it
+    first_token_ns INTEGER,          -- end of the step that gave the first token
+    finish_ns INTEGER,               -- end of the step that gave the last token
+    prompt_tokens INTEGER NOT NULL,  -- 0 in the trace counts as 1, also below
+    output_tokens INTEGER NOT NULL,  -- as asked
+    cached_tokens INTEGER NOT NULL,  -- prompt tokens found in the prefix cache at first admission
+    pool TEXT,                       -- where it was routed; NULL: it reached no replica
+    replica INTEGER,
+    preemptions INTEGER NOT NULL,
+    max_itl_ns INTEGER,              -- longest gap between two of its tokens
+    status TEXT NOT NULL,            -- ok, rejected, timeout, cancelled, failed, unfinished
+    reason TEXT,                     -- of a rejection: kv, prompt, max_model_len, admission
+    produced_tokens INTEGER          -- tokens that came out; NULL: all output_tokens did
+) STRICT;
+
+CREATE TABLE replica (
+    -- Totals of each serving engine.
+    run_id INTEGER NOT NULL,
+    replica INTEGER NOT NULL,         -- number in the fleet, from 0
+    pool TEXT NOT NULL,
+    steps INTEGER NOT NULL,           -- engine steps
+    busy_s REAL NOT NULL,             -- sum of their durations
+    finished INTEGER NOT NULL,        -- requests
+    rejected INTEGER NOT NULL,        -- requests that could never be served here
+    preemptions INTEGER NOT NULL,
+    prompt_tokens INTEGER NOT NULL,   -- of first admissions
+    cached_tokens INTEGER NOT NULL,   -- of them found in the prefix cache
+    output_tokens INTEGER NOT NULL,   -- that appeared
+    computed_tokens INTEGER NOT NULL, -- through the model, recomputed ones included
+    kv_blocks_peak INTEGER NOT NULL,  -- most KV blocks in use
+    PRIMARY KEY (run_id, replica)
+) STRICT;
+
+CREATE TABLE sample (
+    -- Gauges over time, every sample_interval_s. Above 2,000 points the interval doubles and neighbours
+    -- merge into their mean, so a long run keeps between 1,000 and 2,000 points.
+    run_id INTEGER NOT NULL,
+    time_s REAL NOT NULL,         -- first instant merged into the point
+    replica INTEGER,              -- NULL: the whole fleet
+    running REAL NOT NULL,        -- sequences in running batches
+    waiting REAL NOT NULL,        -- requests in waiting queues
+    kv_blocks_used REAL NOT NULL,
+    in_flight REAL NOT NULL       -- requests arrived and not done
+) STRICT;
+CREATE INDEX sample_time ON sample (run_id, replica, time_s);
+
+CREATE TABLE step_time (
+    -- Where the busy seconds of a replica went, by term of the cost model.
+    run_id INTEGER NOT NULL,
+    replica INTEGER NOT NULL,
+    term TEXT NOT NULL,   -- weights, compute, attention (prefill), kv (decode), other, launch, comm, host
+    busy_s REAL NOT NULL,
+    PRIMARY KEY (run_id, replica, term)
+) STRICT;
+
+CREATE TABLE itl_histogram (
+    -- Gaps between two tokens of a request, all requests pooled; only buckets that are not empty. Bounds
+    -- are at most 0.2 % apart.
+    run_id INTEGER NOT NULL,
+    scope TEXT NOT NULL,     -- run: whole run; measured: gaps that end within the measured window
+    low_s REAL NOT NULL,     -- low_s <= gap < high_s
+    high_s REAL NOT NULL,
+    gaps INTEGER NOT NULL,   -- how many
+    PRIMARY KEY (run_id, scope, low_s)
+) STRICT;
+
+CREATE TABLE metric (
+    -- Statistics over requests with status ok. Percentiles interpolate linearly between ranks (numpy's
+    -- default), std is the population's. TTFT and E2E count from arrival and include frontend_ns. TPOT =
+    -- (e2e - ttft) / (output - 1), absent for one token. ITL pools every gap, so long answers weigh more.
+    run_id INTEGER NOT NULL,
+    scope TEXT NOT NULL,     -- run: whole run; measured: requests that arrived within the measured window
+    class TEXT,              -- NULL: all classes
+    metric TEXT NOT NULL,    -- ttft_s, tpot_s, e2e_s, queue_s (arrival to first step), itl_s
+    count INTEGER NOT NULL,  -- values; where 0 the statistics are NULL
+    mean REAL,               -- seconds, as all below
+    std REAL,                -- standard deviation of the population
+    min REAL,                -- smallest
+    p50 REAL,                -- median
+    p90 REAL,                -- 90th percentile
+    p95 REAL,                -- 95th percentile
+    p99 REAL,                -- 99th percentile
+    p999 REAL,               -- 99.9th percentile
+    max REAL,                -- largest
+    exact INTEGER NOT NULL,  -- 1: percentiles of all values; 0: from a histogram, within 0.1 %
+    UNIQUE (run_id, scope, metric, class)
+) STRICT;
+
+CREATE TABLE slo (
+    -- How many requests met the objectives of the run. Empty when the scenario names none.
+    run_id INTEGER NOT NULL,
+    scope TEXT NOT NULL,       -- run: whole run; measured: requests that arrived within the measured window
+    class TEXT,                -- NULL: all classes
+    requests INTEGER NOT NULL, -- arrived; one that did not finish ok misses every objective
+    met_ttft INTEGER,          -- of them that met the objective for TTFT; NULL: there is none
+    met_tpot INTEGER,          -- likewise for TPOT; a request of one output token has TPOT 0
+    met_e2e INTEGER,           -- likewise for E2E
+    met_all INTEGER NOT NULL,  -- that met every objective asked for
+    UNIQUE (run_id, scope, class)
+) STRICT;
+
+CREATE VIEW requests AS
+    -- Table `request` in seconds, with the times people ask for.
+    -- Example: SELECT request_id, prompt_tokens, ttft_s FROM requests WHERE run_id = 1 AND ttft_s > 0.5 LIMIT 10;
+    -- Example: SELECT pool, replica, count(*), avg(ttft_s) FROM requests WHERE run_id = 1 GROUP BY pool, replica;
+    SELECT
+        q.run_id,
+        q.request_id,
+        q.class,
+        q.session_id,
+        q.status,
+        q.reason,
+        q.arrival_ns / 1e9 AS arrival_s,
+        (q.scheduled_ns - q.arrival_ns) / 1e9 AS queue_s, -- arrival to the first step that contains it
+        (q.first_token_ns - q.arrival_ns + r.frontend_ns) / 1e9 AS ttft_s, -- arrival to first token, frontend included
+        CASE WHEN q.status = 'ok' AND q.output_tokens > 1
+            THEN (q.finish_ns - q.first_token_ns) / CAST(q.output_tokens - 1 AS REAL) / 1e9
+        END AS tpot_s, -- mean gap after the first token; NULL for one token
+        (q.finish_ns - q.arrival_ns + r.frontend_ns) / 1e9 AS e2e_s, -- arrival to last token, frontend included
+        CASE WHEN q.status = 'ok' AND q.output_tokens > 1 AND q.finish_ns > q.first_token_ns
+            THEN (q.output_tokens - 1) * 1e9 / (q.finish_ns - q.first_token_ns)
+        END AS tps, -- tokens per second the user sees: 1 / tpot_s
+        q.max_itl_ns / 1e9 AS max_itl_s, -- longest gap between two of its tokens
+        q.prompt_tokens,
+        q.output_tokens, -- as asked
+        coalesce(q.produced_tokens, q.output_tokens) AS produced_tokens, -- that came out
+        q.cached_tokens,
+        q.pool,
+        q.replica,
+        q.preemptions
+    FROM request AS q JOIN run AS r ON r.run_id = q.run_id;
+
+CREATE VIEW summary AS
+    -- One row a run, with the names vLLM's benchmark gives its results. Latencies in milliseconds, rates a
+    -- second of duration. A run that never ended has NULL figures; its rows are in `requests`.
+    -- Example: SELECT run_id, request_throughput, p99_ttft_ms, p99_tpot_ms FROM summary;
+    WITH fleet AS (
+        SELECT run_id, group_concat(DISTINCT model) AS model, group_concat(DISTINCT gpu) AS gpu,
+            sum(gpus) AS gpus, sum(replicas) AS replicas
+        FROM pool GROUP BY run_id
+    )
+    SELECT
+        r.run_id,
+        r.label,
+        r.status, -- running, complete, interrupted, failed
+        r.message,
+        r.trace,
+        f.model, -- of all pools, separated by commas
+        f.gpu, -- likewise
+        f.gpus, -- number of GPUs
+        f.replicas,
+        r.duration_s AS duration, -- seconds
+        r.requests, -- arrived
+        r.completed, -- requests with status ok
+        r.requests - r.completed AS failed, -- every request that did not finish: rejected, unfinished, ...
+        r.rejected,
+        r.unfinished,
+        r.input_tokens AS total_input_tokens, -- of completed requests
+        r.output_tokens AS total_output_tokens, -- of completed requests
+        r.completed / nullif(r.duration_s, 0) AS request_throughput, -- requests per second
+        o.met_all / nullif(r.duration_s, 0) AS request_goodput, -- requests per second that met all objectives
+        r.output_tokens / nullif(r.duration_s, 0) AS output_throughput, -- tokens per second
+        (r.input_tokens + r.output_tokens) / nullif(r.duration_s, 0) AS total_token_throughput, -- tokens per second
+        r.max_output_tokens_per_s, -- most output tokens that appeared in one second
+        r.max_concurrent_requests,
+        t.mean * 1e3 AS mean_ttft_ms,
+        t.p50 * 1e3 AS median_ttft_ms,
+        t.std * 1e3 AS std_ttft_ms,
+        t.p90 * 1e3 AS p90_ttft_ms,
+        t.p95 * 1e3 AS p95_ttft_ms,
+        t.p99 * 1e3 AS p99_ttft_ms,
+        t.p999 * 1e3 AS p999_ttft_ms,
+        t.max * 1e3 AS max_ttft_ms,
+        p.mean * 1e3 AS mean_tpot_ms,
+        p.p50 * 1e3 AS median_tpot_ms,
+        p.std * 1e3 AS std_tpot_ms,
+        p.p90 * 1e3 AS p90_tpot_ms,
+        p.p95 * 1e3 AS p95_tpot_ms,
+        p.p99 * 1e3 AS p99_tpot_ms,
+        p.p999 * 1e3 AS p999_tpot_ms,
+        p.max * 1e3 AS max_tpot_ms,
+        i.mean * 1e3 AS mean_itl_ms,
+        i.p50 * 1e3 AS median_itl_ms,
+        i.std * 1e3 AS std_itl_ms,
+        i.p90 * 1e3 AS p90_itl_ms,
+        i.p95 * 1e3 AS p95_itl_ms,
+        i.p99 * 1e3 AS p99_itl_ms,
+        i.p999 * 1e3 AS p999_itl_ms,
+        i.max * 1e3 AS max_itl_ms,
+        e.mean * 1e3 AS mean_e2el_ms,
+        e.p50 * 1e3 AS median_e2el_ms,
+        e.std * 1e3 AS std_e2el_ms,
+        e.p90 * 1e3 AS p90_e2el_ms,
+        e.p95 * 1e3 AS p95_e2el_ms,
+        e.p99 * 1e3 AS p99_e2el_ms,
+        e.p999 * 1e3 AS p999_e2el_ms,
+        e.max * 1e3 AS max_e2el_ms,
+        r.preemptions,
+        r.cached_tokens,
+        r.wall_s -- real seconds the replay took
+    FROM run AS r
+    LEFT JOIN fleet AS f ON f.run_id = r.run_id
+    LEFT JOIN slo AS o ON o.run_id = r.run_id AND o.scope = 'run' AND o.class IS NULL
+    LEFT JOIN metric AS t
+        ON t.run_id = r.run_id AND t.scope = 'run' AND t.metric = 'ttft_s' AND t.class IS NULL
+    LEFT JOIN metric AS p
+        ON p.run_id = r.run_id AND p.scope = 'run' AND p.metric = 'tpot_s' AND p.class IS NULL
+    LEFT JOIN metric AS i
+        ON i.run_id = r.run_id AND i.scope = 'run' AND i.metric = 'itl_s' AND i.class IS NULL
+    LEFT JOIN metric AS e
+        ON e.run_id = r.run_id AND e.scope = 'run' AND e.metric = 'e2e_s' AND e.class IS NULL;
+
+CREATE VIEW request_outcomes AS
+    -- How many requests ended how. Counts rows, so it answers for a killed run too.
+    -- Example: SELECT status, reason, requests FROM request_outcomes WHERE run_id = 1;
+    SELECT run_id,
+        status,
+        reason,
+        count(*) AS requests,
+        sum(prompt_tokens) AS prompt_tokens,
+        sum(coalesce(produced_tokens, output_tokens)) AS produced_tokens -- output tokens that came out
+    FROM request GROUP BY run_id, status, reason;
+
+CREATE VIEW throughput_by_minute AS
+    -- What arrived and what finished in each minute of the trial. The tokens of a request count in the
+    -- minute it finished; rates divide by 60 s, also in the last minute.
+    -- Example: SELECT minute, arrived, completed, output_tokens_per_s FROM throughput_by_minute WHERE run_id = 1;
+    WITH event AS (
+        SELECT run_id, arrival_ns / 60000000000 AS minute, 1 AS arrived, 0 AS completed, 0 AS input, 0 AS output
+        FROM request
+        UNION ALL
+        SELECT run_id, finish_ns / 60000000000, 0, 1, prompt_tokens, output_tokens
+        FROM request WHERE status = 'ok'
+    )
+    SELECT run_id,
+        minute, -- from 0
+        sum(arrived) AS arrived, -- requests
+        sum(completed) AS completed, -- requests with status ok
+        sum(input) AS input_tokens,
+        sum(output) AS output_tokens,
+        sum(completed) / 60.0 AS requests_per_s,
+        sum(output) / 60.0 AS output_tokens_per_s
+    FROM event GROUP BY run_id, minute;
+
+CREATE VIEW slo_attainment AS
+    -- Share of requests (0 to 1) that met the objectives, for the whole run and the measured window.
+    -- Example: SELECT scope, class, ttft, tpot, e2e, all_met FROM slo_attainment WHERE run_id = 1;
+    SELECT o.run_id,
+        o.scope, -- run or measured
+        o.class, -- NULL: all classes
+        o.requests,
+        r.slo_ttft_s,
+        r.slo_tpot_s,
+        r.slo_e2e_s,
+        o.met_ttft * 1.0 / nullif(o.requests, 0) AS ttft,
+        o.met_tpot * 1.0 / nullif(o.requests, 0) AS tpot,
+        o.met_e2e * 1.0 / nullif(o.requests, 0) AS e2e,
+        o.met_all * 1.0 / nullif(o.requests, 0) AS all_met -- share, 0 to 1, that met every objective asked for
+    FROM slo AS o JOIN run AS r ON r.run_id = o.run_id;
+
+CREATE VIEW goodput AS
+    -- Requests per second that met all objectives (DistServe). The measured window divides by its own
+    -- length, cut at the end of the run.
+    -- Example: SELECT scope, good_requests, goodput, good_share FROM goodput WHERE run_id = 1 AND class IS NULL;
+    WITH span AS (
+        SELECT run_id, 'run' AS scope, duration_s AS seconds FROM run
+        UNION ALL
+        SELECT run_id, 'measured', min(coalesce(measure_to_s, duration_s), duration_s) - measure_from_s
+        FROM run WHERE measure_from_s IS NOT NULL
+    )
+    SELECT o.run_id,
+        o.scope,
+        o.class, -- NULL: all classes
+        s.seconds AS span_s, -- seconds, what goodput divides by
+        o.met_all AS good_requests,
+        CASE WHEN s.seconds > 0 THEN o.met_all / s.seconds END AS goodput, -- requests per second
+        o.met_all * 1.0 / nullif(o.requests, 0) AS good_share -- 0 to 1, of the requests that arrived
+    FROM slo AS o JOIN span AS s ON s.run_id = o.run_id AND s.scope = o.scope;
+
+CREATE VIEW spend AS
+    -- What a run would have cost: every GPU of the fleet for duration_s. NULL where a price is not known.
+    -- Example: SELECT run_id, gpus, cost_usd, usd_per_million_output_tokens FROM spend;
+    WITH fleet AS (
+        SELECT run_id, sum(gpus) AS gpus,
+            CASE WHEN count(gpu_price_usd_per_h) = count(*) THEN sum(gpus * gpu_price_usd_per_h) END AS usd_per_h
+        FROM pool GROUP BY run_id
+    )
+    SELECT r.run_id,
+        f.gpus,
+        f.gpus * r.duration_s / 3600 AS gpu_hours,
+        f.usd_per_h AS fleet_usd_per_h,
+        f.usd_per_h * r.duration_s / 3600 AS cost_usd,
+        f.usd_per_h * r.duration_s / 3600 * 1e6 / nullif(r.output_tokens, 0) AS usd_per_million_output_tokens,
+        f.usd_per_h * r.duration_s / 3600 * 1e3 / nullif(r.completed, 0) AS usd_per_thousand_requests
+    FROM run AS r JOIN fleet AS f ON f.run_id = r.run_id;
+
+CREATE VIEW fleet_use AS
+    -- How busy each pool was.
+    -- Example: SELECT pool, busy_share, kv_peak_share, output_tokens_per_s_per_gpu FROM fleet_use WHERE run_id = 1;
+    SELECT p.run_id,
+        p.pool,
+        p.replicas,
+        p.gpus,
+        sum(e.steps) AS steps,
+        sum(e.busy_s) / nullif(p.replicas * r.duration_s, 0) AS busy_share, -- 0 to 1 of the time, mean over replicas
+        min(e.busy_s) / nullif(r.duration_s, 0) AS least_busy_share, -- 0 to 1, of the least busy replica
+        max(e.busy_s) / nullif(r.duration_s, 0) AS most_busy_share, -- 0 to 1, of the busiest replica
+        max(e.kv_blocks_peak) * 1.0 / p.kv_blocks AS kv_peak_share, -- 0 to 1, most KV blocks in use on a replica
+        sum(e.preemptions) AS preemptions,
+        sum(e.cached_tokens) * 1.0 / nullif(sum(e.prompt_tokens), 0) AS cached_share, -- 0 to 1, of prompt tokens
+        sum(e.computed_tokens) * 1.0 / nullif(sum(e.steps), 0) AS tokens_per_step,
+        sum(e.output_tokens) / nullif(p.gpus * r.duration_s, 0) AS output_tokens_per_s_per_gpu
+    FROM pool AS p
+    JOIN run AS r ON r.run_id = p.run_id
+    JOIN replica AS e ON e.run_id = p.run_id AND e.pool = p.pool
+    GROUP BY p.run_id, p.pool;
+
+CREATE VIEW step_time_share AS
+    -- Where the GPU time of each pool went, by term of the cost model.
+    -- Example: SELECT pool, term, busy_s, share FROM step_time_share WHERE run_id = 1 ORDER BY share DESC;
+    SELECT t.run_id,
+        e.pool,
+        t.term,
+        sum(t.busy_s) AS busy_s, -- of all replicas
+        sum(t.busy_s) / nullif(sum(sum(t.busy_s)) OVER (PARTITION BY t.run_id, e.pool), 0) AS share -- 0 to 1, of the pool's busy time
+    FROM step_time AS t JOIN replica AS e ON e.run_id = t.run_id AND e.replica = t.replica
+    GROUP BY t.run_id, e.pool, t.term;
+
+CREATE VIEW slowest_requests AS
+    -- The 100 requests of each run that waited longest for their first token. Requests that never got one
+    -- are not among them: see `request_outcomes`.
+    -- Example: SELECT rank, request_id, ttft_s, queue_s, prompt_tokens FROM slowest_requests WHERE run_id = 1 LIMIT 10;
+    WITH ranked AS (
+        SELECT rowid AS place, row_number() OVER (
+            PARTITION BY run_id ORDER BY first_token_ns - arrival_ns DESC, request_id) AS rank
+        FROM request WHERE first_token_ns IS NOT NULL
+    )
+    SELECT q.run_id,
+        k.rank, -- 1 = slowest
+        q.request_id,
+        q.class,
+        q.status,
+        q.arrival_ns / 1e9 AS arrival_s,
+        (q.first_token_ns - q.arrival_ns + r.frontend_ns) / 1e9 AS ttft_s, -- arrival to first token, frontend included
+        (q.scheduled_ns - q.arrival_ns) / 1e9 AS queue_s, -- arrival to its first step
+        (q.first_token_ns - q.scheduled_ns) / 1e9 AS prefill_s, -- first step to first token
+        (q.finish_ns - q.arrival_ns + r.frontend_ns) / 1e9 AS e2e_s, -- arrival to last token, frontend included
+        q.prompt_tokens,
+        q.output_tokens,
+        q.preemptions,
+        q.pool,
+        q.replica
+    FROM ranked AS k
+    JOIN request AS q ON q.rowid = k.place
+    JOIN run AS r ON r.run_id = q.run_id
+    WHERE k.rank <= 100
+    ORDER BY q.run_id, k.rank;
+
+CREATE VIEW why_slow AS
+    -- What the fleet was doing while each of the slowest requests waited for its first token: the mean of
+    -- the samples from the last one at its arrival to its first token. `mostly` is a reading of these
+    -- figures, not a measurement: "own prefill" when its prefill took longer than its queue; otherwise
+    -- "queue: KV full" when 90 % of the KV blocks were in use, "queue: batch full" when 90 % of the seats
+    -- (max_num_seqs) were taken, else "queue: token budget": prompts ahead of it took the steps.
+    -- Example: SELECT rank, ttft_s, queue_s, prefill_s, kv_used_share, mostly FROM why_slow WHERE run_id = 1 LIMIT 10;
+    -- Example: SELECT mostly, count(*), avg(ttft_s) FROM why_slow WHERE run_id = 1 GROUP BY mostly;
+    WITH fleet AS (
+        SELECT run_id, sum(replicas * kv_blocks) AS kv_blocks, sum(replicas * max_num_seqs) AS seats
+        FROM pool GROUP BY run_id
+    ), slow AS MATERIALIZED (
+        SELECT * FROM slowest_requests
+    ), seen AS (
+        SELECT s.run_id, s.rank, count(*) AS samples, avg(g.running) AS running, avg(g.waiting) AS waiting,
+            avg(g.kv_blocks_used) AS kv_blocks_used
+        FROM slow AS s JOIN sample AS g
+            ON g.run_id = s.run_id AND g.replica IS NULL
+            AND g.time_s <= s.arrival_s + s.queue_s + s.prefill_s
+            AND g.time_s >= coalesce((SELECT max(b.time_s) FROM sample AS b WHERE b.run_id = s.run_id
+                AND b.replica IS NULL AND b.time_s <= s.arrival_s), 0)
+        GROUP BY s.run_id, s.rank
+    )
+    SELECT s.run_id,
+        s.rank, -- 1 = slowest
+        s.request_id,
+        s.pool,
+        s.replica,
+        s.arrival_s,
+        s.ttft_s, -- arrival to first token, frontend included
+        s.queue_s, -- arrival to its first step
+        s.prefill_s, -- first step to first token
+        s.prompt_tokens,
+        s.preemptions,
+        w.samples, -- fleet samples the means are taken over; NULL: none
+        w.running, -- mean running sequences, whole fleet
+        w.waiting, -- mean waiting requests, whole fleet
+        w.kv_blocks_used * 1.0 / nullif(f.kv_blocks, 0) AS kv_used_share, -- 0 to 1, of all KV blocks of the fleet
+        w.running * 1.0 / nullif(f.seats, 0) AS seats_used_share, -- 0 to 1, of max_num_seqs of all replicas
+        CASE
+            WHEN s.prefill_s > s.queue_s THEN 'own prefill'
+            WHEN w.samples IS NULL THEN 'queue'
+            WHEN w.kv_blocks_used >= 0.9 * f.kv_blocks THEN 'queue: KV full'
+            WHEN w.running >= 0.9 * f.seats THEN 'queue: batch full'
+            ELSE 'queue: token budget'
+        END AS mostly -- a reading of the figures, see above
+    FROM slow AS s
+    LEFT JOIN fleet AS f ON f.run_id = s.run_id
+    LEFT JOIN seen AS w ON w.run_id = s.run_id AND w.rank = s.rank
+    ORDER BY s.run_id, s.rank;
+
+CREATE VIEW pareto AS
+    -- Every complete run as a point of throughput against speed, and whether any other run of this file is
+    -- at least as good in both and better in one.
+    -- Example: SELECT run_id, label, tokens_per_s_per_gpu, tokens_per_s_per_user FROM pareto WHERE on_front;
+    WITH point AS (
+        SELECT run_id, label, model, gpu, gpus, output_throughput / gpus AS x, 1e3 / median_tpot_ms AS y,
+            p99_ttft_ms
+        FROM summary WHERE status = 'complete'
+    )
+    SELECT a.run_id,
+        a.label,
+        a.model, -- of all pools
+        a.gpu, -- of all pools
+        a.gpus,
+        a.x AS tokens_per_s_per_gpu, -- output tokens
+        a.y AS tokens_per_s_per_user, -- 1 / median TPOT
+        a.p99_ttft_ms,
+        NOT EXISTS (SELECT 1 FROM point AS b
+            WHERE b.x >= a.x AND b.y >= a.y AND (b.x > a.x OR b.y > a.y)) AS on_front -- 1: no run is better
+    FROM point AS a;
+
+CREATE VIEW compare_runs AS
+    -- Two runs of the same trace, request by request; difference = b - a, in seconds.
+    -- Example: SELECT request_id, ttft_a_s, ttft_b_s FROM compare_runs WHERE run_a = 1 AND run_b = 2 ORDER BY ttft_difference_s LIMIT 10;
+    SELECT
+        a.run_id AS run_a,
+        b.run_id AS run_b, -- run_b > run_a
+        a.request_id,
+        a.status AS status_a,
+        b.status AS status_b,
+        a.ttft_s AS ttft_a_s,
+        b.ttft_s AS ttft_b_s,
+        b.ttft_s - a.ttft_s AS ttft_difference_s,
+        a.tpot_s AS tpot_a_s,
+        b.tpot_s AS tpot_b_s,
+        b.tpot_s - a.tpot_s AS tpot_difference_s,
+        a.e2e_s AS e2e_a_s,
+        b.e2e_s AS e2e_b_s,
+        b.e2e_s - a.e2e_s AS e2e_difference_s
+    FROM requests AS a
+    JOIN requests AS b ON b.request_id = a.request_id AND b.run_id > a.run_id
+    JOIN run AS s ON s.run_id = a.run_id
+    JOIN run AS t ON t.run_id = b.run_id AND t.trace = s.trace;
+
+CREATE VIEW compare_metrics AS
+    -- Two runs of the same trace, statistic by statistic.
+    -- Example: SELECT metric, statistic, a, b, ratio FROM compare_metrics WHERE run_a = 1 AND run_b = 2 AND class IS NULL;
+    WITH flat AS (
+        SELECT run_id, scope, class, metric, 1 AS place, 'mean' AS statistic, mean AS value FROM metric
+        UNION ALL SELECT run_id, scope, class, metric, 2, 'std', std FROM metric
+        UNION ALL SELECT run_id, scope, class, metric, 3, 'min', min FROM metric
+        UNION ALL SELECT run_id, scope, class, metric, 4, 'p50', p50 FROM metric
+        UNION ALL SELECT run_id, scope, class, metric, 5, 'p90', p90 FROM metric
+        UNION ALL SELECT run_id, scope, class, metric, 6, 'p95', p95 FROM metric
+        UNION ALL SELECT run_id, scope, class, metric, 7, 'p99', p99 FROM metric
+        UNION ALL SELECT run_id, scope, class, metric, 8, 'p999', p999 FROM metric
+        UNION ALL SELECT run_id, scope, class, metric, 9, 'max', max FROM metric
+    )
+    SELECT
+        a.run_id AS run_a,
+        b.run_id AS run_b, -- run_b > run_a
+        a.scope, -- run or measured
+        a.class, -- NULL: all classes
+        a.metric, -- ttft_s, tpot_s, e2e_s, queue_s, itl_s
+        a.statistic, -- mean, std, min, p50, p90, p95, p99, p999, max
+        a.value AS a, -- seconds
+        b.value AS b, -- seconds
+        b.value - a.value AS difference, -- seconds
+        b.value / nullif(a.value, 0) AS ratio
+    FROM flat AS a
+    JOIN flat AS b ON b.scope = a.scope AND b.class IS a.class AND b.metric = a.metric AND b.place = a.place
+        AND b.run_id > a.run_id
+    JOIN run AS s ON s.run_id = a.run_id
+    JOIN run AS t ON t.run_id = b.run_id AND t.trace = s.trace
+    ORDER BY a.run_id, b.run_id, a.scope, a.class, a.metric, a.place;

@@ -1,0 +1,466 @@
+/* The store: a queue in front of one thread that owns the database.
+ *
+ *     begin, put, end ──> ring of RT_QUEUE slots ──> writer thread ──> SQLite
+ *
+ * A slot carries a list of rows (swapped with the caller's, so memory goes round and nothing is
+ * allocated) or a job whose caller waits for it. The writer works on the oldest slot outside the
+ * lock and frees it afterwards. With nothing to do it sleeps until its transaction is a second old.
+ *
+ * The first failure (disk full, locked too long, ...) is kept: the transaction is rolled back,
+ * which gives the disk its space back, all open runs are marked `failed`, and every later call
+ * returns that error. */
+#include "results_internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RT_QUEUE            8
+#define PATIENCE_OPEN_MS    1000  /* a database that is locked when we come is somebody else's */
+#define PATIENCE_RUNNING_MS 30000 /* a reader may hold it for a while, and a run is long */
+
+struct job {
+    bool (*work)(struct rt_store *s, struct job *job, struct rt_err *err);
+    const void *argument;
+    struct rt_open_run *run;
+    bool done, ok;
+    struct rt_err err;
+};
+
+struct slot {
+    struct rt_open_run *run;
+    struct rt_finished_list rows;
+    struct job *job; /* NULL: rows */
+};
+
+struct rt_store {
+    char *path;
+    sqlite3 *db;                /* used by the writer thread only, once it runs */
+    struct rt_rows_writer rows; /* likewise */
+    uv_thread_t thread;
+    uv_mutex_t mutex; /* guards all below */
+    uv_cond_t work, room, done;
+    struct slot ring[RT_QUEUE];
+    unsigned first, used; /* oldest slot, slots in use */
+    bool stop;
+    struct rt_err failure; /* of the writer; code RT_OK: none */
+    struct rt_open_run *runs;
+};
+
+/* ---- the writer's side ---- */
+
+static bool transaction(struct rt_store *s, struct job *job, struct rt_err *err)
+{
+    return rt_rows_commit(&s->rows, err) &&
+           rt_sql_exec(s->db, s->path, "BEGIN IMMEDIATE", "writing", err) &&
+           job->work(s, job, err) && rt_sql_exec(s->db, s->path, "COMMIT", "writing", err);
+}
+
+static void roll_back(struct rt_store *s)
+{
+    if (!sqlite3_get_autocommit(s->db))
+        (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+    s->rows.transaction_began = 0;
+}
+
+/* Marks every open run `failed`, as far as the disk lets it. */
+static void mark_failed(struct rt_store *s, const char *message)
+{
+    struct rt_err ignored = {RT_OK, ""};
+    bool ok = rt_sql_exec(s->db, s->path, "BEGIN IMMEDIATE", "writing", &ignored);
+
+    for (const struct rt_open_run *r = s->runs; ok && r; r = r->next)
+        ok = rt_tables_set_status(s->db, s->path, r->id, RT_RUN_FAILED, message, &ignored);
+    if (!ok || !rt_sql_exec(s->db, s->path, "COMMIT", "writing", &ignored))
+        roll_back(s);
+}
+
+static void writer_failed(struct rt_store *s, const struct rt_err *err)
+{
+    roll_back(s);
+    uv_mutex_lock(&s->mutex);
+    mark_failed(s, err->msg); /* the list of runs may not change meanwhile */
+    s->failure = *err;
+    uv_mutex_unlock(&s->mutex);
+}
+
+/* Only the writer sets failure, so it may look without the lock. */
+static void serve(struct rt_store *s, struct slot *slot)
+{
+    struct rt_err err = s->failure;
+    bool ok = err.code == RT_OK;
+
+    if (ok) {
+        ok = slot->job ? transaction(s, slot->job, &err)
+                       : rt_rows_write(&s->rows, slot->run, &slot->rows, &err);
+        if (!ok)
+            writer_failed(s, &err);
+    }
+    rt_finished_list_reset(&slot->rows);
+    if (slot->job) {
+        slot->job->ok = ok;
+        slot->job->err = err;
+    }
+}
+
+/* Commits what is old enough, or sleeps until something comes. Called and returns with the lock. */
+static void idle(struct rt_store *s)
+{
+    struct rt_err err;
+    bool ok;
+
+    if (s->rows.transaction_began == 0) {
+        uv_cond_wait(&s->work, &s->mutex);
+    } else if (!rt_rows_due(&s->rows)) {
+        (void)uv_cond_timedwait(&s->work, &s->mutex, rt_rows_wait_ns(&s->rows));
+    } else {
+        uv_mutex_unlock(&s->mutex);
+        ok = rt_rows_commit(&s->rows, &err);
+        if (!ok)
+            writer_failed(s, &err);
+        uv_mutex_lock(&s->mutex);
+    }
+}
+
+static void writer(void *argument)
+{
+    struct rt_store *s = argument;
+
+    uv_mutex_lock(&s->mutex);
+    while (s->used > 0 || !s->stop) {
+        if (s->used == 0) {
+            idle(s);
+            continue;
+        }
+        struct slot *slot = &s->ring[s->first];
+        uv_mutex_unlock(&s->mutex);
+        serve(s, slot);
+        uv_mutex_lock(&s->mutex);
+        if (slot->job) {
+            slot->job->done = true;
+            slot->job = NULL;
+            uv_cond_broadcast(&s->done);
+        }
+        s->first = (s->first + 1) % RT_QUEUE;
+        s->used--;
+        uv_cond_broadcast(&s->room); /* all: after a failure each waiter has its answer */
+    }
+    uv_mutex_unlock(&s->mutex);
+}
+
+static bool work_begin(struct rt_store *s, struct job *job, struct rt_err *err)
+{
+    return rt_tables_begin(s->db, s->path, job->argument, &job->run->id, err);
+}
+
+static bool work_end(struct rt_store *s, struct job *job, struct rt_err *err)
+{
+    return rt_tables_end(s->db, s->path, job->run, job->argument, err);
+}
+
+/* ---- the callers' side ---- */
+
+/* The next free slot, when there is one; with the lock. NULL and *err: the writer has failed. */
+static struct slot *claim(struct rt_store *s, struct rt_err *err)
+{
+    while (s->used == RT_QUEUE && s->failure.code == RT_OK)
+        uv_cond_wait(&s->room, &s->mutex);
+    if (s->failure.code != RT_OK) {
+        *err = s->failure;
+        return NULL;
+    }
+    return &s->ring[(s->first + s->used) % RT_QUEUE];
+}
+
+static void submit(struct rt_store *s)
+{
+    s->used++;
+    uv_cond_signal(&s->work);
+}
+
+/* Has the writer do a job after all that was queued before. With the lock. */
+static bool run_job(struct rt_store *s, struct job *job, struct rt_err *err)
+{
+    struct slot *slot = claim(s, err);
+
+    if (!slot)
+        return false;
+    slot->job = job;
+    submit(s);
+    while (!job->done)
+        uv_cond_wait(&s->done, &s->mutex);
+    if (!job->ok)
+        *err = job->err;
+    return job->ok;
+}
+
+static void free_run(struct rt_open_run *run)
+{
+    if (!run)
+        return;
+    rt_class_names_release(&run->classes);
+    free(run->pools);
+    free(run);
+}
+
+static struct rt_open_run *new_run(const struct rt_run_start *start)
+{
+    struct rt_open_run *run = calloc(1, sizeof *run);
+
+    if (!run)
+        return NULL;
+    run->source = start->source;
+    run->slo = start->scenario->slo;
+    run->no_requests = start->no_requests;
+    run->pool_count = start->pool_count;
+    run->pools = calloc(start->pool_count + 1u, sizeof run->pools[0]);
+    if (!run->pools) {
+        free_run(run);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < start->pool_count; i++) {
+        const struct rt_run_pool *pool = &start->pools[i];
+        memcpy(run->pools[i].name, pool->spec->name, sizeof run->pools[i].name);
+        run->pools[i].first_replica = pool->plan.first_replica;
+        run->pools[i].replicas = pool->plan.replicas;
+    }
+    return run;
+}
+
+bool rt_store_begin(struct rt_store *s, const struct rt_run_start *start, int64_t *run_id,
+                    struct rt_err *err)
+{
+    struct rt_open_run *run;
+    struct job job = {.work = work_begin, .argument = start};
+    bool ok;
+
+    if (start->scenario->seed > INT64_MAX)
+        return rt_fail(err, RT_ECONFIG, "seed %llu: the database keeps seeds up to %lld",
+                       (unsigned long long)start->scenario->seed, (long long)INT64_MAX);
+    run = new_run(start);
+    if (!run)
+        return rt_fail_nomem(err, "run");
+    job.run = run;
+    uv_mutex_lock(&s->mutex);
+    ok = run_job(s, &job, err);
+    if (ok) {
+        run->next = s->runs;
+        s->runs = run;
+        *run_id = run->id;
+    }
+    uv_mutex_unlock(&s->mutex);
+    if (!ok)
+        free_run(run);
+    return ok;
+}
+
+/* With the lock. */
+static struct rt_open_run *find_run(const struct rt_store *s, int64_t run_id)
+{
+    struct rt_open_run *run = s->runs;
+
+    while (run && run->id != run_id)
+        run = run->next;
+    assert(run && "rt_store_put and rt_store_end take the id of a run that was begun");
+    return run;
+}
+
+static bool know_class(struct rt_open_run *run, uint32_t name)
+{
+    return name == RT_NO_NAME || rt_class_names_get(&run->classes, name) ||
+           rt_class_names_put(&run->classes, name, rt_source_name(run->source, name));
+}
+
+bool rt_store_put(struct rt_store *s, int64_t run_id, struct rt_finished_list *rows,
+                  struct rt_err *err)
+{
+    struct rt_open_run *run;
+    struct slot *slot;
+
+    uv_mutex_lock(&s->mutex);
+    run = find_run(s, run_id);
+    uv_mutex_unlock(&s->mutex);
+    for (size_t i = 0; i < rows->count; i++)
+        if (!know_class(run, rows->rows[i].class_name))
+            return rt_fail_nomem(err, "class names");
+
+    uv_mutex_lock(&s->mutex);
+    slot = claim(s, err);
+    if (slot && run->no_requests) {
+        rt_finished_list_reset(rows);
+    } else if (slot && rows->count > 0) {
+        struct rt_finished_list empty = slot->rows;
+        slot->rows = *rows;
+        *rows = empty;
+        slot->run = run;
+        submit(s);
+    }
+    uv_mutex_unlock(&s->mutex);
+    return slot != NULL;
+}
+
+/* Takes the run out of the list. With the lock. */
+static void forget(struct rt_store *s, struct rt_open_run *run)
+{
+    struct rt_open_run **link = &s->runs;
+
+    while (*link != run)
+        link = &(*link)->next;
+    *link = run->next;
+}
+
+bool rt_store_end(struct rt_store *s, int64_t run_id, const struct rt_run_end *end,
+                  struct rt_err *err)
+{
+    struct job job = {.work = work_end, .argument = end};
+    bool ok = true;
+
+    assert(end->status != RT_RUN_RUNNING);
+    uv_mutex_lock(&s->mutex);
+    job.run = find_run(s, run_id);
+    for (size_t i = 0; ok && i < end->metrics.row_count; i++)
+        ok = know_class(job.run, end->metrics.rows[i].class_name) || rt_fail_nomem(err, "classes");
+    if (ok)
+        ok = run_job(s, &job, err);
+    forget(s, job.run);
+    uv_mutex_unlock(&s->mutex);
+    free_run(job.run);
+    return ok;
+}
+
+/* ---- opening and closing ---- */
+
+/* Locks the database, so that nobody else writes, and looks whether it is ours; *empty: not yet. */
+static bool lock_and_verify(sqlite3 *db, const char *path, bool *empty, struct rt_err *err)
+{
+    if (sqlite3_db_readonly(db, "main") == 1) /* SQLite falls back to reading without a word */
+        return rt_fail(err, RT_EDB, "%s: not writable; choose another file", path);
+    return rt_sql_exec(db, path, "BEGIN IMMEDIATE", "opening", err) &&
+           rt_dbfile_verify(db, path, empty, err);
+}
+
+bool rt_store_check(const char *path, struct rt_err *err)
+{
+    enum rt_dbfile kind;
+    sqlite3 *db = NULL;
+    bool empty, ok;
+
+    if (!rt_dbfile_probe(path, &kind, err) || !rt_dbfile_folder(path, err))
+        return false;
+    if (kind == RT_DBFILE_MISSING)
+        return true;
+    if (!rt_dbfile_open(path, SQLITE_OPEN_READWRITE, &db, err))
+        return false;
+    sqlite3_busy_timeout(db, PATIENCE_OPEN_MS);
+    ok = lock_and_verify(db, path, &empty, err);
+    sqlite3_close(db); /* rolls back */
+    return ok;
+}
+
+/* Settings that hold for the connection, see rows.c for why; then the schema, if it is not there.
+ */
+static bool set_up(sqlite3 *db, const char *path, struct rt_err *err)
+{
+    static const char settings[] = "PRAGMA page_size = 8192; PRAGMA journal_mode = DELETE;"
+                                   "PRAGMA synchronous = OFF; PRAGMA cache_size = -8000;"
+                                   "PRAGMA foreign_keys = OFF";
+    bool empty = false;
+
+    sqlite3_busy_timeout(db, PATIENCE_OPEN_MS);
+    if (!rt_sql_exec(db, path, settings, "opening", err) || !lock_and_verify(db, path, &empty, err))
+        return false;
+    if (empty && !rt_sql_exec(db, path, rt_schema_sql, "creating the tables", err))
+        return false;
+    sqlite3_busy_timeout(db, PATIENCE_RUNNING_MS);
+    return rt_sql_exec(db, path, "COMMIT", "opening", err);
+}
+
+static bool start_thread(struct rt_store *s, struct rt_err *err)
+{
+    if (uv_mutex_init(&s->mutex) != 0)
+        goto err;
+    if (uv_cond_init(&s->work) != 0)
+        goto err_after_mutex;
+    if (uv_cond_init(&s->room) != 0)
+        goto err_after_work;
+    if (uv_cond_init(&s->done) != 0)
+        goto err_after_room;
+    if (uv_thread_create(&s->thread, writer, s) != 0)
+        goto err_after_done;
+    return true;
+
+err_after_done:
+    uv_cond_destroy(&s->done);
+err_after_room:
+    uv_cond_destroy(&s->room);
+err_after_work:
+    uv_cond_destroy(&s->work);
+err_after_mutex:
+    uv_mutex_destroy(&s->mutex);
+err:
+    return rt_fail(err, RT_EIO, "the writer thread cannot be started");
+}
+
+/* All but the thread and its locks. */
+static void release(struct rt_store *s)
+{
+    rt_rows_release(&s->rows);
+    sqlite3_close(s->db);
+    for (unsigned i = 0; i < RT_QUEUE; i++)
+        rt_finished_list_release(&s->ring[i].rows);
+    while (s->runs) {
+        struct rt_open_run *run = s->runs;
+        s->runs = run->next;
+        free_run(run);
+    }
+    free(s->path);
+    free(s);
+}
+
+bool rt_store_open(const char *path, struct rt_store **out, struct rt_err *err)
+{
+    enum rt_dbfile kind;
+    struct rt_store *s;
+    bool ok;
+
+    *out = NULL;
+    if (!rt_dbfile_probe(path, &kind, err) || !rt_dbfile_folder(path, err))
+        return false;
+    s = calloc(1, sizeof *s);
+    if (!s)
+        return rt_fail_nomem(err, "store");
+    for (unsigned i = 0; i < RT_QUEUE; i++)
+        rt_finished_list_init(&s->ring[i].rows);
+    s->path = strdup(path);
+    ok = s->path || rt_fail_nomem(err, "store");
+    ok = ok && rt_dbfile_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &s->db, err) &&
+         set_up(s->db, s->path, err) && rt_rows_init(&s->rows, s->db, s->path, err) &&
+         start_thread(s, err);
+    if (ok)
+        *out = s;
+    else
+        release(s);
+    return ok;
+}
+
+void rt_store_close(struct rt_store *s)
+{
+    struct rt_err err;
+
+    if (!s)
+        return;
+    uv_mutex_lock(&s->mutex);
+    s->stop = true;
+    uv_cond_signal(&s->work);
+    uv_mutex_unlock(&s->mutex);
+    uv_thread_join(&s->thread);
+    if (!rt_rows_commit(&s->rows, &err))
+        roll_back(s);
+    if (s->failure.code == RT_OK && s->runs)
+        mark_failed(s, "the program stopped before the end of the run");
+    uv_cond_destroy(&s->done);
+    uv_cond_destroy(&s->room);
+    uv_cond_destroy(&s->work);
+    uv_mutex_destroy(&s->mutex);
+    release(s);
+}

@@ -1,0 +1,120 @@
+/* A scenario as JSON text: the opposite of scenario.c. Everything is stated, also what the file
+ * left to defaults, with models and GPUs as whole objects, so that the text alone repeats the run
+ * whatever a later catalogue or version says. Reading it gives the same scenario (a test).
+ * O(pools). */
+#include "rooftrace/scenario.h"
+#include "sim_print_internal.h"
+
+#include <math.h>
+
+static void write_pair(struct rt_writer *w, const char *key, const double pair[2])
+{
+    rt_writer_open(w, key, '[');
+    rt_writer_double(w, NULL, pair[0]);
+    rt_writer_double(w, NULL, pair[1]);
+    rt_writer_close(w, ']');
+}
+
+static void write_workload(struct rt_writer *w, const struct rt_workload_spec *s)
+{
+    rt_writer_open(w, "workload", '{');
+    rt_writer_string(w, "trace", s->trace != NULL ? s->trace : "");
+    rt_writer_string(w, "format", s->format);
+    rt_writer_double(w, "rate_scale", s->rate_scale);
+    rt_writer_int(w, "repeat", (int64_t)s->repeat);
+    if (s->has_window)
+        write_pair(w, "window_s", s->window_s);
+    if (s->max_requests != UINT64_MAX)
+        rt_writer_int(w, "max_requests", (int64_t)s->max_requests);
+    if (s->block_size != 0)
+        rt_writer_int(w, "block_size", s->block_size);
+    rt_writer_close(w, '}');
+}
+
+static void write_cost(struct rt_writer *w, const struct rt_cost_spec *s)
+{
+    rt_writer_open(w, "cost", '{');
+    rt_writer_string(w, "kind", s->kind == RT_COST_LINEAR ? "linear" : "roofline");
+    if (s->kind == RT_COST_LINEAR) {
+        rt_writer_open(w, "coefficients_s", '[');
+        for (int i = 0; i < 5; i++)
+            rt_writer_double(w, NULL, s->coefficients_s[i]);
+        rt_writer_close(w, ']');
+    } else {
+        rt_writer_bool(w, "speed_of_light", s->speed_of_light);
+    }
+    rt_writer_close(w, '}');
+}
+
+static void write_engine(struct rt_writer *w, const struct rt_engine_spec *e)
+{
+    rt_writer_open(w, "engine", '{');
+    rt_writer_string(w, "policy", rt_policy_name(e->policy));
+    rt_writer_bool(w, "async_scheduling", e->async_scheduling);
+    rt_writer_bool(w, "prefix_caching", e->prefix_caching);
+    rt_writer_int(w, "max_num_seqs", e->max_num_seqs);
+    if (e->max_num_batched_tokens > 0)
+        rt_writer_int(w, "max_num_batched_tokens", e->max_num_batched_tokens);
+    rt_writer_int(w, "chunk_tokens", e->chunk_tokens);
+    rt_writer_int(w, "block_size", e->block_size);
+    rt_writer_double(w, "gpu_memory_utilization", e->gpu_memory_utilization);
+    if (e->num_gpu_blocks > 0)
+        rt_writer_int(w, "num_gpu_blocks", e->num_gpu_blocks);
+    rt_writer_double(w, "watermark", e->watermark);
+    if (e->max_model_len > 0)
+        rt_writer_int(w, "max_model_len", e->max_model_len);
+    rt_writer_close(w, '}');
+}
+
+static void write_pool(struct rt_writer *w, const struct rt_pool_spec *p)
+{
+    rt_writer_open(w, NULL, '{');
+    rt_writer_string(w, "name", p->name);
+    rt_writer_int(w, "tensor_parallel", p->parallel.tensor);
+    rt_writer_int(w, "pipeline_parallel", p->parallel.pipeline);
+    rt_writer_int(w, "expert_parallel", p->parallel.expert);
+    rt_writer_int(w, "data_parallel", p->parallel.data);
+    rt_writer_int(w, "replicas", p->replicas);
+    rt_writer_string(w, "role", "mixed");
+    rt_writer_string(w, "weight_dtype", rt_dtype_names[p->dtypes.weight]);
+    rt_writer_string(w, "activation_dtype", rt_dtype_names[p->dtypes.activation]);
+    rt_writer_string(w, "kv_dtype", rt_dtype_names[p->dtypes.kv]);
+    write_engine(w, &p->engine);
+    rt_writer_gpu(w, "gpu", &p->gpu);
+    rt_writer_model(w, "model", &p->model);
+    rt_writer_close(w, '}');
+}
+
+static void write_slo(struct rt_writer *w, const struct rt_slo *slo)
+{
+    rt_writer_open(w, "slo", '{');
+    if (!isnan(slo->ttft_s))
+        rt_writer_double(w, "ttft_s", slo->ttft_s);
+    if (!isnan(slo->tpot_s))
+        rt_writer_double(w, "tpot_s", slo->tpot_s);
+    if (!isnan(slo->e2e_s))
+        rt_writer_double(w, "e2e_s", slo->e2e_s);
+    rt_writer_close(w, '}');
+}
+
+char *rt_scenario_print(const struct rt_scenario *s)
+{
+    struct rt_writer w = {.first = true};
+
+    rt_writer_open(&w, NULL, '{');
+    write_workload(&w, &s->workload);
+    write_cost(&w, &s->fleet.cost);
+    rt_writer_open(&w, "pools", '[');
+    for (uint32_t i = 0; i < s->fleet.pool_count; i++)
+        write_pool(&w, &s->fleet.pools[i]);
+    rt_writer_close(&w, ']');
+    rt_writer_string(&w, "router", rt_router_at(s->fleet.router)->name);
+    write_slo(&w, &s->slo);
+    rt_writer_double(&w, "sample_interval_s", s->sample_interval_s);
+    if (s->has_measure)
+        write_pair(&w, "measure_s", s->measure_s);
+    rt_writer_double(&w, "frontend_s", s->frontend_s);
+    rt_writer_int(&w, "seed", (int64_t)s->seed);
+    rt_writer_close(&w, '}');
+    return rt_writer_take(&w);
+}

@@ -1,0 +1,331 @@
+/* The loop. One event a replica (when it next wants to be looked at), one for the next arrival, one
+ * for the next sample; all in one heap ordered by (time, kind, id). At an instant step ends come
+ * first, then timers, then arrivals; replicas they touched are `dirty` and form their next batch
+ * once nothing else happens at that instant. Which dirty replica goes first does not matter:
+ * scheduling touches nothing but the replica itself. */
+#include "sim_internal.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+
+#define EVENTS_A_CALL                                                                              \
+    65536 /* a call of rt_sim_next ends after so many, so that callers stay awake */
+
+enum event_kind { EVENT_STEP_END = 0, EVENT_TIMER = 2, EVENT_ARRIVAL = 3 }; /* 1: hand-overs */
+
+struct rt_sim {
+    const struct rt_scenario *scenario;
+    struct rt_source *source;
+    struct rt_fleet *fleet;
+    struct rt_token_stats tokens;
+    struct rt_heap events; /* items: replicas, then arrival, then sample */
+    uint32_t arrival_item, sample_item;
+    uint32_t *dirty; /* replicas to schedule at this instant */
+    bool *is_dirty;
+    uint32_t dirty_count;
+    bool source_blocked, source_ended;
+    uint64_t in_flight;
+    struct rt_sim_totals totals;
+    struct sampler sampler;
+};
+
+static void post(struct rt_sim *s, uint32_t item, int64_t time_ns, enum event_kind kind)
+{
+    rt_heap_set(&s->events, item, time_ns, (uint64_t)kind << 32 | item);
+}
+
+static void post_replica(struct rt_sim *s, uint32_t i)
+{
+    int64_t next_ns = rt_replica_next_ns(rt_fleet_replica(s->fleet, i));
+    if (next_ns == RT_NEVER_AGAIN)
+        rt_heap_remove(&s->events, i);
+    else
+        post(s, i, next_ns, EVENT_STEP_END);
+}
+
+static void mark_dirty(struct rt_sim *s, uint32_t i)
+{
+    if (s->is_dirty[i])
+        return;
+    s->is_dirty[i] = true;
+    s->dirty[s->dirty_count++] = i;
+}
+
+static int64_t to_ns(double seconds)
+{
+    return seconds >= 9.2e9 ? INT64_MAX : (int64_t)llround(seconds * 1e9);
+}
+
+static bool init(struct rt_sim *s, const struct rt_scenario *scenario, struct rt_err *err)
+{
+    int64_t from = INT64_MIN, to = INT64_MAX;
+    if (scenario->has_measure) {
+        from = to_ns(scenario->measure_s[0]);
+        to = to_ns(scenario->measure_s[1]);
+    }
+    if (!rt_token_stats_init(&s->tokens, from, to))
+        return rt_fail_nomem(err, "token statistics");
+    struct rt_fleet_use use = {.coast = scenario->coast,
+                               .hash_block = rt_source_stats(s->source)->hash_block_tokens,
+                               .stats = &s->tokens};
+    if (!rt_fleet_new(&scenario->fleet, &use, &s->fleet, err))
+        return false;
+    uint32_t replicas = rt_fleet_replicas(s->fleet);
+    s->arrival_item = replicas;
+    s->sample_item = replicas + 1;
+    s->dirty = calloc(replicas, sizeof s->dirty[0]);
+    s->is_dirty = calloc(replicas, sizeof s->is_dirty[0]);
+    if (!s->dirty || !s->is_dirty || !rt_heap_reserve(&s->events, replicas + 2))
+        return rt_fail_nomem(err, "the event queue");
+    sampler_init(&s->sampler, scenario->sample_interval_s);
+    post(s, s->arrival_item, 0, EVENT_ARRIVAL);
+    post(s, s->sample_item, s->sampler.interval_ns, EVENT_TIMER);
+    return true;
+}
+
+bool rt_sim_new(const struct rt_scenario *scenario, struct rt_source *source, struct rt_sim **out,
+                struct rt_err *err)
+{
+    struct rt_sim *s = calloc(1, sizeof *s);
+    if (!s) {
+        rt_source_free(source);
+        return rt_fail_nomem(err, "the simulation");
+    }
+    s->scenario = scenario;
+    s->source = source;
+    rt_heap_init(&s->events);
+    if (!init(s, scenario, err)) {
+        rt_sim_free(s);
+        return false;
+    }
+    *out = s;
+    return true;
+}
+
+void rt_sim_free(struct rt_sim *s)
+{
+    if (!s)
+        return;
+    rt_fleet_free(s->fleet);
+    rt_token_stats_release(&s->tokens);
+    rt_heap_release(&s->events);
+    rt_source_free(s->source);
+    free(s->dirty);
+    free(s->is_dirty);
+    free(s);
+}
+
+/* Something left the system: the source may have waited for it. */
+static void note_done(struct rt_sim *s, uint64_t id)
+{
+    rt_source_done(s->source, id, s->totals.now_ns);
+    if (s->source_blocked) {
+        s->source_blocked = false;
+        post(s, s->arrival_item, s->totals.now_ns, EVENT_ARRIVAL);
+    }
+}
+
+static bool end_step(struct rt_sim *s, uint32_t i, struct rt_finished_list *out, struct rt_err *err)
+{
+    size_t before = out->count;
+    struct rt_replica *r = rt_fleet_replica(s->fleet, i);
+    if (!rt_replica_step_end(r, s->totals.now_ns, out, err))
+        return false;
+    rt_heap_remove(&s->events, i);
+    mark_dirty(s, i);
+    size_t done = out->count - before;
+    if (done == 0)
+        return true;
+    s->in_flight -= done;
+    s->totals.finished += done;
+    rt_fleet_left(s->fleet, i, (uint32_t)done);
+    for (size_t row = before; row < out->count; row++)
+        note_done(s, out->rows[row].id);
+    return true;
+}
+
+static bool add_rejected(struct rt_sim *s, const struct rt_request *req, uint32_t replica,
+                         enum rt_reason reason, struct rt_finished_list *out, struct rt_err *err)
+{
+    struct rt_finished row = {
+        .id = req->id,
+        .arrival_ns = req->arrival_ns,
+        .scheduled_ns = RT_NEVER,
+        .first_token_ns = RT_NEVER,
+        .finish_ns = RT_NEVER,
+        .max_itl_ns = RT_NEVER,
+        .prompt_tokens = req->prompt_tokens,
+        .output_tokens = req->output_tokens,
+        .replica = replica,
+        .class_name = req->class_name,
+        .status = RT_STATUS_REJECTED,
+        .reason = (uint8_t)reason,
+        .session = req->session,
+    };
+    if (!rt_finished_list_add(out, &row))
+        return rt_fail_nomem(err, "finished requests");
+    s->totals.rejected++;
+    note_done(s, req->id);
+    return true;
+}
+
+static bool route(struct rt_sim *s, const struct rt_request *req, struct rt_finished_list *out,
+                  struct rt_err *err)
+{
+    uint32_t i;
+    s->totals.arrived++;
+    enum rt_reason reason = rt_fleet_push(s->fleet, req, s->totals.now_ns, &i, err);
+    if (err->code != RT_OK)
+        return false;
+    if (reason != RT_REASON_NONE)
+        return add_rejected(s, req, i, reason, out, err);
+    if (++s->in_flight > s->totals.max_in_flight)
+        s->totals.max_in_flight = s->in_flight;
+    if (rt_replica_busy(rt_fleet_replica(s->fleet, i)))
+        post_replica(s, i);
+    else
+        mark_dirty(s, i);
+    return true;
+}
+
+/* Takes every request that has arrived by now and learns when to ask again. */
+static bool pull_arrivals(struct rt_sim *s, struct rt_finished_list *out, struct rt_err *err)
+{
+    rt_heap_remove(&s->events, s->arrival_item);
+    for (;;) {
+        struct rt_request req;
+        int64_t later_ns;
+        switch (rt_source_next(s->source, s->totals.now_ns, &req, &later_ns, err)) {
+        case RT_PULL_REQUEST:
+            if (!route(s, &req, out, err))
+                return false;
+            break;
+        case RT_PULL_LATER:
+            assert(later_ns > s->totals.now_ns);
+            post(s, s->arrival_item, later_ns, EVENT_ARRIVAL);
+            return true;
+        case RT_PULL_BLOCKED:
+            assert(s->in_flight > 0);
+            s->source_blocked = true;
+            return true;
+        case RT_PULL_END:
+            s->source_ended = true;
+            return true;
+        case RT_PULL_ERROR:
+            return false;
+        }
+    }
+}
+
+static void take_sample(struct rt_sim *s)
+{
+    struct rt_sample point = {
+        .time_ns = s->totals.now_ns, .in_flight = (double)s->in_flight, .replica = RT_NO_REPLICA};
+    for (uint32_t i = 0; i < rt_fleet_replicas(s->fleet); i++) {
+        struct rt_replica_gauges g =
+            rt_replica_gauges(rt_fleet_replica(s->fleet, i), s->totals.now_ns);
+        point.running += (double)g.running;
+        point.waiting += (double)g.waiting;
+        point.kv_blocks_used += (double)g.kv_blocks_used;
+    }
+    sampler_add(&s->sampler, &point);
+    if (s->totals.now_ns < INT64_MAX - s->sampler.interval_ns)
+        post(s, s->sample_item, s->totals.now_ns + s->sampler.interval_ns, EVENT_TIMER);
+    else
+        rt_heap_remove(&s->events, s->sample_item);
+}
+
+static bool schedule_dirty(struct rt_sim *s, struct rt_err *err)
+{
+    for (uint32_t d = 0; d < s->dirty_count; d++) {
+        uint32_t i = s->dirty[d];
+        s->is_dirty[i] = false;
+        if (!rt_replica_schedule(rt_fleet_replica(s->fleet, i), s->totals.now_ns, err))
+            return false;
+        post_replica(s, i);
+    }
+    s->dirty_count = 0;
+    return true;
+}
+
+static void advance_clock(struct rt_sim *s, int64_t now_ns)
+{
+    s->totals.in_flight_area += (rt_u128)s->in_flight * (rt_u128)(now_ns - s->totals.now_ns);
+    s->totals.now_ns = now_ns;
+}
+
+static bool handle(struct rt_sim *s, uint32_t item, struct rt_finished_list *out,
+                   struct rt_err *err)
+{
+    s->totals.events++;
+    if (item == s->arrival_item)
+        return pull_arrivals(s, out, err);
+    if (item != s->sample_item)
+        return end_step(s, item, out, err);
+    take_sample(s);
+    return true;
+}
+
+static bool all_served(const struct rt_sim *s)
+{
+    return s->source_ended && s->in_flight == 0;
+}
+
+enum rt_sim_answer rt_sim_next(struct rt_sim *s, size_t rows, struct rt_finished_list *out,
+                               struct rt_err *err)
+{
+    for (int n = 0; n < EVENTS_A_CALL && out->count < rows; n++) {
+        if (all_served(s))
+            return RT_SIM_DONE;
+        const struct rt_heap_node *top = rt_heap_top(&s->events);
+        assert(top && top->time >= s->totals.now_ns);
+        advance_clock(s, top->time);
+        if (!handle(s, top->item, out, err))
+            return RT_SIM_ERROR;
+        top = rt_heap_top(&s->events);
+        if ((!top || top->time > s->totals.now_ns) && !schedule_dirty(s, err))
+            return RT_SIM_ERROR;
+    }
+    return RT_SIM_MORE;
+}
+
+bool rt_sim_abort(struct rt_sim *s, struct rt_finished_list *out, struct rt_err *err)
+{
+    size_t before = out->count;
+    for (uint32_t i = 0; i < rt_fleet_replicas(s->fleet); i++)
+        if (!rt_replica_abort(rt_fleet_replica(s->fleet, i), s->totals.now_ns, out, err))
+            return false;
+    s->totals.unfinished += out->count - before;
+    s->in_flight = 0;
+    return true;
+}
+
+struct rt_sim_totals rt_sim_totals(const struct rt_sim *s)
+{
+    struct rt_sim_totals totals = s->totals;
+    for (uint32_t i = 0; i < rt_fleet_replicas(s->fleet); i++)
+        totals.steps += rt_replica_totals(rt_fleet_replica(s->fleet, i))->steps;
+    return totals;
+}
+
+const struct rt_sample *rt_sim_samples(const struct rt_sim *s, size_t *count)
+{
+    *count = s->sampler.count;
+    return s->sampler.points;
+}
+
+const struct rt_token_stats *rt_sim_token_stats(const struct rt_sim *s)
+{
+    return &s->tokens;
+}
+
+const struct rt_fleet *rt_sim_fleet(const struct rt_sim *s)
+{
+    return s->fleet;
+}
+
+struct rt_source *rt_sim_source(const struct rt_sim *s)
+{
+    return s->source;
+}

@@ -1,0 +1,216 @@
+/* One trial: requests are pulled from the source, replayed, counted and written, chunk by chunk.
+ *
+ * The output file is opened when the first rows are there, so bad input found before leaves nothing
+ * behind. After that every end of the run is written down: complete, interrupted or failed, and
+ * what was in flight then has rows with status `unfinished`. Memory: one chunk here, a bounded
+ * queue in the store. */
+#include "rooftrace/trial.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#define ROWS_A_CHUNK 8192
+
+struct rt_trial {
+    const struct rt_scenario *scenario;
+    struct rt_trial_options options;
+    struct rt_sim *sim;
+    struct rt_metrics *metrics;
+    struct rt_store *store; /* NULL until the first row, or without an output */
+    struct rt_finished_list rows;
+    struct timespec started;
+    int64_t run_id;
+};
+
+bool rt_trial_new(const struct rt_scenario *s, const struct rt_trial_options *o,
+                  struct rt_trial **out, struct rt_err *err)
+{
+    if (o->output && !rt_store_check(o->output, err))
+        return false;
+    struct rt_trial *t = calloc(1, sizeof *t);
+    if (!t)
+        return rt_fail_nomem(err, "a trial");
+    t->scenario = s;
+    t->options = *o;
+    rt_finished_list_init(&t->rows);
+    clock_gettime(CLOCK_MONOTONIC, &t->started);
+    struct rt_source *source;
+    if (!rt_workload_open(&s->workload, &source, err) || !rt_sim_new(s, source, &t->sim, err) ||
+        !rt_metrics_new(s, RT_METRIC_EXACT, &t->metrics, err)) {
+        rt_trial_free(t);
+        return false;
+    }
+    *out = t;
+    return true;
+}
+
+void rt_trial_free(struct rt_trial *t)
+{
+    if (!t)
+        return;
+    rt_store_close(
+        t->store); /* reads class names until its queue is empty: before the source goes */
+    rt_metrics_free(t->metrics);
+    rt_sim_free(t->sim);
+    rt_finished_list_release(&t->rows);
+    free(t);
+}
+
+static double wall_seconds(const struct rt_trial *t)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - t->started.tv_sec) +
+           1e-9 * (double)(now.tv_nsec - t->started.tv_nsec);
+}
+
+static struct rt_run_pool *describe_pools(const struct rt_trial *t, uint32_t *count)
+{
+    const struct rt_fleet *fleet = rt_sim_fleet(t->sim);
+    *count = rt_fleet_pools(fleet);
+    struct rt_run_pool *pools = calloc(*count, sizeof pools[0]);
+    for (uint32_t p = 0; pools && p < *count; p++)
+        pools[p] = (struct rt_run_pool){.spec = &t->scenario->fleet.pools[p],
+                                        .plan = *rt_fleet_pool(fleet, p)};
+    return pools;
+}
+
+static bool begin_run(struct rt_trial *t, struct rt_err *err)
+{
+    if (!rt_store_open(t->options.output, &t->store, err))
+        return false;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    struct rt_run_start start = {
+        .label = t->options.label,
+        .trace = t->scenario->workload.trace,
+        .trace_format = t->scenario->workload.format,
+        .version = RT_VERSION,
+        .started_unix_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
+        .scenario = t->scenario,
+        .source = rt_sim_source(t->sim),
+        .no_requests = t->options.discard_rows,
+    };
+    char *json = rt_scenario_print(t->scenario);
+    struct rt_run_pool *pools = describe_pools(t, &start.pool_count);
+    start.scenario_json = json;
+    start.pools = pools;
+    bool ok = json && pools ? rt_store_begin(t->store, &start, &t->run_id, err)
+                            : rt_fail_nomem(err, "the description of the run");
+    free(json);
+    free(pools);
+    return ok;
+}
+
+/* Counts the rows and hands them to the store, which empties the list. */
+static bool pass_rows(struct rt_trial *t, struct rt_err *err)
+{
+    for (size_t i = 0; i < t->rows.count; i++)
+        if (!rt_metrics_add(t->metrics, &t->rows.rows[i], err))
+            return false;
+    if (t->rows.count > 0 && t->options.output) {
+        if (!t->store && !begin_run(t, err))
+            return false;
+        if (!rt_store_put(t->store, t->run_id, &t->rows, err))
+            return false;
+    }
+    rt_finished_list_reset(&t->rows);
+    return true;
+}
+
+static const struct rt_replica_totals **list_totals(const struct rt_fleet *fleet)
+{
+    uint32_t count = rt_fleet_replicas(fleet);
+    const struct rt_replica_totals **totals = calloc(count, sizeof totals[0]);
+    for (uint32_t i = 0; totals && i < count; i++)
+        totals[i] = rt_replica_totals(rt_fleet_replica(fleet, i));
+    return totals;
+}
+
+static bool end_run(struct rt_trial *t, enum rt_run_status status, const char *message,
+                    struct rt_err *err)
+{
+    if (!t->store)
+        return true;
+    const struct rt_token_stats *tokens = rt_sim_token_stats(t->sim);
+    struct rt_run_end end = {
+        .status = status,
+        .message = message,
+        .totals = rt_sim_totals(t->sim),
+        .source = *rt_source_stats(rt_sim_source(t->sim)),
+        .itl = &tokens->itl,
+        .itl_measured = t->scenario->has_measure ? &tokens->itl_measured : NULL,
+        .peak_output_tokens_per_s = rt_token_stats_peak(tokens),
+        .replica_count = rt_fleet_replicas(rt_sim_fleet(t->sim)),
+    };
+    end.samples = rt_sim_samples(t->sim, &end.sample_count);
+    const struct rt_replica_totals **totals = list_totals(rt_sim_fleet(t->sim));
+    if (!totals)
+        return rt_fail_nomem(err, "the replicas' totals");
+    end.replicas = totals;
+    bool ok = rt_metrics_result(t->metrics, tokens, &end.metrics, err);
+    end.wall_s = wall_seconds(t);
+    ok = ok && rt_store_end(t->store, t->run_id, &end, err);
+    free(totals);
+    return ok;
+}
+
+/* Requests in flight become rows, then the run ends with this status. */
+static bool stop(struct rt_trial *t, enum rt_run_status status, const char *message,
+                 struct rt_err *err)
+{
+    return rt_sim_abort(t->sim, &t->rows, err) && pass_rows(t, err) &&
+           end_run(t, status, message, err);
+}
+
+/* The simulation failed: what finished is kept, and what was in flight if there is a run to tell it
+ * to. *err keeps the first error. */
+static enum rt_trial_answer fail(struct rt_trial *t, const struct rt_err *err)
+{
+    struct rt_err later = {0};
+    if (t->rows.count > 0 || t->store)
+        (void)stop(t, RT_RUN_FAILED, err->msg, &later);
+    return RT_TRIAL_FAILED;
+}
+
+enum rt_trial_answer rt_trial_step(struct rt_trial *t, struct rt_trial_progress *p,
+                                   struct rt_err *err)
+{
+    enum rt_sim_answer answer = rt_sim_next(t->sim, ROWS_A_CHUNK, &t->rows, err);
+    struct rt_sim_totals totals = rt_sim_totals(t->sim);
+    *p = (struct rt_trial_progress){
+        .arrived = totals.arrived,
+        .finished = totals.finished + totals.rejected,
+        .simulated_s = 1e-9 * (double)totals.now_ns,
+        .steps = totals.steps,
+    };
+    if (answer == RT_SIM_ERROR)
+        return fail(t, err);
+    if (!pass_rows(t, err))
+        return RT_TRIAL_FAILED;
+    if (answer == RT_SIM_MORE)
+        return RT_TRIAL_MORE;
+    return end_run(t, RT_RUN_COMPLETE, NULL, err) ? RT_TRIAL_DONE : RT_TRIAL_FAILED;
+}
+
+bool rt_trial_interrupt(struct rt_trial *t, struct rt_err *err)
+{
+    if (!t->store)
+        return true;
+    return stop(t, RT_RUN_INTERRUPTED, "stopped by the user", err);
+}
+
+int64_t rt_trial_run_id(const struct rt_trial *t)
+{
+    return t->run_id;
+}
+
+const struct rt_sim *rt_trial_sim(const struct rt_trial *t)
+{
+    return t->sim;
+}
+
+const struct rt_source *rt_trial_source(const struct rt_trial *t)
+{
+    return rt_sim_source(t->sim);
+}

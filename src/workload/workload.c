@@ -1,0 +1,169 @@
+/* workload.c: the section `workload` of a scenario, and opening what it describes.
+ *
+ *     "workload": { "trace": "conv.csv", "format": "auto", "rate_scale": 1.0, "repeat": 1,
+ *                   "window_s": [0, 600], "max_requests": 1000, "block_size": 512 }
+ *
+ * Only `trace` has no default. Failure: RT_ECONFIG with the JSON path for the section; what
+ * rt_trace_open says for the file. */
+#include "rooftrace/workload.h"
+
+#include "workload_internal.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MIN_RATE_SCALE   1e-9
+#define MAX_RATE_SCALE   1e9
+#define MAX_REPEAT       1000000000
+#define MAX_BLOCK_TOKENS (1 << 20)
+#define MAX_JSON_INTEGER (INT64_C(1) << 53)
+#define MAX_WINDOW_S     9223372036.0 /* 292 years, see fields.c */
+#define MAX_FORMAT_NAMES 64u
+
+void rt_workload_init(struct rt_workload_spec *w)
+{
+    *w = (struct rt_workload_spec){.format = "auto",
+                                   .rate_scale = 1.0,
+                                   .repeat = 1,
+                                   .window_s = {0, HUGE_VAL},
+                                   .max_requests = UINT64_MAX};
+}
+
+void rt_workload_release(struct rt_workload_spec *w)
+{
+    free(w->trace);
+    w->trace = NULL;
+}
+
+static bool parse_trace(const struct rt_json_at *at, struct rt_workload_spec *w, struct rt_err *err)
+{
+    const char *path = NULL;
+    if (!rt_json_string(at, "trace", &path, err))
+        return false;
+    if (path == NULL)
+        return true;
+    struct rt_json_at place = rt_json_get(at, "trace");
+    if (path[0] == '\0')
+        return rt_json_fail(&place, err, "expected a path, read \"\"");
+    bool is_stdin = strcmp(path, "-") == 0;
+    char *resolved = is_stdin ? strdup(path) : rt_path_beside(rt_json_name(at->doc), path);
+    if (resolved == NULL)
+        return rt_fail_nomem(err, "path of a trace");
+    free(w->trace);
+    w->trace = resolved;
+    return true;
+}
+
+static bool parse_format(const struct rt_json_at *at, struct rt_workload_spec *w,
+                         struct rt_err *err)
+{
+    const char *names[MAX_FORMAT_NAMES] = {"auto"};
+    unsigned count = 1, choice = UINT32_MAX;
+    for (unsigned i = 0; i < rt_trace_format_count() && count < MAX_FORMAT_NAMES; i++)
+        names[count++] = rt_trace_format_info(i).name;
+    if (!rt_json_choice(at, "format", names, count, &choice, err))
+        return false;
+    if (choice < count)
+        (void)snprintf(w->format, sizeof w->format, "%s", names[choice]);
+    return true;
+}
+
+/* One end of window_s. The JSON layer reads members of objects only, so the element's text, which
+ * reads back as the same double, is read here. */
+static bool parse_end(const struct rt_json_at *window, int i, double *out, struct rt_err *err)
+{
+    struct rt_json_at end = rt_json_item(window, i);
+    if (!rt_json_expect(&end, RT_JSON_NUMBER, err))
+        return false;
+    char *text = rt_json_print(&end);
+    if (text == NULL)
+        return rt_fail_nomem(err, "window_s");
+    enum rt_number status = rt_number_double(text, strlen(text), out);
+    free(text);
+    if (status == RT_NUMBER_OK && *out >= 0 && *out <= MAX_WINDOW_S)
+        return true;
+    return rt_json_fail(&end, err, "expected a number of seconds from 0 to %.0f", MAX_WINDOW_S);
+}
+
+static bool parse_window(const struct rt_json_at *at, struct rt_workload_spec *w,
+                         struct rt_err *err)
+{
+    struct rt_json_at window = rt_json_get(at, "window_s");
+    double ends[2] = {0, 0};
+    if (rt_json_kind(&window) == RT_JSON_ABSENT)
+        return true;
+    if (!rt_json_expect(&window, RT_JSON_ARRAY, err))
+        return false;
+    if (rt_json_count(&window) != 2)
+        return rt_json_fail(&window, err, "expected [from, to) in seconds, read %d elements",
+                            rt_json_count(&window));
+    if (!parse_end(&window, 0, &ends[0], err) || !parse_end(&window, 1, &ends[1], err))
+        return false;
+    if (!(ends[0] < ends[1]))
+        return rt_json_fail(&window, err, "expected from < to, read [%g, %g]", ends[0], ends[1]);
+    memcpy(w->window_s, ends, sizeof ends);
+    w->has_window = true;
+    return true;
+}
+
+static bool parse_counts(const struct rt_json_at *at, struct rt_workload_spec *w,
+                         struct rt_err *err)
+{
+    int64_t repeat = (int64_t)w->repeat, block_size = w->block_size, max_requests = 0;
+    if (!rt_json_int(at, "repeat", 1, MAX_REPEAT, &repeat, err) ||
+        !rt_json_int(at, "max_requests", 1, MAX_JSON_INTEGER, &max_requests, err) ||
+        !rt_json_int(at, "block_size", 1, MAX_BLOCK_TOKENS, &block_size, err))
+        return false;
+    w->repeat = (uint64_t)repeat;
+    w->block_size = (uint32_t)block_size;
+    if (max_requests > 0)
+        w->max_requests = (uint64_t)max_requests;
+    return true;
+}
+
+bool rt_workload_parse(const struct rt_json_at *at, struct rt_workload_spec *w, struct rt_err *err)
+{
+    static const char *const keys[] = {"trace",    "format",       "rate_scale", "repeat",
+                                       "window_s", "max_requests", "block_size"};
+    return rt_json_expect(at, RT_JSON_OBJECT, err) &&
+           rt_json_only(at, keys, sizeof keys / sizeof keys[0], err) && parse_trace(at, w, err) &&
+           parse_format(at, w, err) &&
+           rt_json_double(at, "rate_scale", MIN_RATE_SCALE, MAX_RATE_SCALE, &w->rate_scale, err) &&
+           parse_window(at, w, err) && parse_counts(at, w, err);
+}
+
+/* A spec may come from the command line, too, which has not been through rt_workload_parse. */
+static bool check(const struct rt_workload_spec *w, struct rt_err *err)
+{
+    if (w->trace == NULL || w->trace[0] == '\0')
+        return rt_fail(err, RT_ECONFIG, "workload: expected a trace, none was given");
+    if (!(w->rate_scale >= MIN_RATE_SCALE && w->rate_scale <= MAX_RATE_SCALE))
+        return rt_fail(err, RT_ECONFIG, "rate_scale: expected a number from %g to %g, read %g",
+                       MIN_RATE_SCALE, MAX_RATE_SCALE, w->rate_scale);
+    if (w->repeat < 1 || w->repeat > MAX_REPEAT)
+        return rt_fail(err, RT_ECONFIG, "repeat: expected an integer from 1 to %d, read %llu",
+                       MAX_REPEAT, (unsigned long long)w->repeat);
+    if (w->max_requests < 1)
+        return rt_fail(err, RT_ECONFIG, "max_requests: expected an integer, at least 1, read 0");
+    if (w->block_size > MAX_BLOCK_TOKENS)
+        return rt_fail(err, RT_ECONFIG, "block_size: expected an integer from 1 to %d, read %u",
+                       MAX_BLOCK_TOKENS, w->block_size);
+    if (w->has_window && !(w->window_s[0] >= 0 && w->window_s[0] < w->window_s[1]))
+        return rt_fail(err, RT_ECONFIG,
+                       "window_s: expected 0 <= from < to in seconds, read %g and %g",
+                       w->window_s[0], w->window_s[1]);
+    return true;
+}
+
+bool rt_workload_open(const struct rt_workload_spec *w, struct rt_source **out, struct rt_err *err)
+{
+    struct rt_trace *trace;
+    if (!check(w, err) || !rt_trace_open(w->trace, w->format, &trace, err))
+        return false;
+    if (rt_trace_source_new(trace, w, out, err))
+        return true;
+    rt_trace_free(trace);
+    return false;
+}

@@ -1,0 +1,680 @@
+#!/usr/bin/env python3
+"""The command line as users meet it: help, results, bad input, interruptions.
+
+Environment: ROOFTRACE = the executable. Standard library only. Every failure of the program must be
+one line on stderr that begins with "rooftrace: ", with the documented exit status, and must leave
+files alone that it has not begun to write.
+"""
+import contextlib
+import gzip
+import json
+import os
+import pathlib
+import pty
+import re
+import resource
+import select
+import signal
+import sqlite3
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOFTRACE = os.environ.get("ROOFTRACE", "rooftrace")
+SAMPLE = ROOT / "traces/sample.csv"
+FLEET = ["--model", "llama-3.1-8b", "--gpu", "h100-sxm"]
+# A step of 10 ms whatever is in it, and many KV blocks: runs as long as it is told to.
+SLOW = [*FLEET, "--cost-coefficients", "0.01,0,0,0,0", "--num-gpu-blocks-override", "100000"]
+HEADER = "arrival_s,prompt_tokens,output_tokens\n"
+SORT_WINDOW = 65536
+
+
+def rooftrace(*args, **more):
+    return subprocess.run([ROOFTRACE, *map(str, args)], capture_output=True, text=True,
+                          timeout=300, **more)
+
+
+@contextlib.contextmanager
+def database(path):
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        yield db
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.db = self.folder / "out.db"
+
+    def file(self, name, content):
+        path = self.folder / name
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            path.write_text(content)
+        return path
+
+    def ok(self, *args, **more):
+        run = rooftrace(*args, **more)
+        self.assertEqual(run.returncode, 0, f"{args}: {run.stderr}")
+        return run.stdout
+
+    def fails(self, status, text, *args, **more):
+        """The command fails with this status and one line that contains `text`."""
+        run = rooftrace(*args, **more)
+        self.assertEqual(run.returncode, status, f"{args}: {run.stdout}{run.stderr}")
+        lines = run.stderr.splitlines()
+        self.assertEqual(len(lines), 1, f"{args}: {run.stderr!r}")
+        self.assertTrue(lines[0].startswith("rooftrace: "), lines[0])
+        self.assertIn(text, lines[0], args)
+        self.assertEqual(run.stdout, "", args)
+        return lines[0]
+
+    def run_fails(self, status, text, *args, **more):
+        """As `fails`, for a run, which must not touch its output."""
+        line = self.fails(status, text, "run", *args, "-o", self.db, **more)
+        self.assertFalse(self.db.exists(), "the output was touched")
+        return line
+
+    def rows(self, sql, path=None):
+        with database(path or self.db) as db:
+            return db.execute(sql).fetchall()
+
+
+class Help(Case):
+    OPTIONS = {
+        "run": ["--trace", "--format", "--rate-scale", "--repeat", "--window-s", "--max-requests",
+                "--model", "--gpu", "--replicas", "--tensor-parallel-size", "--dtype",
+                "--weight-dtype", "--kv-dtype", "--policy", "--router", "--max-num-seqs",
+                "--max-num-batched-tokens", "--block-size", "--gpu-memory-utilization",
+                "--num-gpu-blocks-override", "--max-model-len", "--cost", "--cost-coefficients",
+                "--speed-of-light", "--slo", "--goodput", "--sample-interval-s", "--measure-s",
+                "--seed", "--label", "--catalog", "--no-coast", "--no-progress", "--check",
+                "--json", "-o, --output", "chunked", "round_robin", "azure"],
+        "estimate": ["--model", "--gpu", "--prompt", "--output", "--batch", "--speed-of-light",
+                     "--tensor-parallel-size", "--weight-dtype", "--json", "--explain"],
+        "catalog": ["list", "show", "--json", "--catalog", "config.json"],
+        "trace": ["stat", "--format", "--json", "azure", "jsonl"],
+        "query": ["--json", "--csv", "SELECT"],
+    }
+
+    def test_each_command_tells_its_options_and_examples(self):
+        for command, words in self.OPTIONS.items():
+            for args in ([command, "--help"], [command, "-h"], ["help", command]):
+                text = self.ok(*args)
+                self.assertIn("usage: rooftrace " + command, text)
+                self.assertRegex(text, r"\nexamples:\n  rooftrace " + command)
+                for word in words:
+                    self.assertIn(word, text, args)
+                self.assertLessEqual(max(map(len, text.splitlines())), 120)
+
+    def test_overview_names_every_command(self):
+        for args in (["--help"], ["-h"], ["help"]):
+            text = self.ok(*args)
+            for command in [*self.OPTIONS, "version"]:
+                self.assertRegex(text, rf"\n  {command} ")
+
+    def test_version(self):
+        for args in (["version"], ["--version"]):
+            self.assertRegex(self.ok(*args), r"^rooftrace \d+\.\d+\.\d+\n$")
+
+    def test_examples_of_the_help_work(self):
+        """Every example that needs no file of the user's own runs as it stands."""
+        for command in ("run", "estimate", "catalog", "trace"):
+            text = self.ok(command, "--help").split("\nexamples:\n")[1].replace("\\\n", " ")
+            for line in text.splitlines():
+                if re.search(r"path/to|conversations|log\.csv|^\s*$", line):
+                    continue
+                words = line.split()
+                self.assertEqual(words[0], "rooftrace")
+                words = [self.db if w == "sample.db" else w for w in words[1:]]
+                self.ok(*words, cwd=ROOT)
+
+
+class Usage(Case):
+    def test_wrong_command_lines(self):
+        cases = [
+            ([], "expected a command"),
+            (["rnu"], 'unknown command "rnu", did you mean "run"?'),
+            (["help", "estimat"], 'did you mean "estimate"?'),
+            (["run", "--trase", "x"], "--trase: unknown option, did you mean --trace?"),
+            (["run", "--frob"], "--frob: unknown option, see rooftrace run --help"),
+            (["run"], "--trace is missing"),
+            (["run", "--trace", "x", "--model", "m"], "--gpu is missing"),
+            (["run", "a.json", "b.json"], 'read also "b.json"'),
+            (["run", "--replicas", "0"], '--replicas: expected an integer from 1 to 65536, read "0"'),
+            (["run", "--rate-scale", "nan"], '--rate-scale: expected a number'),
+            (["run", "--max-num-seqs"], "--max-num-seqs: expected a value (N)"),
+            (["estimate"], "--model is missing"),
+            (["estimate", "--model", "llama-3.1-8b"], "--gpu is missing"),
+            (["estimate", *FLEET, "--weight-dtype", "fp32"], '--weight-dtype: unknown type "fp32"'),
+            (["estimate", *FLEET, "--prompt", "0"], "--prompt: expected an integer from 1"),
+            (["estimate", *FLEET, "word"], "expected options only"),
+            (["catalog", "lst"], 'expected list or show, read "lst"'),
+            (["catalog", "list", "cars"], 'expected models or gpus, read "cars"'),
+            (["catalog", "show"], "expected catalog show NAME|FILE"),
+            (["catalog", "show", "h100-smx"], 'did you mean "h100-sxm"?'),
+            (["trace"], "expected trace stat FILE"),
+            (["trace", "stats", "x"], 'unknown "stats"'),
+            (["query", "x.db"], "expected a database and an SQL statement"),
+        ]
+        for args, text in cases:
+            self.fails(2, text, *args)
+
+    def test_options_of_a_run_that_are_wrong_in_value(self):
+        base = ["--trace", SAMPLE]
+        cases = [
+            ([*base, "--model", "llama-3.1-9b", "--gpu", "h100-sxm"], 'did you mean "llama-3.1-8b"?'),
+            ([*base, "--model", "llama-3.1-8b", "--gpu", "h100-sxn"], 'did you mean "h100-sxm"?'),
+            ([*base, *FLEET, "--policy", "chuncked"], 'did you mean "chunked"?'),
+            ([*base, *FLEET, "--router", "round-robin"], 'did you mean "round_robin"?'),
+            ([*base, *FLEET, "--format", "azur"], 'did you mean "azure"?'),
+            ([*base, *FLEET, "--kv-dtype", "fp9"], "kv_dtype"),
+            ([*base, *FLEET, "--window-s", "5"], "--window-s: expected FROM:TO in seconds"),
+            ([*base, *FLEET, "--window-s", "5:1"], "--window-s: expected FROM:TO"),
+            ([*base, *FLEET, "--window-s=-5:1"], "window_s"),
+            ([*base, *FLEET, "--measure-s", "a:b"], "--measure-s: expected FROM:TO"),
+            ([*base, *FLEET, "--goodput", "ttft:fast"], '--goodput: expected ttft:MS'),
+            ([*base, *FLEET, "--slo", "tftt:5"], '--slo: expected ttft:MS'),
+            ([*base, *FLEET, "--cost", "linear"], "coefficients_s"),
+            ([*base, *FLEET, "--cost", "roof"], "cost.kind"),
+            ([*base, *FLEET, "--cost-coefficients", "1,2,3"], "--cost-coefficients: expected b0"),
+            ([*base, *FLEET, "--cost-coefficients", "1,2,3,4,x"], "--cost-coefficients: expected"),
+            ([*base, *FLEET, "--tensor-parallel-size", "3"], "tensor_parallel"),
+            ([*base, *FLEET, "--catalog", self.folder / "none"], "none"),
+        ]
+        for args, text in cases:
+            with self.subTest(args=args):
+                run = rooftrace("run", *args, "-o", self.db)
+                self.assertIn(run.returncode, (1, 2) if "--catalog" in args else (2,), run.stderr)
+                self.assertEqual(len(run.stderr.splitlines()), 1, run.stderr)
+                self.assertIn(text, run.stderr)
+                self.assertFalse(self.db.exists())
+
+    def test_wrong_scenario_files(self):
+        good = json.loads((ROOT / "traces/sample.scenario.json").read_text())
+        cases = [
+            ("{", "s.json:1:"),
+            ('{"workload": {"trace": "t.csv"}, "workload": 1}', "workload"),
+            (json.dumps({**good, "modle": 1}), 'unknown key "modle", did you mean "model"?'),
+            (json.dumps({**good, "router": "x"}), "$.router"),
+            (json.dumps({**good, "seed": -1}), "$.seed: expected an integer from 0"),
+        ]
+        for text, message in cases:
+            path = self.file("s.json", text)
+            self.assertIn(str(path), self.run_fails(2, message, path))
+        self.run_fails(1, "nowhere.json", self.folder / "nowhere.json")
+
+    def test_unknown_names_with_control_characters_stay_one_line(self):
+        self.run_fails(2, "unknown GPU", "--trace", SAMPLE, "--model", "llama-3.1-8b", "--gpu",
+                       "a\nb\x1b[31m")
+
+
+class BadTraces(Case):
+    def bad(self, text, content, *more, name="t.csv"):
+        path = self.file(name, content)
+        line = self.run_fails(1, text, "--trace", path, *FLEET, *more)
+        self.assertIn(str(path), line)
+        self.fails(1, text, "trace", "stat", path, *more)
+
+    def test_missing(self):
+        self.run_fails(1, "nowhere.csv", "--trace", self.folder / "nowhere.csv", *FLEET)
+        self.run_fails(1, str(self.folder), "--trace", self.folder, *FLEET)
+
+    def test_empty_or_not_a_trace(self):
+        self.bad("t.csv", "")
+        self.bad("t.csv", "\n\n")
+        self.bad("t.csv", HEADER)
+        self.bad("t.csv", bytes(range(256)) * 50)
+        self.bad("t.csv", "when,what\n1,2\n")
+        self.bad("prompt_tokens", "arrival_s,prompt_token,output_tokens\n1,2,3\n", "--format", "csv")
+
+    def test_fields(self):
+        rows = HEADER + "0.5,10,10\n"
+        for row, text in [("1,2\n", ":3:"), ("1,,2\n", ":3:"), ("1,-2,3\n", ":3:3"),
+                          ("1,2,x\n", ":3:5"), ("1,nan,3\n", ":3:3"), ("nan,2,3\n", ":3:1"),
+                          ("inf,2,3\n", ":3:1"), ("-1,2,3\n", ":3:1"), ("1e300,2,3\n", ":3:1"),
+                          ("1,99999999999999999999,3\n", ":3:3"), ("1,1099511627777,3\n", ":3:3"),
+                          ("1,2.5,3\n", ":3:3")]:
+            self.bad(text, rows + row)
+
+    def test_json_fields(self):
+        good = '{"arrival_s": 0.5, "prompt_tokens": 1, "output_tokens": 1}\n'
+        for row in ('{"arrival_s": 1, "prompt_tokens": 1}', '{"arrival_s": 1', "[]",
+                    '{"arrival_s": 1, "prompt_tokens": -1, "output_tokens": 1}',
+                    '{"arrival_s": "x", "prompt_tokens": 1, "output_tokens": 1}'):
+            self.bad("t.jsonl:2", good + row + "\n", name="t.jsonl")
+
+    def test_truncated_compression(self):
+        plain = (HEADER + "".join(f"{i},{i % 97 + 1},5\n" for i in range(2000))).encode()
+        for name, packed in (("t.csv.gz", gzip.compress(plain)), ("t.csv.zst", zstd_frame(plain))):
+            self.ok("trace", "stat", self.file(name, packed))
+            path = self.file(name, packed[:len(packed) // 2])
+            self.fails(1, name, "trace", "stat", path)
+            self.fails(1, name, "run", "--trace", path, *SLOW, "-o", self.db)
+            if self.db.exists():  # rows before the end of the data had finished: they are kept
+                self.assertEqual(self.rows("SELECT DISTINCT status FROM run"), [("failed",)])
+                self.assertGreater(self.rows("SELECT count(*) FROM request")[0][0], 0)
+
+    def test_time_going_back_beyond_the_window(self):
+        rows = [f"{i},1,1\n" for i in range(10, SORT_WINDOW + 1000)] + ["1,1,1\n"]
+        path = self.file("t.csv", HEADER + "".join(rows))
+        run = rooftrace("run", "--trace", path, *SLOW, "-o", self.db)
+        self.assertEqual(run.returncode, 1, run.stderr)
+        self.assertEqual(len(run.stderr.splitlines()), 1)
+        self.assertIn("sort", run.stderr)
+        self.assertIn(str(path), run.stderr)
+
+    def test_rows_out_of_order_within_the_window_are_sorted_and_told(self):
+        path = self.file("t.csv", HEADER + "2,1,1\n1,0,1\n3,1,0\n")
+        run = rooftrace("run", "--trace", path, *SLOW, "-o", self.db)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("1 prompts and 1 outputs of 0 tokens taken as 1", run.stderr)
+        self.assertIn("1 rows came out of time order", run.stderr)
+        self.assertEqual(self.rows("SELECT request_id FROM request ORDER BY arrival_ns"),
+                         [(1,), (0,), (2,)])
+
+    def test_a_workload_without_requests(self):
+        self.run_fails(1, "no request", "--trace", SAMPLE, *SLOW, "--window-s", "100000:100001")
+
+    def test_an_error_far_into_the_trace_keeps_the_rows_before_it(self):
+        good = 2 * SORT_WINDOW
+        text = HEADER + "".join(f"{i / 100},1,1\n" for i in range(good)) + "oops,1,1\n"
+        path = self.file("t.csv", text)
+        line = self.fails(1, f"t.csv:{good + 2}:1", "run", "--trace", path, *SLOW, "-o", self.db)
+        status, message, requests = self.rows("SELECT status, message, requests FROM run")[0]
+        self.assertEqual(status, "failed")
+        self.assertIn(message, line)
+        self.assertIn(f"(the rows before it are in {self.db}, run 1)", line)
+        rows = self.rows("SELECT status, count(*) FROM request GROUP BY status")
+        self.assertGreater(dict(rows)["ok"], 1000)
+        self.assertEqual(sum(n for _, n in rows), requests)
+
+
+class BadOutputs(Case):
+    def setUp(self):
+        super().setUp()
+        self.args = ["run", "--trace", SAMPLE, *SLOW, "--max-requests", "50", "-o"]
+
+    def test_not_a_database(self):
+        for content in ("hello, this is my diary\n" * 100, b"SQLite format 3\0" + bytes(100)):
+            path = self.file("diary.txt", content)
+            before = path.read_bytes()
+            self.fails(1, str(path), *self.args, path)
+            self.assertEqual(path.read_bytes(), before)
+
+    def test_somebody_elses_database(self):
+        with database(self.db) as db:
+            db.execute("CREATE TABLE mine (x)")
+            db.commit()
+        before = self.db.read_bytes()
+        self.fails(1, str(self.db), *self.args, self.db)
+        self.assertEqual(self.db.read_bytes(), before)
+
+    def test_another_schema_version(self):
+        self.ok(*self.args, self.db)
+        with database(self.db) as db:
+            db.execute("PRAGMA user_version = 99")
+            db.commit()
+        before = self.db.read_bytes()
+        self.fails(1, "99", *self.args, self.db)
+        self.assertEqual(self.db.read_bytes(), before)
+        self.fails(1, "99", "query", self.db, "SELECT 1")
+
+    def test_locked(self):
+        self.ok(*self.args, self.db)
+        with database(self.db) as db:
+            db.execute("BEGIN EXCLUSIVE")
+            self.fails(1, "locked", *self.args, self.db)
+        self.assertEqual(self.rows("SELECT count(*) FROM run"), [(1,)])
+
+    def test_unwritable(self):
+        self.fails(1, "nowhere", *self.args, self.folder / "nowhere" / "out.db")
+        self.fails(1, str(self.folder), *self.args, self.folder)
+        self.fails(1, "/dev/full", *self.args, "/dev/full")
+
+    @unittest.skipIf(os.geteuid() == 0, "root may write everywhere")
+    def test_unwritable_by_permission(self):
+        self.folder.chmod(0o500)
+        self.addCleanup(self.folder.chmod, 0o700)
+        self.fails(1, str(self.db), *self.args, self.db)
+
+    def test_a_full_disk(self):
+        """A limit on the size of files stands for the disk: writing fails in the middle of the run."""
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+
+        self.fails(1, str(self.db), "run", "--trace", SAMPLE, *SLOW, "--repeat", "20", "-o",
+                   self.db, preexec_fn=limit)
+        self.assertEqual(self.rows("PRAGMA integrity_check"), [("ok",)])
+        self.assertNotEqual(self.rows("SELECT status FROM run"), [("complete",)])
+
+    def test_standard_output_that_is_full(self):
+        with open("/dev/full", "w") as full:
+            for args in (["catalog"], ["--help"], ["trace", "stat", SAMPLE], ["version"]):
+                run = subprocess.run([ROOFTRACE, *map(str, args)], stdout=full, text=True,
+                                     stderr=subprocess.PIPE)
+                self.assertEqual(run.returncode, 1, args)
+                self.assertEqual(run.stderr, "rooftrace: cannot write to standard output\n")
+
+
+class Runs(Case):
+    def test_what_does_not_fit_says_what_would(self):
+        line = self.run_fails(2, "does not fit", "--trace", SAMPLE, "--model", "llama-3.1-70b",
+                              "--gpu", "h100-sxm")
+        self.assertRegex(line, r"GB missing.*tensor_parallel \d+ is the smallest that fits")
+
+    def test_a_request_that_can_never_fit_is_rejected_and_the_run_goes_on(self):
+        path = self.file("t.csv", HEADER + "0,10,5\n1,1000,5\n2,10,5\n")
+        self.ok("run", "--trace", path, *FLEET, "--num-gpu-blocks-override", "4", "-o", self.db)
+        rows = self.rows("SELECT status, reason FROM request ORDER BY request_id")
+        self.assertEqual(rows, [("ok", None), ("rejected", "kv"), ("ok", None)])
+
+    def test_the_table_and_the_last_line(self):
+        run = rooftrace("run", "--trace", SAMPLE, *FLEET, "-o", self.db)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("Serving Benchmark Result", run.stdout)
+        self.assertIn("Mean TTFT (ms):", run.stdout)
+        self.assertEqual(run.stderr, f"rooftrace: {self.db}, run 1\n")  # no progress: no terminal
+        run = rooftrace("run", "--trace", SAMPLE, *FLEET, "-o", self.db, "--label", "again")
+        self.assertEqual(run.stderr, f"rooftrace: {self.db}, run 2\n")
+        self.assertEqual(self.rows("SELECT label FROM run"), [(None,), ("again",)])
+
+    def test_the_default_output(self):
+        self.ok("run", "--trace", SAMPLE, *SLOW, "--max-requests", "5", cwd=self.folder)
+        self.assertTrue((self.folder / "rooftrace.db").exists())
+
+    def test_json_has_vllms_keys(self):
+        result = json.loads(self.ok("run", "--trace", SAMPLE, *FLEET, "--goodput", "ttft:500",
+                                    "tpot:50", "--json", "-o", self.db))
+        for key in ("duration", "completed", "total_input_tokens", "total_output_tokens",
+                    "request_throughput", "output_throughput", "mean_ttft_ms", "p99_tpot_ms"):
+            self.assertIsInstance(result[key], (int, float), key)
+        self.assertEqual(self.rows("SELECT slo_ttft_s, slo_tpot_s, slo_e2e_s FROM run"),
+                         [(0.5, 0.05, None)])
+
+    def test_every_option_reaches_the_scenario(self):
+        printed = json.loads(self.ok(
+            "run", "--check", "--trace", SAMPLE, "--format", "csv", "--rate-scale", "2.5",
+            "--repeat", "3", "--window-s", "1:500.5", "--max-requests", "7", "--trace-block-size",
+            "512", "--model", "llama-3.1-70b", "--gpu", "h100-sxm", "--replicas", "2",
+            "--tensor-parallel-size", "4", "--dtype", "fp16", "--weight-dtype", "fp8",
+            "--kv-dtype", "fp8", "--router", "round_robin", "--policy", "static",
+            "--max-num-seqs", "33", "--max-num-batched-tokens", "4096", "--block-size", "32",
+            "--gpu-memory-utilization", "0.85", "--num-gpu-blocks-override", "999",
+            "--max-model-len", "5000", "--slo", "ttft:500", "--goodput", "tpot:50", "e2el:9000",
+            "--measure-s", "10,20", "--sample-interval-s", "0.25", "--frontend-s", "0.001",
+            "--seed", "42"))
+        pool = printed["pools"][0]
+        self.assertEqual(printed["workload"], {
+            "trace": str(SAMPLE), "format": "csv", "rate_scale": 2.5, "repeat": 3,
+            "window_s": [1, 500.5], "max_requests": 7, "block_size": 512})
+        self.assertEqual((pool["gpu"]["name"], pool["model"]["name"]), ("h100-sxm", "llama-3.1-70b"))
+        self.assertEqual((pool["replicas"], pool["tensor_parallel"]), (2, 4))
+        self.assertEqual((pool["weight_dtype"], pool["activation_dtype"], pool["kv_dtype"]),
+                         ("fp8", "fp16", "fp8"))
+        engine = {key: pool["engine"][key] for key in (
+            "policy", "max_num_seqs", "max_num_batched_tokens", "block_size",
+            "gpu_memory_utilization", "num_gpu_blocks", "max_model_len")}
+        self.assertEqual(engine, {
+            "policy": "static", "max_num_seqs": 33, "max_num_batched_tokens": 4096,
+            "block_size": 32, "gpu_memory_utilization": 0.85, "num_gpu_blocks": 999,
+            "max_model_len": 5000})
+        self.assertEqual(printed["slo"], {"ttft_s": 0.5, "tpot_s": 0.05, "e2e_s": 9})
+        self.assertEqual((printed["router"], printed["measure_s"], printed["sample_interval_s"],
+                          printed["frontend_s"], printed["seed"]),
+                         ("round_robin", [10, 20], 0.25, 0.001, 42))
+
+    def test_options_win_over_the_file_for_every_pool(self):
+        scenario = {"workload": {"trace": "t.csv", "rate_scale": 0.1}, "model": "llama-3.1-8b",
+                    "pools": [{"gpu": "h100-sxm", "name": "a"}, {"gpu": "a100-sxm-80gb"}],
+                    "cost": {"kind": "linear", "coefficients_s": [0.1, 0.2, 0.3, 1e-9, 0.7]}}
+        path = self.file("s.json", json.dumps(scenario))
+        printed = json.loads(self.ok("run", path, "--check", "--replicas", "3", "--max-num-seqs", "5"))
+        self.assertEqual([p["replicas"] for p in printed["pools"]], [3, 3])
+        self.assertEqual([p["engine"]["max_num_seqs"] for p in printed["pools"]], [5, 5])
+        self.assertEqual([p["gpu"]["name"] for p in printed["pools"]], ["h100-sxm", "a100-sxm-80gb"])
+        self.assertEqual(printed["workload"]["rate_scale"], 0.1)  # every bit of the file's numbers
+        self.assertEqual(printed["cost"], scenario["cost"])
+        printed = json.loads(self.ok("run", path, "--check", "--speed-of-light"))
+        self.assertEqual(printed["cost"], {"kind": "roofline", "speed_of_light": True})
+
+    def test_paths_are_seen_from_where_they_are_written(self):
+        (self.folder / "sub").mkdir()
+        self.file("sub/t.csv", HEADER + "0,10,5\n")
+        self.file("u.csv", HEADER + "0,11,5\n")
+        scenario = {"workload": {"trace": "t.csv"}, "model": "llama-3.1-8b",
+                    "pools": [{"gpu": "h100-sxm"}]}
+        self.file("sub/s.json", json.dumps(scenario))
+        for args, prompt in (([], 10), (["--seed", "2"], 10), (["--trace", "u.csv"], 11)):
+            self.ok("run", "sub/s.json", *args, "-o", self.db, cwd=self.folder)
+            self.assertEqual(self.rows("SELECT prompt_tokens FROM request ORDER BY rowid DESC")[0],
+                             (prompt,))
+
+    def test_check_runs_nothing(self):
+        self.run_fails(2, "does not fit", "--check", "--trace", SAMPLE, "--model", "llama-3.1-70b",
+                       "--gpu", "rtx-4090")
+        self.ok("run", "--check", "--trace", "nowhere.csv", *FLEET, "-o", self.db)
+        self.assertFalse(self.db.exists())
+
+    def test_a_run_can_be_repeated_from_the_database_alone(self):
+        args = ["--measure-s", "60:500", "--goodput", "ttft:300", "--max-requests", "400"]
+        self.ok("run", "--trace", SAMPLE, *FLEET, *args, "-o", self.db)
+        stored = self.rows("SELECT scenario FROM run")[0][0]
+        again = self.folder / "again.db"
+        self.ok("run", self.file("stored.json", stored), "-o", again)
+        self.assertEqual(self.rows("SELECT scenario FROM run", again), [(stored,)])
+        for table in ("request", "metric", "sample", "replica"):
+            self.assertEqual(self.rows(f"SELECT * FROM {table}"),
+                             self.rows(f"SELECT * FROM {table}", again), table)
+
+    def test_coasting_changes_nothing(self):
+        self.ok("run", "--trace", SAMPLE, *FLEET, "--max-requests", "300", "-o", self.db)
+        self.ok("run", "--trace", SAMPLE, *FLEET, "--max-requests", "300", "--no-coast", "-o", self.db)
+        rows = self.rows("SELECT * FROM request ORDER BY run_id, request_id")
+        half = len(rows) // 2
+        self.assertEqual([r[1:] for r in rows[:half]], [r[1:] for r in rows[half:]])
+
+    def test_a_trace_from_standard_input(self):
+        with open(SAMPLE) as trace:
+            self.ok("run", "--trace", "-", *SLOW, "--max-requests", "20", "-o", self.db, stdin=trace)
+        self.assertEqual(self.rows("SELECT count(*) FROM request"), [(20,)])
+
+
+class Interruptions(Case):
+    def start(self, **more):
+        """A run of hours, already writing rows."""
+        run = subprocess.Popen(
+            [ROOFTRACE, "run", "--trace", str(SAMPLE), *SLOW, "--repeat", "1000000", "-o",
+             str(self.db)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
+        self.addCleanup(run.kill)
+        self.addCleanup(run.stdout.close)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            self.assertIsNone(run.poll(), "the run ended by itself")
+            with contextlib.suppress(sqlite3.Error):
+                if self.db.exists() and self.rows("SELECT count(*) > 0 FROM request") == [(1,)]:
+                    return run
+            time.sleep(0.05)
+        self.fail("no row within a minute")
+
+    def stop(self, number):
+        run = self.start()
+        run.send_signal(number)
+        out, message = run.communicate(timeout=60)
+        self.assertEqual(run.returncode, 130, message)
+        self.assertEqual(out, "")
+        self.assertRegex(message, r"^rooftrace: interrupted after \d+ requests: .*, run 1\n$")
+        self.assertEqual(self.rows("PRAGMA integrity_check"), [("ok",)])
+        status, requests = self.rows("SELECT status, requests FROM run")[0]
+        self.assertEqual(status, "interrupted")
+        rows = self.rows("SELECT status, count(*) FROM request GROUP BY status")
+        self.assertLessEqual({s for s, _ in rows}, {"ok", "rejected", "unfinished"})
+        self.assertEqual(sum(n for _, n in rows), requests)
+        unique = self.rows("SELECT count(DISTINCT request_id), max(request_id) + 1 FROM request")
+        self.assertEqual(unique, [(requests, requests)])  # every request that arrived, once
+
+    def test_ctrl_c(self):
+        self.stop(signal.SIGINT)
+
+    def test_sigterm(self):
+        self.stop(signal.SIGTERM)
+
+    def test_a_killed_run_leaves_a_readable_database(self):
+        run = self.start()
+        run.kill()
+        run.communicate()
+        self.assertEqual(self.rows("PRAGMA integrity_check"), [("ok",)])
+        self.assertEqual(self.rows("SELECT status FROM run"), [("running",)])
+        self.assertGreater(self.rows("SELECT count(*) FROM request")[0][0], 0)
+
+    def test_progress_on_a_terminal(self):
+        ours, theirs = pty.openpty()
+        run = subprocess.Popen([ROOFTRACE, "run", "--trace", str(SAMPLE), *SLOW, "--repeat",
+                                "1000000", "-o", str(self.db)], stdout=subprocess.DEVNULL,
+                               stderr=theirs)
+        self.addCleanup(run.kill)
+        os.close(theirs)
+        seen, deadline = b"", time.monotonic() + 60
+        while time.monotonic() < deadline and b"real time" not in seen:
+            if select.select([ours], [], [], 1)[0]:
+                seen += os.read(ours, 4096)
+        run.send_signal(signal.SIGINT)
+        run.wait(60)
+        os.close(ours)
+        self.assertRegex(seen.decode(), r"\rrooftrace: [\d,]+ requests, [\d:]+ simulated, [\d,]+x")
+
+
+class Estimates(Case):
+    def estimate(self, *args):
+        return json.loads(self.ok("estimate", "--json", *args))
+
+    def test_seven_billion_parameters_on_a_4090(self):
+        """14.2 GB of fp16 weights at 1008 GB/s are 14.1 ms a token; 8 bit 7.0 ms."""
+        args = ["--model", "mistral-7b", "--gpu", "rtx-4090", "--prompt", "1", "--output", "2",
+                "--speed-of-light"]
+        wide = self.estimate(*args, "--weight-dtype", "fp16")
+        self.assertAlmostEqual(wide["weight_bytes"] / 1e9, 14.2, delta=0.05)
+        self.assertAlmostEqual(wide["tpot_s"] * 1e3, 14.1, delta=0.05)
+        narrow = self.estimate(*args, "--weight-dtype", "int8")
+        self.assertAlmostEqual(narrow["tpot_s"] * 1e3, 7.05, delta=0.05)
+
+    def test_the_closed_form(self):
+        e = self.estimate(*FLEET, "--prompt", "1000", "--output", "200", "--batch", "4")
+        self.assertEqual(e["flops_prefill"], 2 * 4 * 1000 * e["params"])
+        self.assertEqual(e["flops_decode"], 2 * 4 * 200 * e["params"])
+        self.assertAlmostEqual(e["latency_s"], e["ttft_s"] + e["tpot_s"] * 200, places=12)
+        self.assertAlmostEqual(e["tps_user"], 200 / e["latency_s"], places=9)
+        self.assertAlmostEqual(e["tps_total"], 4 * 200 / e["latency_s"], places=9)
+        self.assertEqual((e["k_s_per_token"], e["b_s"]), (e["tpot_s"], e["ttft_s"]))
+        for phase in ("prefill", "decode"):
+            whole = e["ttft_s"] if phase == "prefill" else e["tpot_s"]
+            self.assertAlmostEqual(sum(e[phase + "_terms_s"].values()), whole, places=12)
+        self.assertTrue(0 < e["share_of_light"] < 1)
+        self.assertTrue(e["memory_per_gpu"]["fits"])
+
+    def test_text_and_explanation(self):
+        text = self.ok("estimate", *FLEET, "--prompt", "1000", "--output", "200", "--explain")
+        for word in ("FLOPs prefill", "TTFT", "TPOT", "tokens/s", "y = k x + b", "speed of light",
+                     "KV blocks", "2 * batch * prompt * params = 2 * 1 * 1000 *"):
+            self.assertIn(word, text)
+
+    def test_what_does_not_fit_is_answered_with_a_note(self):
+        run = rooftrace("estimate", "--model", "llama-3.1-70b", "--gpu", "rtx-4090", "--json")
+        self.assertEqual(run.returncode, 0)
+        self.assertGreater(json.loads(run.stdout)["memory_per_gpu"]["missing_bytes"], 1e11)
+        self.assertIn("tensor_parallel", run.stderr)
+
+
+class Reading(Case):
+    def test_catalog(self):
+        everything = json.loads(self.ok("catalog", "--json"))
+        self.assertEqual(everything, json.loads(self.ok("catalog", "list", "--json")))
+        text = self.ok("catalog", "list")
+        for record in everything["models"] + everything["gpus"]:
+            self.assertIn(record["name"], text)
+            self.assertIn("sources", record)
+        self.assertNotIn("h100-sxm", self.ok("catalog", "list", "models"))
+        self.assertNotIn("llama", self.ok("catalog", "list", "gpus"))
+
+    def test_catalog_show(self):
+        for name in ("h100-sxm", "H100-SXM", "llama-3.1-8b"):
+            record = json.loads(self.ok("catalog", "show", name, "--json"))
+            self.assertEqual(record["name"], name.lower())
+            text = self.ok("catalog", "show", name)
+            self.assertIn("sources", text)
+            self.assertIn(name.lower(), text)
+        self.assertIn("accuracy", self.ok("catalog", "show", "h100-sxm"))
+
+    def test_catalog_show_file(self):
+        config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama",
+                  "hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32,
+                  "num_hidden_layers": 32, "num_key_value_heads": 8, "vocab_size": 128256,
+                  "max_position_embeddings": 131072, "torch_dtype": "bfloat16"}
+        path = self.file("config.json", json.dumps(config))
+        record = json.loads(self.ok("catalog", "show", path, "--json"))
+        self.assertEqual((record["layers"], record["kv_heads"], record["dtype"]), (32, 8, "bf16"))
+        self.assertIn("8.03", self.ok("catalog", "show", path))
+        gpu = self.file("gpu.json", json.dumps({"name": "mine", "mem_gb": 48, "mem_bw_gb_per_s": 900,
+                                                "tflops": {"bf16": 200}}))
+        record = json.loads(self.ok("catalog", "show", gpu, "--json"))
+        self.assertEqual(record["mem_bw_gb_per_s"], 900)
+        self.assertIn("gemm_eff_memory", record["constants"])
+
+    def test_trace_stat(self):
+        stat = json.loads(self.ok("trace", "stat", SAMPLE, "--json"))
+        rows = [line.split(",") for line in SAMPLE.read_text().splitlines()
+                if line and line[0].isdigit()]
+        self.assertEqual(stat["requests"], len(rows))
+        self.assertEqual(stat["input"]["sum"], sum(int(r[1]) for r in rows))
+        self.assertEqual(stat["output"]["max"], max(int(r[2]) for r in rows))
+        self.assertEqual(stat["format"], "csv")
+        self.assertIn(str(len(rows)), self.ok("trace", "stat", SAMPLE))
+
+    def test_query(self):
+        self.ok("run", "--trace", SAMPLE, *SLOW, "--max-requests", "1500", "-o", self.db)
+        sql = "SELECT request_id, class, ttft_s, reason FROM requests ORDER BY request_id"
+        want = self.rows(sql)
+        rows = json.loads(self.ok("query", self.db, sql, "--json"))
+        self.assertEqual([tuple(row.values()) for row in rows], want)
+        lines = self.ok("query", self.db, sql).splitlines()
+        self.assertEqual(len(lines), len(want) + 2)
+        self.assertRegex(lines[0], r"^request_id  class +ttft_s  reason")
+        self.assertEqual({len(line) for line in lines[1:2]}, {len(lines[1])})
+        csv = self.ok("query", self.db, "SELECT 1 AS a, 'x,\"y\"' AS b, NULL AS c", "--csv")
+        self.assertEqual(csv, 'a,b,c\n1,"x,""y""",\n')
+        self.assertEqual(self.ok("query", self.db, "SELECT 1 WHERE 0", "--json"), "[]\n")
+        wide = self.ok("query", self.db, "SELECT * FROM summary")
+        self.assertRegex(wide, r"\nmean_ttft_ms +[\d.]+\n")
+
+    def test_query_that_is_wrong(self):
+        self.ok("run", "--trace", SAMPLE, *SLOW, "--max-requests", "5", "-o", self.db)
+        before = self.db.read_bytes()
+        for sql, text in (("SELEC 1", "syntax error"), ("SELECT nothing FROM run", "nothing"),
+                          ("DELETE FROM run", "SELECT"), ("DROP TABLE run", "SELECT"), ("", "SQL")):
+            self.fails(2, text, "query", self.db, sql)
+        self.assertEqual(self.db.read_bytes(), before)
+        self.fails(1, "nowhere.db", "query", self.folder / "nowhere.db", "SELECT 1")
+        self.assertFalse((self.folder / "nowhere.db").exists())
+
+
+def zstd_frame(content):
+    """A Zstandard frame of raw blocks (RFC 8878, 3.1.1), so that no packer is needed."""
+    frame = struct.pack("<IBQ", 0xFD2FB528, 0xE0, len(content))  # single segment, 8-byte size
+    for start in range(0, len(content), 65536):
+        block = content[start:start + 65536]
+        last = start + 65536 >= len(content)
+        frame += struct.pack("<I", len(block) << 3 | last)[:3] + block
+    return frame
+
+
+if __name__ == "__main__":
+    if not (os.path.sep in ROOFTRACE and os.access(ROOFTRACE, os.X_OK)):
+        sys.exit(f"ROOFTRACE: expected the path of the executable, read {ROOFTRACE!r}")
+    unittest.main(verbosity=2)

@@ -1,0 +1,624 @@
+/* roofline and speed of light: limits worked out by hand, what doubling bandwidth, batch or TP does
+ * to each term, sums of terms, tables against direct computation, inputs that cannot be priced. */
+#include "cost_fixture.h"
+#include "rooftrace/rng.h"
+#include "support/test.h"
+
+#include <math.h>
+
+#define assert_near(got, want, relative)                                                           \
+    do {                                                                                           \
+        double got_ = (got), want_ = (want);                                                       \
+        if (!(fabs(got_ - want_) <= (relative)*fabs(want_)))                                       \
+            fail_msg("%s = %.9g, expected %.9g within %g", #got, got_, want_, (double)(relative)); \
+    } while (0)
+
+static struct rt_cost *make(const struct rt_cost_inputs *in)
+{
+    struct rt_cost *c;
+    struct rt_err err;
+    assert_ok(rt_cost_new(in, &c, &err), &err);
+    return c;
+}
+
+static struct rt_cost *light(struct rt_cost_inputs in)
+{
+    in.spec.speed_of_light = true;
+    return make(&in);
+}
+
+static double seconds(const struct rt_cost *c, struct rt_step_shape s)
+{
+    return (double)rt_cost_step_ns(c, &s) * 1e-9;
+}
+
+static double term(const struct rt_cost *c, struct rt_step_shape s, enum rt_term t)
+{
+    double terms[RT_TERM_COUNT];
+    rt_cost_step_terms(c, &s, terms);
+    return terms[t];
+}
+
+/* A GPU without efficiencies and overheads: eff 1, everything else 0, a sharp maximum. */
+static struct rt_gpu ideal(struct rt_gpu g)
+{
+    struct rt_gpu_constants k = {
+        .gemm_eff_compute = 1,
+        .gemm_eff_memory = 1,
+        .gemm_smooth_p = 100,
+        .quantized_memory_8bit = 1,
+        .quantized_memory_4bit = 1,
+        .quantized_compute = 1,
+        .decode_eff_memory = 1,
+        .prefill_eff_compute = 1,
+        .elementwise_ref_bytes = 1,
+        .allreduce_bus_bytes_per_s = 100e9,
+    };
+    g.k = k;
+    return g;
+}
+
+/* ---- speed of light -------------------------------------------------------------------------- */
+
+/* "7B of 14.2 GB fp16 on an RTX 4090 (1008 GB/s): 14.1 ms a token; 8 bit 7.0 ms"
+ * [zeux, LLM inference speed of light, 2024]. */
+static void test_light_7b(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(fixture_4090(), fixture_mistral_7b(), 1);
+    struct rt_cost *c = light(in);
+    assert_near(seconds(c, fixture_decodes(c, 1, 0)), 14.1e-3, 2e-3);
+    assert_near(seconds(c, fixture_decodes(c, 1, 0)), 2 * 7113805824.0 / 1008e9, 1e-4);
+    rt_cost_free(c);
+    in.dtypes.weight = RT_INT8;
+    c = light(in);
+    assert_near(seconds(c, fixture_decodes(c, 1, 0)), 7.05e-3, 2e-3);
+    rt_cost_free(c);
+}
+
+/* Llama-2-7B: 6,607,343,616 parameters without the input embedding [its config.json: 32*(4*4096^2 +
+ * 3*4096*11008) + 32000*4096 + norms]; 512 KiB of KV a token. */
+static void test_light_llama2(void **state)
+{
+    (void)state;
+    struct rt_cost *c = light(fixture_inputs(fixture_4090(), fixture_llama2_7b(), 1));
+    struct rt_step_shape one = fixture_decodes(c, 1, 0), held = fixture_decodes(c, 1, 4096);
+    assert_near(term(c, one, RT_TERM_WEIGHTS), 2 * 6607343616.0 / 1008e9, 1e-4);
+    assert_near(term(c, held, RT_TERM_KV), 4096 * 524288.0 / 1008e9, 1e-12);
+    /* compute bound: 2 * 6.607e9 * 2048 / 165.2 TFLOP/s, of which the LM head counts one row */
+    struct rt_step_shape prompt = fixture_prefill(2048, 0);
+    double flops = 2 * (6607343616.0 - 266240 - 131072000) * 2048 + 2 * 131072000.0;
+    assert_near(term(c, prompt, RT_TERM_COMPUTE), flops / 165.2e12, 1e-9);
+    assert_true(term(c, prompt, RT_TERM_WEIGHTS) == 0);
+    /* 4*D*Hq FLOP a query-key pair: 4*4096*32 layers */
+    assert_near(term(c, prompt, RT_TERM_ATTENTION),
+                4 * 4096.0 * 32 * (2048.0 * 2049 / 2) / 165.2e12, 1e-12);
+    rt_cost_free(c);
+}
+
+/* Mixtral at batch 1 reads 2 of 8 experts: 12,748,853,248 parameters; a large batch reads all. */
+static void test_light_experts(void **state)
+{
+    (void)state;
+    struct rt_cost *c = light(fixture_inputs(fixture_h100(), fixture_mixtral(), 2));
+    double read = term(c, fixture_decodes(c, 1, 0), RT_TERM_WEIGHTS) * 3350e9;
+    assert_near(read * 2, 2 * 12748853248.0, 1e-3);
+    read = term(c, fixture_decodes(c, 200, 0), RT_TERM_WEIGHTS) * 3350e9;
+    assert_near(read * 2, 2 * (46702792704.0 - 131072000), 1e-3);
+    rt_cost_free(c);
+}
+
+/* The floor is a floor: the roofline of the same inputs is never faster. */
+static void test_light_is_the_floor(void **state)
+{
+    (void)state;
+    struct rt_model models[] = {fixture_llama2_7b(), fixture_llama3_70b(), fixture_mixtral(),
+                                fixture_deepseek_v3(), fixture_windowed()};
+    struct rt_rng r;
+    rt_rng_init(&r, 3, RT_RNG_TOOLS, 0);
+    for (int i = 0; i < 5; i++) {
+        struct rt_cost_inputs in = fixture_inputs(fixture_h100(), models[i], i == 3 ? 8 : 4);
+        in.gpu.k.gemm_eff_compute = in.gpu.k.gemm_eff_memory = 1;
+        in.gpu.k.decode_eff_memory = in.gpu.k.prefill_eff_compute = 1;
+        struct rt_cost *real = make(&in), *floor_ = light(in);
+        for (int n = 0; n < 300; n++) {
+            struct rt_step_shape s = fixture_decodes(real, 1 + (int64_t)rt_rng_below(&r, 500),
+                                                     (int64_t)rt_rng_below(&r, 30000));
+            if (n % 2)
+                rt_step_add_prefill(&s, 1 + (int64_t)rt_rng_below(&r, 2000),
+                                    (int64_t)rt_rng_below(&r, 4000));
+            assert_true(rt_cost_step_ns(real, &s) >= rt_cost_step_ns(floor_, &s));
+        }
+        rt_cost_free(real);
+        rt_cost_free(floor_);
+    }
+}
+
+/* ---- by hand --------------------------------------------------------------------------------- */
+
+/* One layer of H = 4096, 32 heads, 8 KV heads, ffn 14336: 4096*6144 + 4096*4096 + 4096*28672 +
+ * 14336*4096 = 218,103,808 weights; at M = 1 all are memory bound, at M = 8192 compute bound. */
+static void test_gemm_limits(void **state)
+{
+    (void)state;
+    struct rt_model m = fixture_llama31_8b();
+    m.layers = 1;
+    struct rt_cost_inputs in = fixture_inputs(ideal(fixture_h100()), m, 1);
+    struct rt_cost *c = make(&in);
+    struct rt_step_shape s = fixture_prefill(1, 0);
+    s.samples = 0;
+    double io = 2.0 * (4096 + 6144 + 4096 + 4096 + 4096 + 28672 + 14336 + 4096);
+    assert_near(term(c, s, RT_TERM_WEIGHTS), (2 * 218103808.0 + io) / 3350e9, 1e-9);
+    assert_near(term(c, s, RT_TERM_COMPUTE), 0, 1e-9);
+    s = fixture_prefill(8192, 0);
+    s.samples = 0;
+    assert_near(term(c, s, RT_TERM_COMPUTE), 2 * 218103808.0 * 8192 / 989e12, 1e-6);
+    assert_near(term(c, s, RT_TERM_WEIGHTS), 0, 1e-6);
+    rt_cost_free(c);
+
+    /* p = 2 at the ridge, C = W: t = sqrt(2)*C, half to each */
+    in.gpu.k.gemm_smooth_p = 2;
+    in.gpu.mem_bw_bytes_per_s = 1e9;
+    in.gpu.peak_flops[RT_BF16] = 1e12;
+    in.model.ffn = 4096;
+    in.model.kv_heads = 32;
+    c = make(&in);
+    s = fixture_prefill(1024,
+                        0); /* every product: 2*1024*K*N FLOP against 2*(KN + MK + MN) bytes */
+    s.samples = 0;
+    double want = 0;
+    const double n[] = {12288, 4096, 8192, 4096};
+    for (int i = 0; i < 4; i++) {
+        double compute = 2 * 1024 * 4096 * n[i] / 1e12;
+        double bytes = 2 * (4096 * n[i] + 1024 * 4096 + 1024 * n[i]) / 1e9;
+        want += sqrt(compute * compute + bytes * bytes);
+    }
+    assert_near(term(c, s, RT_TERM_WEIGHTS) + term(c, s, RT_TERM_COMPUTE), want, 1e-12);
+    rt_cost_free(c);
+}
+
+/* Decode attention: 8 KV heads * 128 * 2 (K, V) * 2 bytes = 4 KiB a token and layer. */
+static void test_decode_by_hand(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(fixture_4090(), fixture_llama31_8b(), 1);
+    struct rt_cost *c = make(&in);
+    struct rt_step_shape s = fixture_decodes(c, 32, 1000);
+    assert_near(term(c, s, RT_TERM_KV), 32 * 4096.0 * 32000 / (.885 * 1008e9), 1e-12);
+    assert_near(term(c, s, RT_TERM_HOST), .5e-3 + 32 * 4e-6, 1e-12);
+    assert_true(term(c, s, RT_TERM_ATTENTION) == 0 && term(c, s, RT_TERM_COMM) == 0);
+    rt_cost_free(c);
+    in.dtypes.kv = RT_FP8; /* half the bytes */
+    c = make(&in);
+    assert_near(term(c, s, RT_TERM_KV), 32 * 2048.0 * 32000 / (.885 * 1008e9), 1e-12);
+    rt_cost_free(c);
+}
+
+/* MLA: 576 numbers a token whatever the heads; at 16 of 128 heads a GPU reading dominates, at all
+ * 128 the arithmetic 128*2*(2*512 + 64) FLOP does. */
+static void test_latent_by_hand(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(ideal(fixture_h100()), fixture_deepseek_v3(), 8);
+    struct rt_cost *c = make(&in);
+    struct rt_step_shape s = fixture_decodes(c, 1, 10000);
+    assert_near(term(c, s, RT_TERM_KV), 61 * 1152.0 * 10000 / 3350e9, 1e-12);
+    /* a prefill expands the latents of its history again: 512*16*(128 + 128) multiply-adds a token
+     */
+    struct rt_step_shape near_ = fixture_prefill(64, 0), far = fixture_prefill(64, 1000);
+    near_.prefill_tiles2 = far.prefill_tiles2;
+    assert_near(term(c, far, RT_TERM_ATTENTION) - term(c, near_, RT_TERM_ATTENTION),
+                61 * 1000.0 * 2 * 512 * 16 * 256 / 989e12, 1e-9);
+    rt_cost_free(c);
+    in.parallel.tensor = 1;
+    in.gpu.mem_bw_bytes_per_s = 8000e9;
+    c = make(&in);
+    assert_near(term(c, s, RT_TERM_KV), 61 * 128 * 2176.0 * 10000 / 989e12, 1e-12);
+    rt_cost_free(c);
+}
+
+/* Prefill tiles: q = 2048 are 32 tiles a head, 1024 tiles on 128 SMs = 8 waves of (1024 + 32) mean
+ * columns; one column of a 64-row tile is 64*4*128 FLOP on 1/128 of the peak. */
+static void test_prefill_by_hand(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(fixture_4090(), fixture_llama31_8b(), 1);
+    struct rt_cost *c = make(&in);
+    double column = 64 * 4 * 128 / (.8 * 165.2e12 / 128);
+    assert_near(term(c, fixture_prefill(2048, 0), RT_TERM_ATTENTION), 32 * 8 * 1056 * column,
+                1e-12);
+    /* 64 rows behind 8192: 32 tiles, a quarter of the SMs, still one tile's time */
+    assert_near(term(c, fixture_prefill(64, 8192), RT_TERM_ATTENTION), 32 * 8256 * column, 1e-12);
+    rt_cost_free(c);
+    in.gpu.sm_count = 0; /* unknown: no waves */
+    c = make(&in);
+    double whole = 64 * 4 * 128 / (.8 * 165.2e12);
+    assert_near(term(c, fixture_prefill(64, 8192), RT_TERM_ATTENTION), 32 * 32 * 8256 * whole,
+                1e-12);
+    rt_cost_free(c);
+}
+
+/* A chunk and decodes: apart on Hopper, one call of tiles on the 4090. */
+static void test_mixed(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(fixture_4090(), fixture_llama31_8b(), 1);
+    struct rt_cost *c = make(&in);
+    struct rt_step_shape pure = fixture_decodes(c, 32, 1000), both = pure;
+    rt_step_add_prefill(&both, 512, 0);
+    double per_sm = 64 * 4 * 128 / (.8 * 165.2e12 / 128) * 32 / 128;
+    /* 32 heads * (8 + 32) tiles on 128 SMs; the longest is a decode's, 1000 + 200 columns */
+    double tail = .6 * 1200 * 64 * 4 * 128 / (.8 * 165.2e12 / 128);
+    assert_near(term(c, both, RT_TERM_KV), 32 * ((32000 + 32 * 200.0) * per_sm + tail), 1e-9);
+    assert_near(term(c, both, RT_TERM_ATTENTION), 32 * 8 * 288.0 * per_sm, 1e-9);
+    assert_true(term(c, both, RT_TERM_KV) > 1.5 * term(c, pure, RT_TERM_KV));
+    rt_cost_free(c);
+    in.gpu.k.mixed_as_tiles = false;
+    c = make(&in);
+    assert_true(term(c, both, RT_TERM_KV) == term(c, pure, RT_TERM_KV));
+    assert_near(term(c, both, RT_TERM_ATTENTION),
+                term(c, fixture_prefill(512, 0), RT_TERM_ATTENTION), 1e-12);
+    rt_cost_free(c);
+}
+
+/* Half of the layers read at most the window; there the shape's own sums count. */
+static void test_windows(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(fixture_h100(), fixture_windowed(), 1);
+    struct rt_cost *c = make(&in);
+    int64_t windows[RT_MAX_WINDOWS];
+    assert_int_equal(rt_cost_windows(c, windows), 1);
+    assert_int_equal(windows[0], 1024);
+    assert_false(rt_cost_can_run(c));
+    double token = 4096 / (.87 * 3350e9);
+    assert_near(term(c, fixture_decodes(c, 3, 500), RT_TERM_KV), 32 * 1500 * token, 1e-12);
+    assert_near(term(c, fixture_decodes(c, 3, 9000), RT_TERM_KV), (16 * 27000 + 16 * 3072) * token,
+                1e-12);
+    struct rt_step_shape far = fixture_prefill(512, 60000);
+    rt_cost_free(c);
+    in.model.local_layers = 0;
+    in.model.window = 0;
+    struct rt_cost *full = make(&in);
+    in.model.window = 1024;
+    in.model.local_layers = 16;
+    c = make(&in);
+    assert_true(term(c, far, RT_TERM_ATTENTION) < .52 * term(full, far, RT_TERM_ATTENTION));
+    rt_cost_free(c);
+    rt_cost_free(full);
+}
+
+/* Experts touched by M tokens, uniform routing: E*(1-(1-k/E)^M) [docs/cost-model.md]. */
+static void test_experts_by_hand(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(ideal(fixture_h100()), fixture_mixtral(), 1);
+    struct rt_cost *c = make(&in);
+    for (int64_t m = 1; m <= 16; m *= 2) {
+        double touched = 8 * (1 - pow(.75, (double)m));
+        double matrix = 3.0 * 4096 * 14336, attention = 4096 * (6144 + 4096.0) + 4096 * 8;
+        double want = 2 * 32 * (touched * matrix + attention) / 3350e9;
+        struct rt_step_shape s = fixture_decodes(c, m, 0);
+        s.samples = 0;
+        assert_near(term(c, s, RT_TERM_WEIGHTS), want, 2e-3);
+    }
+    rt_cost_free(c);
+    /* whole experts per GPU: a fourth of the experts, each four times as wide: the same bytes */
+    in.parallel.tensor = 4;
+    struct rt_cost *sliced = make(&in);
+    in.parallel.expert = 4;
+    struct rt_cost *apart = make(&in);
+    struct rt_step_shape s = fixture_decodes(sliced, 64, 0);
+    assert_near(term(apart, s, RT_TERM_WEIGHTS), term(sliced, s, RT_TERM_WEIGHTS), 5e-3);
+    rt_cost_free(sliced);
+    rt_cost_free(apart);
+}
+
+/* Everything fixed or linear in M, S and B, on the shape the elementwise constants belong to; then
+ * on one whose layers move another number of bytes. */
+static void test_small_terms(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(fixture_4090(), fixture_llama31_8b(), 1);
+    struct rt_cost *c = make(&in);
+    struct rt_step_shape s = fixture_decodes(c, 512, 100);
+    double io = 512 * 6 * 4096.0 * 2 / (1008e9 * .935); /* embedding, final norm */
+    assert_near(term(c, s, RT_TERM_OTHER), 32 * (512 * .06e-6 + 96 * .071e-6) + io + 512 * .6e-6,
+                1e-12);
+    assert_near(term(c, s, RT_TERM_LAUNCH),
+                129 * 5.8e-6 + 32 * 8.6e-6 + 20e-6 + 32 * (14e-6 + 512 * 4e-8), 1e-12);
+    rt_cost_free(c);
+    /* Llama-2-7B: 2*(8*4096 + 2*64*128 + 3*11008) = 164,352 bytes a token instead of 172,032 */
+    in.model = fixture_llama2_7b();
+    c = make(&in);
+    double scale = 164352.0 / 172032;
+    assert_near(term(c, s, RT_TERM_OTHER),
+                32 * (512 * scale * .06e-6 + (512 * scale - 416) * .071e-6) + io + 512 * .6e-6,
+                1e-12);
+    rt_cost_free(c);
+}
+
+/* Per MoE layer: routing and sorting, five products, and rows that fill the touched experts' tiles.
+ */
+static void test_expert_overheads(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(ideal(fixture_h100()), fixture_mixtral(), 1);
+    in.gpu.k.moe_overhead_s = 30e-6;
+    in.gpu.k.gemm_overhead_s = 1e-6;
+    struct rt_cost *c = make(&in);
+    struct rt_step_shape s = fixture_prefill(4096, 0);
+    assert_near(term(c, s, RT_TERM_LAUNCH), 32 * 30e-6 + (32 * 5 + 1) * 1e-6, 1e-12);
+    double before = term(c, s, RT_TERM_COMPUTE);
+    rt_cost_free(c);
+    in.gpu.k.moe_pad_rows = 16; /* all 8 experts are touched: 128 rows more */
+    c = make(&in);
+    double rows = 32 * 2 * 128 * 3.0 * 4096 * 14336 / 989e12;
+    assert_near(term(c, s, RT_TERM_COMPUTE) - before, rows, 1e-6);
+    rt_cost_free(c);
+}
+
+/* Ring all-reduce of M*H*2 bytes: 2 a layer and one behind the embedding; the logits once. */
+static void test_links(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(fixture_h100(), fixture_llama3_70b(), 4);
+    struct rt_cost *c = make(&in);
+    struct rt_step_shape s = fixture_prefill(1024, 0);
+    double one = 5e-6 + 1.5 * 1024 * 8192 * 2 / 300e9;
+    double logits = 5e-6 + .75 * 128256 * 2 / 300e9;
+    assert_near(term(c, s, RT_TERM_COMM), 161 * one + logits, 1e-12);
+    rt_cost_free(c);
+    in.gpu.k.allreduce_bus_bytes_per_s = 0; /* then the link, then PCIe, then nothing */
+    c = make(&in);
+    one = 5e-6 + 1.5 * 1024 * 8192 * 2 / 450e9;
+    assert_near(term(c, s, RT_TERM_COMM), 161 * one + 5e-6 + .75 * 128256 * 2 / 450e9, 1e-12);
+    rt_cost_free(c);
+}
+
+/* Captured graphs: 9..16 tokens run in the graph of 16, 257..272 in that of 272, above 512 none. */
+static void test_graph_padding(void **state)
+{
+    (void)state;
+    static const int64_t same[][2] = {{3, 4},     {5, 8},     {9, 16},   {17, 24},
+                                      {249, 256}, {257, 272}, {497, 512}};
+    static const int64_t differ[][2] = {{1, 2},     {2, 3},     {4, 5},    {8, 9},
+                                        {256, 257}, {512, 513}, {513, 514}};
+    struct rt_cost_inputs in = fixture_inputs(fixture_4090(), fixture_llama31_8b(), 1);
+    struct rt_cost *c = make(&in);
+    for (int i = 0; i < 7; i++) {
+        struct rt_step_shape a = fixture_decodes(c, 1, 0), b = a;
+        a.tokens = same[i][0];
+        b.tokens = same[i][1];
+        assert_int_equal(rt_cost_step_ns(c, &a), rt_cost_step_ns(c, &b));
+        a.tokens = differ[i][0];
+        b.tokens = differ[i][1];
+        assert_true(rt_cost_step_ns(c, &a) < rt_cost_step_ns(c, &b));
+    }
+    rt_cost_free(c);
+}
+
+/* ---- physics --------------------------------------------------------------------------------- */
+
+static struct rt_step_shape random_shape(const struct rt_cost *c, struct rt_rng *r)
+{
+    struct rt_step_shape s =
+        fixture_decodes(c, (int64_t)rt_rng_below(r, 300), (int64_t)rt_rng_below(r, 20000));
+    for (int64_t i = (int64_t)rt_rng_below(r, 3); i > 0 || s.tokens == 0; i--)
+        rt_step_add_prefill(&s, 1 + (int64_t)rt_rng_below(r, 3000),
+                            (int64_t)rt_rng_below(r, 20000));
+    return s;
+}
+
+struct change {
+    const char *what;
+    struct rt_cost_inputs before, after;
+    int way[RT_TERM_COUNT]; /* -1 not up, 0 the same, +1 not down, 2 either */
+    int total;
+};
+
+static void check_change(const struct change *k, struct rt_rng *r)
+{
+    struct rt_cost *a = make(&k->before), *b = make(&k->after);
+    for (int n = 0; n < 300; n++) {
+        double x[RT_TERM_COUNT], y[RT_TERM_COUNT];
+        struct rt_step_shape s = random_shape(a, r);
+        rt_cost_step_terms(a, &s, x);
+        rt_cost_step_terms(b, &s, y);
+        for (int t = 0; t < RT_TERM_COUNT; t++) {
+            double slack = 1e-9 * x[t];
+            bool ok = k->way[t] == 2 || (k->way[t] <= 0 && y[t] <= x[t] + slack) ||
+                      (k->way[t] == 1 && y[t] >= x[t] - slack);
+            if (k->way[t] == 0)
+                ok = fabs(y[t] - x[t]) <= slack;
+            if (!ok)
+                fail_msg("%s: %s went from %g to %g", k->what, rt_term_names[t], x[t], y[t]);
+        }
+        double attention = x[RT_TERM_KV] + x[RT_TERM_ATTENTION];
+        if (k->way[RT_TERM_KV] == 2 &&
+            y[RT_TERM_KV] + y[RT_TERM_ATTENTION] > attention * (1 + 1e-9))
+            fail_msg("%s: attention went up from %g", k->what, attention);
+        double change = fixture_sum(y) - fixture_sum(x);
+        if (k->total != 2 && !(change * k->total >= 0))
+            fail_msg("%s: the step changed by %g", k->what, change);
+    }
+    rt_cost_free(a);
+    rt_cost_free(b);
+}
+
+/* Terms: weights compute kv attention other launch comm host. Faster memory hides less arithmetic,
+ * so the compute share of a product may grow; the step never does. */
+static void test_physics(void **state)
+{
+    (void)state;
+    struct rt_rng r;
+    struct rt_model models[] = {fixture_llama31_8b(), fixture_llama3_70b(), fixture_mixtral(),
+                                fixture_deepseek_v3(), fixture_windowed()};
+    rt_rng_init(&r, 5, RT_RNG_TOOLS, 0);
+    for (int i = 0; i < 10; i++) {
+        struct rt_gpu gpu = i % 2 ? fixture_4090() : fixture_h100();
+        struct rt_cost_inputs in = fixture_inputs(gpu, models[i / 2], 2);
+        struct change k = {"double bandwidth", in, in, {-1, 1, -1, 0, -1, 0, 0, 0}, -1};
+        k.after.gpu.mem_bw_bytes_per_s *= 2;
+        check_change(&k, &r);
+        k = (struct change){"double peak", in, in, {1, -1, -1, -1, 0, 0, 0, 0}, -1};
+        if (gpu.k.mixed_as_tiles) /* one kernel: only the sum of both says something */
+            k.way[RT_TERM_KV] = k.way[RT_TERM_ATTENTION] = 2;
+        k.after.gpu.peak_flops[RT_BF16] *= 2;
+        check_change(&k, &r);
+        k = (struct change){"double TP", in, in, {-1, -1, -1, -1, -1, 0, 1, 0}, 2};
+        if (gpu.k.mixed_as_tiles)
+            k.way[RT_TERM_KV] = k.way[RT_TERM_ATTENTION] = 2;
+        k.after.parallel.tensor *= 2;
+        check_change(&k, &r);
+        k = (struct change){"8 bit weights", in, in, {-1, 1, 0, 0, 0, 0, 0, 0}, -1};
+        k.after.dtypes.weight = RT_INT8;
+        check_change(&k, &r);
+        k = (struct change){"8 bit KV", in, in, {0, 0, -1, 0, 0, 0, 0, 0}, -1};
+        k.after.dtypes.kv = RT_FP8;
+        check_change(&k, &r);
+    }
+}
+
+/* More tokens, more context, more sequences: never faster; twice the decodes less than twice the
+ * time as long as weights dominate. */
+static void test_batch(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(fixture_h100(), fixture_llama31_8b(), 1);
+    struct rt_cost *c = make(&in);
+    int64_t last = 0;
+    for (int64_t b = 1; b <= 4096; b++) {
+        struct rt_step_shape s = fixture_decodes(c, b, 100);
+        int64_t ns = rt_cost_step_ns(c, &s);
+        assert_true(ns >= last);
+        last = ns;
+    }
+    assert_true(seconds(c, fixture_decodes(c, 64, 100)) <
+                1.5 * seconds(c, fixture_decodes(c, 1, 100)));
+    for (int64_t q = 1, before = 0; q <= 8192; q++) {
+        struct rt_step_shape s = fixture_prefill(q, 1000);
+        int64_t ns = rt_cost_step_ns(c, &s);
+        assert_true(ns >= before);
+        before = ns;
+    }
+    rt_cost_free(c);
+}
+
+/* ---- terms and tables ------------------------------------------------------------------------ */
+
+/* The terms add up to the step, in their order, to the nanosecond; and a shape is priced the same
+ * by a model with small tables, large ones and none. */
+static void test_terms_and_tables(void **state)
+{
+    (void)state;
+    struct rt_rng r;
+    rt_rng_init(&r, 9, RT_RNG_TOOLS, 0);
+    struct rt_cost_inputs cases[] = {
+        fixture_inputs(fixture_4090(), fixture_llama31_8b(), 1),
+        fixture_inputs(fixture_h100(), fixture_deepseek_v3(), 8),
+        fixture_inputs(fixture_h100(), fixture_mixtral(), 2),
+        fixture_inputs(fixture_h100(), fixture_windowed(), 4),
+        fixture_inputs(fixture_h100(), fixture_mixtral(), 2),
+    };
+    cases[4].spec.speed_of_light = true;
+    for (int i = 0; i < 5; i++) {
+        static const int64_t sizes[] = {0, 100, 8192, INT64_C(1) << 22};
+        struct rt_cost *c[4];
+        for (int k = 0; k < 4; k++) {
+            cases[i].max_tokens = sizes[k];
+            c[k] = make(&cases[i]);
+        }
+        for (int n = 0; n < 500; n++) {
+            struct rt_step_shape s = random_shape(c[0], &r);
+            if (n % 50 == 0)
+                rt_step_add_prefill(&s, 70000, 0); /* beyond every table */
+            double terms[RT_TERM_COUNT];
+            rt_cost_step_terms(c[0], &s, terms);
+            int64_t ns = rt_cost_step_ns(c[0], &s);
+            assert_int_equal(ns, llrint(fixture_sum(terms) * 1e9));
+            for (int t = 0; t < RT_TERM_COUNT; t++)
+                assert_true(terms[t] >= 0);
+            for (int k = 1; k < 4; k++)
+                assert_int_equal(rt_cost_step_ns(c[k], &s), ns);
+        }
+        for (int k = 0; k < 4; k++)
+            rt_cost_free(c[k]);
+    }
+}
+
+/* A shape that does not count its tiles is priced with the fewest they can be. */
+static void test_tiles_left_out(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(fixture_h100(), fixture_llama31_8b(), 1);
+    struct rt_cost *c = make(&in);
+    struct rt_step_shape s = fixture_prefill(1000, 50), bare = s;
+    bare.prefill_tiles = 0;
+    assert_int_equal(rt_cost_step_ns(c, &s), rt_cost_step_ns(c, &bare));
+    rt_cost_free(c);
+}
+
+/* ---- bad inputs ------------------------------------------------------------------------------ */
+
+static void test_bad_inputs(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(fixture_h100(), fixture_llama31_8b(), 1);
+    struct rt_cost *c = NULL;
+    struct rt_err err;
+#define REFUSED(change, text)                                                                      \
+    do {                                                                                           \
+        struct rt_cost_inputs bad = in;                                                            \
+        change;                                                                                    \
+        assert_fails(rt_cost_new(&bad, &c, &err), &err, RT_ECONFIG, text);                         \
+        assert_null(c);                                                                            \
+    } while (0)
+    REFUSED(bad.parallel.tensor = 3, "tensor_parallel 3");
+    REFUSED(bad.parallel.tensor = 64, "attention heads");
+    REFUSED(bad.parallel.tensor = 0, "integers from 1");
+    REFUSED(bad.parallel.pipeline = 2, "pipeline_parallel 2: only 1");
+    REFUSED(bad.parallel.data = 2, "data_parallel 2: only 1");
+    REFUSED(bad.parallel.expert = 2, "no experts");
+    REFUSED((bad.model = fixture_mixtral(), bad.parallel.tensor = 4, bad.parallel.expert = 2),
+            "expected 1, or tensor_parallel");
+    REFUSED((bad.model = fixture_mixtral(), bad.parallel.tensor = bad.parallel.expert = 16),
+            "does not divide mixtral-8x7b's 8 experts");
+    REFUSED((bad.model.heads = 48, bad.model.kv_heads = 6, bad.parallel.tensor = 4,
+             bad.model.hidden = 6144),
+            "KV heads");
+    REFUSED(bad.dtypes.activation = RT_FP4, "no unit for activation_dtype");
+    REFUSED(bad.gpu.mem_bw_bytes_per_s = 0, "bandwidth");
+    REFUSED(bad.gpu.k.gemm_eff_memory = 0, "gemm_eff_memory");
+    REFUSED(bad.gpu.k.gemm_smooth_p = .5, "gemm_smooth_p");
+    REFUSED(bad.gpu.k.host_s_per_step = -1, "host_s_per_step");
+    REFUSED(bad.gpu.k.decode_overhead_s = (double)NAN, "decode_overhead_s");
+    REFUSED(bad.model.layers = 0, "incomplete");
+    REFUSED((bad.model = fixture_mixtral(), bad.model.expert_ffn = 0), "experts is incomplete");
+    REFUSED((bad.model = fixture_deepseek_v3(), bad.model.kv_lora = 0), "incomplete");
+    REFUSED((bad.parallel.tensor = 2, bad.gpu.k.allreduce_bus_bytes_per_s = 0,
+             bad.gpu.link_bytes_per_s = 0, bad.gpu.pcie_bytes_per_s = 0),
+            "needs a link");
+#undef REFUSED
+    in.parallel.tensor = 16; /* more GPUs than KV heads: replicated */
+    assert_ok(rt_cost_new(&in, &c, &err), &err);
+    rt_cost_free(c);
+    rt_cost_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_light_7b),        cmocka_unit_test(test_light_llama2),
+        cmocka_unit_test(test_light_experts),   cmocka_unit_test(test_light_is_the_floor),
+        cmocka_unit_test(test_gemm_limits),     cmocka_unit_test(test_decode_by_hand),
+        cmocka_unit_test(test_latent_by_hand),  cmocka_unit_test(test_prefill_by_hand),
+        cmocka_unit_test(test_mixed),           cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_experts_by_hand), cmocka_unit_test(test_links),
+        cmocka_unit_test(test_small_terms),     cmocka_unit_test(test_expert_overheads),
+        cmocka_unit_test(test_graph_padding),   cmocka_unit_test(test_physics),
+        cmocka_unit_test(test_batch),           cmocka_unit_test(test_terms_and_tables),
+        cmocka_unit_test(test_tiles_left_out),  cmocka_unit_test(test_bad_inputs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

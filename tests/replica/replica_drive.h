@@ -1,0 +1,55 @@
+/* replica_drive: random small scenarios, and a tiny event loop that drives one rt_replica through
+ * them exactly as replica.h describes. Used by test_replica_property.c. */
+#ifndef RT_TEST_REPLICA_DRIVE_H
+#define RT_TEST_REPLICA_DRIVE_H
+
+#include "rooftrace/replica.h"
+#include "support/naive_engine.h"
+
+#define SCENARIO_MAX    64
+#define SCENARIO_HASHES 12
+
+struct scenario {
+    struct naive_params params;
+    struct naive_request requests[SCENARIO_MAX];
+    size_t count;
+    uint64_t hash_ids[SCENARIO_MAX][SCENARIO_HASHES];
+    uint32_t order[SCENARIO_MAX]; /* ids in (arrival, id) order */
+    int64_t measure_from_ns, measure_to_ns;
+};
+
+/* What the engine under test can do; found out by asking rt_engine_parse. */
+struct abilities {
+    bool policy[NAIVE_POLICY_COUNT];
+    bool async_scheduling, prefix_caching;
+};
+void abilities_probe(struct abilities *a);
+
+void scenario_draw(struct scenario *s, uint64_t seed, const struct abilities *a);
+/* The parameters on one line, for messages. */
+const char *scenario_text(const struct scenario *s, uint64_t seed, char *buf, size_t size);
+
+/* One run of a scenario through rt_replica. */
+struct drive {
+    /* in */
+    bool coast;
+    const int64_t *probes; /* instants to look at the gauges, ascending */
+    size_t probe_count;
+    int64_t stop_ns; /* abort here, before anything else of this instant; RT_NEVER_AGAIN: run to the
+                        end */
+    /* out */
+    struct rt_finished_list rows; /* rejected ones included */
+    struct rt_step_record *steps; /* coast = false only */
+    size_t step_count, step_capacity;
+    struct rt_replica_gauges *gauges; /* by probe */
+    size_t gauge_count;
+    struct rt_replica_gauges at_end; /* unless stopped */
+    struct rt_replica_totals totals;
+    struct rt_token_stats stats;
+    size_t pushed;
+    int64_t last_left_ns; /* time of the newest row; rows must not go backwards */
+};
+void drive_run(struct drive *d, const struct scenario *s);
+void drive_release(struct drive *d);
+
+#endif

@@ -1,0 +1,305 @@
+#!/usr/bin/env python3
+"""schemas/scenario.schema.json and the C reader say yes and no to the same files.
+
+Feeds each document to the schema and to `rooftrace run --check`: the shipped scenarios, what --check
+itself prints, hand-made good and bad ones, and for every number of the schema its ends, just beyond
+them and other types. What only the C reader can know (names of the catalogue, sums over pools, from <
+to) is listed apart and must pass the schema. Exit code 77 (skipped) without the module jsonschema.
+"""
+import copy
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+try:
+    import jsonschema
+except ImportError:
+    print("skipped: the Python module jsonschema is not installed (Debian: python3-jsonschema)")
+    sys.exit(77)
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOFTRACE = os.environ.get("ROOFTRACE", "rooftrace")
+SCHEMAS = {p.name: json.loads(p.read_text()) for p in (ROOT / "schemas").glob("*.schema.json")}
+SCENARIO = SCHEMAS["scenario.schema.json"]
+
+# Linear cost and given blocks: every number of the engine can be tried without asking what fits.
+BASE = {
+    "workload": {"trace": "t.csv"},
+    "model": "llama-3.1-8b",
+    "cost": {"kind": "linear", "coefficients_s": [0.01, 0, 0, 0, 0]},
+    "pools": [{"gpu": "rtx-4090", "engine": {"num_gpu_blocks": 1000}}],
+}
+GPU = {"name": "Mine", "mem_gb": 24, "mem_bw_gb_per_s": 1000, "tflops": {"bf16": 100}}
+MODEL = {"name": "Mine", "layers": 2, "hidden": 64, "heads": 8, "kv_heads": 2, "head_dim": 8,
+         "vocab": 100, "ffn": 128}
+
+
+def validator():
+    jsonschema.Draft202012Validator.check_schema(SCENARIO)
+    store = {schema["$id"]: schema for schema in SCHEMAS.values() if "$id" in schema}
+    resolver = jsonschema.RefResolver(base_uri="", referrer=SCENARIO, store=store)
+    return jsonschema.Draft202012Validator(SCENARIO, resolver=resolver)
+
+
+def changed(path, value):
+    """BASE with one value set: "pools.0.engine.max_num_seqs"."""
+    document = copy.deepcopy(BASE)
+    at = document
+    *parents, last = path.split(".")
+    for key in parents:
+        key = int(key) if isinstance(at, list) else key
+        if isinstance(at, dict):
+            at = at.setdefault(key, {})
+        else:
+            at = at[key]
+    if isinstance(at, list):
+        at[int(last)] = value
+    else:
+        at[last] = value
+    return document
+
+
+def without(path):
+    document = changed(path, None)
+    at = document
+    *parents, last = path.split(".")
+    for key in parents:
+        at = at[int(key)] if isinstance(at, list) else at[key]
+    del at[last]
+    return document
+
+
+def numbers(definition, path):
+    """(path, schema) of every number below a definition of the schema."""
+    for key, schema in definition["properties"].items():
+        if "$ref" in schema and schema["$ref"].endswith("/seconds"):
+            schema = SCENARIO["$defs"]["seconds"]
+        if schema.get("type") in ("integer", "number"):
+            yield f"{path}{key}", schema
+
+
+def all_numbers():
+    defs = SCENARIO["$defs"]
+    yield from numbers(SCENARIO, "")
+    yield from numbers(defs["workload"], "workload.")
+    yield from numbers(defs["pool"], "pools.0.")
+    yield from numbers(defs["engine"], "pools.0.engine.")
+    yield from numbers(defs["slo"], "slo.")
+
+
+# Ends that the C reader refuses for a further reason, or that cost memory in proportion.
+SKIP_MAXIMUM = {"pools.0.engine.num_gpu_blocks", "pools.0.replicas", "pools.0.expert_parallel",
+                "pools.0.tensor_parallel"}
+
+
+def number_cases():
+    for path, schema in all_numbers():
+        low, high = schema["minimum"], schema["maximum"]
+        step = 1 if schema["type"] == "integer" else max(abs(low), 1) * 1e-3
+        yield f"{path} = minimum", changed(path, low), True
+        if path not in SKIP_MAXIMUM:
+            yield f"{path} = maximum", changed(path, high), True
+        yield f"{path} below minimum", changed(path, low - step), False
+        yield f"{path} above maximum", changed(path, high * 1.001 + 1), False
+        for wrong in ("1", None, [1], {}, True):
+            yield f"{path} = {wrong!r}", changed(path, wrong), False
+        if schema["type"] == "integer":
+            yield f"{path} = {low}.5", changed(path, low + 0.5), False
+            yield f"{path} = {low}.0", changed(path, float(low)), True
+
+
+def pools(*more):
+    return {**copy.deepcopy(BASE), "pools": [*copy.deepcopy(BASE["pools"]), *more]}
+
+
+def good_cases():
+    yield "base", BASE
+    yield "roofline", without("cost")
+    yield "empty cost", changed("cost", {})
+    yield "speed of light", changed("cost", {"kind": "roofline", "speed_of_light": True})
+    yield "$ keys", {**BASE, "$schema": "x", "$comment": ["anything"]}
+    yield "$ keys deep", changed("pools.0.engine.$note", 1)
+    yield "$ in workload", changed("workload.$note", 1)
+    yield "$ in cost", changed("cost.$note", 1)
+    yield "$ in slo", changed("slo.$note", 1)
+    yield "gpu in capitals", changed("pools.0.gpu", "RTX-4090")
+    yield "gpu object", changed("pools.0.gpu", GPU)
+    yield "gpu changed", changed("pools.0.gpu", {"base": "rtx-4090", "mem_gb": 48})
+    yield "model object", changed("model", MODEL)
+    yield "model of a pool only", {**without("model"), "pools": [
+        {**BASE["pools"][0], "model": "llama-3.1-8b"}]}
+    yield "empty slo", changed("slo", {})
+    yield "whole slo", changed("slo", {"ttft_s": 0.5, "tpot_s": 0.05, "e2e_s": 9})
+    yield "measure", changed("measure_s", [0, 9e9])
+    yield "window", changed("workload.window_s", [0, 600])
+    yield "two pools", pools({"gpu": "h100-sxm", "engine": {"num_gpu_blocks": 9}})
+    yield "named pool", changed("pools.0.name", "A.b_c-9")
+    yield "longest name", changed("pools.0.name", "n" * 63)
+    yield "mixed", changed("pools.0.role", "mixed")
+    yield "empty engine object", changed("pools.0.engine", {"num_gpu_blocks": 1})
+    yield "async off", changed("pools.0.engine.async_scheduling", False)
+    yield "cache off", changed("pools.0.engine.prefix_caching", False)
+    for degree in ("pipeline_parallel", "expert_parallel", "data_parallel"):
+        yield f"{degree} 1", changed(f"pools.0.{degree}", 1)
+    for dtype in SCENARIO["$defs"]["dtype"]["enum"]:
+        yield f"weights {dtype}", changed("pools.0.weight_dtype", dtype)
+        yield f"KV {dtype}", changed("pools.0.kv_dtype", dtype)
+        yield f"activations {dtype}", changed("pools.0.activation_dtype", dtype)
+    for name in SCENARIO["$defs"]["engine"]["properties"]["policy"]["enum"]:
+        yield f"policy {name}", changed("pools.0.engine.policy", name)
+    for name in SCENARIO["properties"]["router"]["enum"]:
+        yield f"router {name}", changed("router", name)
+    for name in SCENARIO["$defs"]["workload"]["properties"]["format"]["enum"]:
+        yield f"format {name}", changed("workload.format", name)
+
+
+def bad_cases():
+    for wrong in ([], 5, "x", None, True):
+        yield f"document {wrong!r}", wrong
+    for path in ("workload", "workload.trace", "model", "pools", "pools.0.gpu"):
+        yield f"no {path}", without(path)
+    for path in ("workload", "pools", "cost", "slo", "pools.0", "pools.0.engine"):
+        for wrong in (5, "x", None, True):
+            yield f"{path} = {wrong!r}", changed(path, wrong)
+    for path in ("x", "workload.x", "cost.x", "slo.x", "pools.0.x", "pools.0.engine.x", "Model",
+                 "coast"):
+        yield f"unknown key {path}", changed(path, 1)
+    for path in ("model", "pools.0.gpu", "pools.0.model"):
+        for wrong in (5, None, [], True, "", {}):
+            yield f"{path} = {wrong!r}", changed(path, wrong)
+    for path in ("router", "workload.format", "pools.0.role", "pools.0.weight_dtype",
+                 "pools.0.kv_dtype", "pools.0.activation_dtype", "pools.0.engine.policy"):
+        for wrong in ("nothing", "", 1, None, "CHUNKED"):
+            yield f"{path} = {wrong!r}", changed(path, wrong)
+    for path in ("pools.0.engine.async_scheduling", "pools.0.engine.prefix_caching"):
+        for wrong in (True, 0, "false", None):
+            yield f"{path} = {wrong!r}", changed(path, wrong)
+    for path in ("pools.0.pipeline_parallel", "pools.0.data_parallel"):
+        for wrong in (0, 2, 1.5, "1", None, True):
+            yield f"{path} = {wrong!r}", changed(path, wrong)
+    yield "no pools", changed("pools", [])
+    yield "one pool without model", {**pools({"gpu": "h100-sxm"}), "model": None}
+    bare = pools({"gpu": "h100-sxm", "model": "llama-3.1-8b"})
+    del bare["model"]
+    yield "a model for one pool of two", bare
+    for role in ("prefill", "decode"):
+        yield f"role {role}", changed("pools.0.role", role)
+    for name in ("", "a b", "-a", "n" * 64, "a/b", 5, None, "ä"):
+        yield f"name {name!r}", changed("pools.0.name", name)
+    for wrong in ({"kind": "profile", "file": "x.json"}, {"kind": "linear"}, {"kind": 1},
+                  {"kind": "linear", "coefficients_s": [1, 2, 3, 4]},
+                  {"kind": "linear", "coefficients_s": [1, 2, 3, 4, 5, 6]},
+                  {"kind": "linear", "coefficients_s": [1, 2, 3, 4, "5"]},
+                  {"kind": "linear", "coefficients_s": [1, 2, 3, 4, 2e6]},
+                  {"kind": "linear", "coefficients_s": 1},
+                  {"kind": "linear", "coefficients_s": [0] * 5, "speed_of_light": True},
+                  {"kind": "roofline", "coefficients_s": [0] * 5},
+                  {"speed_of_light": 1}):
+        yield f"cost {wrong}", changed("cost", wrong)
+    for path in ("measure_s", "workload.window_s"):
+        for wrong in (5, "0:1", [], [1], [1, 2, 3], [-1, 2], [0, "x"], [0, None], [0, 1e10], {}):
+            yield f"{path} = {wrong!r}", changed(path, wrong)
+    yield "trace empty", changed("workload.trace", "")
+    yield "trace 5", changed("workload.trace", 5)
+    yield "gpu without bandwidth", changed("pools.0.gpu", {"name": "x", "mem_gb": 1})
+    yield "model without layers", changed("model", {"name": "x"})
+
+
+def only_c_cases():
+    """The schema cannot say these: it accepts them, the C reader does not."""
+    yield "unknown gpu", changed("pools.0.gpu", "rtx-4091")
+    yield "unknown model", changed("model", "llama-9")
+    yield "measure reversed", changed("measure_s", [2, 1])
+    yield "window empty", changed("workload.window_s", [1, 1])
+    yield "2^40 blocks of 16", changed("pools.0.engine.num_gpu_blocks", 2**40)
+    yield "two names", {**BASE, "pools": [{**BASE["pools"][0], "name": "x"}] * 2}
+    yield "too many replicas", pools({**BASE["pools"][0], "replicas": 65536})
+    big = without("cost")
+    big["model"] = "llama-3.1-70b"
+    del big["pools"][0]["engine"]
+    yield "does not fit", big
+
+
+class Checker:
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.schema = validator()
+        self.failures = 0
+        self.cases = 0
+
+    def c_says(self, document, text=None):
+        path = self.folder / "scenario.json"
+        path.write_text(text if text is not None else json.dumps(document))
+        run = subprocess.run([ROOFTRACE, "run", "--check", str(path)], capture_output=True,
+                             text=True, cwd=ROOT)
+        if run.returncode not in (0, 2):
+            self.fail(f"exit status {run.returncode}: {run.stderr}")
+        if run.returncode == 2 and len(run.stderr.splitlines()) != 1:
+            self.fail(f"not one line: {run.stderr!r}")
+        return run.returncode == 0, run.stdout, run.stderr.strip()
+
+    def fail(self, text):
+        self.failures += 1
+        print("FAILED:", text)
+
+    def check(self, name, document, schema, c):
+        self.cases += 1
+        said, out, message = self.c_says(document)
+        if said != c:
+            self.fail(f"{name}: C says {said}, expected {c} {message}")
+        if self.schema.is_valid(document) != schema:
+            self.fail(f"{name}: the schema says {not schema}, expected {schema}; {message}")
+        return out if said else None
+
+
+def check_names(checker):
+    """The names in the schema are those the program lists."""
+    text = subprocess.run([ROOFTRACE, "run", "--help"], capture_output=True, text=True,
+                          check=True).stdout
+    engine = SCENARIO["$defs"]["engine"]["properties"]["policy"]["enum"]
+    formats = SCENARIO["$defs"]["workload"]["properties"]["format"]["enum"]
+    for title, names in (("trace formats", [n for n in formats if n != "auto"]),
+                         ("policies", engine), ("routers", SCENARIO["properties"]["router"]["enum"])):
+        block = re.search(rf"^{title}:\n((?:  .*\n)+)", text, re.M).group(1)
+        listed = [line.split()[0] for line in block.splitlines()]
+        if sorted(listed) != sorted(names):
+            checker.fail(f"{title}: the schema has {names}, the program {listed}")
+
+
+def check_shipped(checker):
+    shipped = sorted((ROOT / "docs/examples").glob("*.json")) + sorted(
+        (ROOT / "traces").glob("*.scenario.json"))
+    if not shipped:
+        checker.fail("no scenario is shipped")
+    for path in shipped:
+        printed = checker.check(path.name, json.loads(path.read_text()), True, True)
+        if printed is None:
+            continue
+        again = checker.check(f"{path.name} as printed", json.loads(printed), True, True)
+        if again is not None and json.loads(again)["pools"] != json.loads(printed)["pools"]:
+            checker.fail(f"{path.name}: --check of what --check printed says something else")
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        checker = Checker(folder)
+        check_names(checker)
+        check_shipped(checker)
+        for name, document in good_cases():
+            checker.check(name, document, True, True)
+        for name, document in bad_cases():
+            checker.check(name, document, False, False)
+        for name, document in only_c_cases():
+            checker.check(name, document, True, False)
+        for name, document, good in number_cases():
+            checker.check(name, document, good, good)
+        print(f"{checker.cases} documents, {checker.failures} disagreements")
+    return 1 if checker.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

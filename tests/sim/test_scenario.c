@@ -1,0 +1,463 @@
+/* Scenario documents: every key, every default, what is refused, and parse(print(s)) == s. */
+#include "support/test.h"
+
+#include "rooftrace/rng.h"
+#include "rooftrace/scenario.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MINIMAL_POOL "{\"gpu\":\"rtx-4090\"}"
+#define WORKLOAD     "\"workload\":{\"trace\":\"t.csv\"}"
+#define MODEL        "\"model\":\"llama-3.1-8b\""
+#define MINIMAL      "{" WORKLOAD "," MODEL ",\"pools\":[" MINIMAL_POOL "]}"
+
+static int open_catalog(void **state)
+{
+    struct rt_catalog *catalog = NULL;
+    struct rt_err err = {0};
+
+    assert_ok(rt_catalog_open(NULL, &catalog, &err), &err);
+    *state = catalog;
+    return 0;
+}
+
+static int close_catalog(void **state)
+{
+    rt_catalog_free(*state);
+    return 0;
+}
+
+static bool parse(const struct rt_catalog *catalog, const char *text, struct rt_scenario *s,
+                  struct rt_err *err)
+{
+    struct rt_json *doc;
+    struct rt_json_at root;
+    bool ok;
+
+    *err = (struct rt_err){0};
+    rt_scenario_init(s);
+    if (!rt_json_parse(text, strlen(text), "dir/s.json", &doc, err))
+        return false;
+    root = rt_json_root(doc);
+    ok = rt_scenario_parse(&root, catalog, s, err);
+    rt_json_free(doc);
+    return ok;
+}
+
+static void a_minimal_scenario_has_the_defaults(void **state)
+{
+    struct rt_scenario s;
+    struct rt_err err;
+
+    assert_ok(parse(*state, MINIMAL, &s, &err), &err);
+    assert_string_equal(s.workload.trace, "dir/t.csv");
+    assert_string_equal(s.workload.format, "auto");
+    assert_true(s.workload.max_requests == UINT64_MAX);
+    assert_false(s.workload.has_window);
+    assert_int_equal(s.fleet.pool_count, 1);
+    assert_int_equal(s.fleet.cost.kind, RT_COST_ROOFLINE);
+    assert_string_equal(rt_router_at(s.fleet.router)->name, "least_outstanding");
+    assert_true(isnan(s.slo.ttft_s) && isnan(s.slo.tpot_s) && isnan(s.slo.e2e_s));
+    assert_true(s.sample_interval_s == 1.0 && s.frontend_s == 0.0 && s.seed == 1);
+    assert_false(s.has_measure);
+    assert_true(s.coast);
+    rt_scenario_release(&s);
+}
+
+static void a_minimal_pool_has_the_defaults(void **state)
+{
+    struct rt_scenario s;
+    struct rt_err err;
+    const struct rt_pool_spec *p;
+
+    assert_ok(parse(*state, MINIMAL, &s, &err), &err);
+    p = &s.fleet.pools[0];
+    assert_string_equal(p->name, "main");
+    assert_string_equal(p->gpu.name, "rtx-4090");
+    assert_string_equal(p->model.name, "llama-3.1-8b");
+    assert_int_equal(p->replicas, 1);
+    assert_int_equal(p->parallel.tensor, 1);
+    assert_int_equal(p->parallel.pipeline, 1);
+    assert_int_equal(p->parallel.expert, 1);
+    assert_int_equal(p->parallel.data, 1);
+    assert_int_equal(p->dtypes.weight, RT_BF16);
+    assert_int_equal(p->dtypes.activation, RT_BF16);
+    assert_int_equal(p->dtypes.kv, RT_BF16);
+    assert_int_equal(p->engine.max_num_batched_tokens, 2048); /* 24 GB */
+    rt_scenario_release(&s);
+}
+
+static void defaults_follow_the_gpu_and_the_model(void **state)
+{
+    struct rt_gpu volta = {.mem_bytes = 32e9, .peak_flops = {[RT_FP16] = 125e12}};
+    struct rt_gpu hopper = {.mem_bytes = 80e9, .peak_flops = {[RT_FP16] = 1e15, [RT_BF16] = 1e15}};
+    struct rt_model bf16 = {.dtype = RT_BF16}, fp16 = {.dtype = RT_FP16}, fp8 = {.dtype = RT_FP8};
+    struct rt_dtypes d;
+
+    (void)state;
+    d = rt_pool_default_dtypes(&hopper, &bf16);
+    assert_true(d.weight == RT_BF16 && d.activation == RT_BF16 && d.kv == RT_BF16);
+    d = rt_pool_default_dtypes(&hopper, &fp16);
+    assert_true(d.weight == RT_FP16 && d.activation == RT_FP16 && d.kv == RT_FP16);
+    d = rt_pool_default_dtypes(&hopper, &fp8);
+    assert_true(d.weight == RT_FP8 && d.activation == RT_BF16 && d.kv == RT_BF16);
+    d = rt_pool_default_dtypes(&volta, &bf16);
+    assert_true(d.weight == RT_FP16 && d.activation == RT_FP16 && d.kv == RT_FP16);
+    assert_int_equal(rt_pool_default_step_tokens(&volta), 2048);
+    assert_int_equal(rt_pool_default_step_tokens(&hopper), 8192);
+}
+
+/* The example of the documentation, every key once. */
+static const char example[] =
+    "{ \"$schema\": \"../schemas/scenario.schema.json\","
+    "  \"workload\": { \"trace\": \"conv.csv\", \"format\": \"auto\", \"rate_scale\": 1.5,"
+    "                \"repeat\": 2, \"window_s\": [0, 600.25], \"max_requests\": 1000,"
+    "                \"block_size\": 512 },"
+    "  \"model\": \"Llama-3.1-8B\","
+    "  \"cost\": { \"kind\": \"roofline\", \"speed_of_light\": true },"
+    "  \"pools\": [ { \"name\": \"a\", \"gpu\": \"RTX-4090\", \"tensor_parallel\": 2,"
+    "    \"pipeline_parallel\": 1, \"expert_parallel\": 1, \"data_parallel\": 1, \"replicas\": 3,"
+    "    \"role\": \"mixed\", \"weight_dtype\": \"fp8\", \"activation_dtype\": \"fp16\","
+    "    \"kv_dtype\": \"int8\", \"model\": \"qwen3-32b\","
+    "    \"engine\": { \"policy\": \"chunked\", \"async_scheduling\": false, \"max_num_seqs\": 128,"
+    "      \"max_num_batched_tokens\": 4096, \"chunk_tokens\": 256, \"block_size\": 32,"
+    "      \"gpu_memory_utilization\": 0.85, \"num_gpu_blocks\": 2588, \"prefix_caching\": false,"
+    "      \"watermark\": 0.02, \"max_model_len\": 32768 } },"
+    "    { \"gpu\": \"h100-sxm\" } ],"
+    "  \"router\": \"round_robin\","
+    "  \"slo\": { \"ttft_s\": 0.5, \"tpot_s\": 0.05, \"e2e_s\": 9 },"
+    "  \"sample_interval_s\": 0.5, \"measure_s\": [60, 3600], \"frontend_s\": 0.002,"
+    "  \"seed\": 9007199254740992 }";
+
+static void every_key_is_read(void **state)
+{
+    struct rt_scenario s;
+    struct rt_err err;
+    const struct rt_pool_spec *p;
+
+    assert_ok(parse(*state, example, &s, &err), &err);
+    p = s.fleet.pools;
+    assert_int_equal(s.fleet.pool_count, 2);
+    assert_true(s.fleet.cost.speed_of_light);
+    assert_string_equal(p[0].name, "a");
+    assert_string_equal(p[1].name, "pool1");
+    assert_string_equal(p[0].model.name, "qwen3-32b");
+    assert_string_equal(p[1].model.name, "llama-3.1-8b");
+    assert_int_equal(p[0].parallel.tensor, 2);
+    assert_int_equal(p[0].replicas, 3);
+    assert_int_equal(p[0].dtypes.weight, RT_FP8);
+    assert_int_equal(p[0].dtypes.activation, RT_FP16);
+    assert_int_equal(p[0].dtypes.kv, RT_INT8);
+    assert_int_equal(p[0].engine.max_num_seqs, 128);
+    assert_int_equal(p[1].engine.max_num_batched_tokens, 8192);
+    assert_string_equal(rt_router_at(s.fleet.router)->name, "round_robin");
+    assert_true(s.slo.ttft_s == 0.5 && s.slo.tpot_s == 0.05 && s.slo.e2e_s == 9.0);
+    assert_true(s.has_measure && s.measure_s[0] == 60.0 && s.measure_s[1] == 3600.0);
+    assert_true(s.sample_interval_s == 0.5 && s.frontend_s == 0.002);
+    assert_true(s.seed == UINT64_C(9007199254740992));
+    rt_scenario_release(&s);
+}
+
+struct bad {
+    const char *text, *message;
+};
+
+static void expect_refused(const struct rt_catalog *catalog, const struct bad *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct rt_scenario s;
+        struct rt_err err;
+        assert_fails(parse(catalog, cases[i].text, &s, &err), &err, RT_ECONFIG, cases[i].message);
+        assert_null(s.workload.trace); /* as initialised: nothing to release */
+        assert_null(s.fleet.pools);
+        assert_null(strchr(err.msg, '\n'));
+    }
+}
+
+#define WITH(extra) "{" WORKLOAD "," MODEL ",\"pools\":[" MINIMAL_POOL "]," extra "}"
+#define POOL(extra) "{" WORKLOAD "," MODEL ",\"pools\":[{\"gpu\":\"rtx-4090\"," extra "}]}"
+
+static void wrong_trials_say_where_and_what(void **state)
+{
+    static const struct bad cases[] = {
+        {"[]", "dir/s.json: $: expected an object, read an array"},
+        {"{" MODEL ",\"pools\":[" MINIMAL_POOL "]}", "missing key \"workload\""},
+        {"{\"workload\":{}," MODEL ",\"pools\":[" MINIMAL_POOL "]}", "missing key \"trace\""},
+        {"{\"workload\":7," MODEL ",\"pools\":[" MINIMAL_POOL "]}",
+         "$.workload: expected an object"},
+        {WITH("\"modle\":1"), "unknown key \"modle\", did you mean \"model\"?"},
+        {WITH("\"router\":\"round_robbin\""), "did you mean \"round_robin\"?"},
+        {WITH("\"router\":1"), "$.router: expected a string, read 1"},
+        {WITH("\"slo\":[]"), "$.slo: expected an object"},
+        {WITH("\"slo\":{\"ttft\":1}"), "unknown key \"ttft\", did you mean \"ttft_s\"?"},
+        {WITH("\"slo\":{\"ttft_s\":0}"), "$.slo.ttft_s: expected a number from 1e-09"},
+        {WITH("\"sample_interval_s\":0"), "$.sample_interval_s"},
+        {WITH("\"sample_interval_s\":1e400"), "s.json"},
+        {WITH("\"measure_s\":5"), "$.measure_s: expected an array"},
+        {WITH("\"measure_s\":[1]"), "$.measure_s: expected [from, to]"},
+        {WITH("\"measure_s\":[2,1]"), "from < to"},
+        {WITH("\"measure_s\":[1,1]"), "from < to"},
+        {WITH("\"measure_s\":[-1,1]"), "$.measure_s[0]"},
+        {WITH("\"measure_s\":[0,\"end\"]"), "$.measure_s[1]"},
+        {WITH("\"frontend_s\":-1"), "$.frontend_s"},
+        {WITH("\"seed\":-1"), "$.seed"},
+        {WITH("\"seed\":0.5"), "$.seed"},
+        {WITH("\"cost\":{\"kind\":\"profile\",\"file\":\"x.json\"}"), "$.cost"},
+        {WITH("\"cost\":{\"kind\":\"linear\"}"), "coefficients_s"},
+        {WITH("\"cost\":\"linear\""), "$.cost: expected an object"},
+        {WITH("\"seed\":1,\"seed\":1"), "seed"},
+        {MINIMAL " x", "dir/s.json:1:"},
+    };
+
+    expect_refused(*state, cases, sizeof cases / sizeof cases[0]);
+}
+
+static void wrong_fleets_say_where_and_what(void **state)
+{
+    static const struct bad cases[] = {
+        {"{" WORKLOAD "," MODEL "}", "missing key \"pools\""},
+        {"{" WORKLOAD "," MODEL ",\"pools\":{}}", "$.pools: expected an array, read an object"},
+        {"{" WORKLOAD "," MODEL ",\"pools\":[]}", "$.pools: expected 1 to 65536 pools, read 0"},
+        {"{" WORKLOAD "," MODEL ",\"pools\":[5]}", "$.pools[0]: expected an object, read 5"},
+        {"{" WORKLOAD "," MODEL ",\"pools\":[{}]}", "$.pools[0]: missing key \"gpu\""},
+        {"{" WORKLOAD ",\"pools\":[" MINIMAL_POOL "]}", "$.pools[0]: missing key \"model\""},
+        {"{" WORKLOAD ",\"model\":\"llama-3.1-9b\",\"pools\":[" MINIMAL_POOL "]}", "llama-3.1-8b"},
+        {"{" WORKLOAD "," MODEL ",\"pools\":[{\"gpu\":\"rtx-4091\"}]}", "rtx-4090"},
+        {POOL("\"gpus\":2"), "unknown key \"gpus\", did you mean \"gpu\"?"},
+        {POOL("\"name\":\"\""), "$.pools[0].name: expected 1 to 63 letters"},
+        {POOL("\"name\":\"a b\""), "$.pools[0].name"},
+        {POOL("\"name\":\"-a\""), "$.pools[0].name"},
+        {POOL("\"tensor_parallel\":0"), "$.pools[0].tensor_parallel"},
+        {POOL("\"pipeline_parallel\":2"), "does not exist yet in this version: expected 1, read 2"},
+        {POOL("\"data_parallel\":2"), "does not exist yet in this version: expected 1, read 2"},
+        {POOL("\"role\":\"prefill\""), "do not exist yet in this version: expected \"mixed\""},
+        {POOL("\"role\":\"mixd\""), "did you mean \"mixed\"?"},
+        {POOL("\"replicas\":0"), "$.pools[0].replicas"},
+        {POOL("\"replicas\":65537"), "$.pools[0].replicas"},
+        {POOL("\"weight_dtype\":\"fp32\""), "$.pools[0].weight_dtype"},
+        {POOL("\"engine\":5"), "$.pools[0].engine: expected an object, read 5"},
+        {POOL("\"engine\":{\"polcy\":\"chunked\"}"), "did you mean \"policy\"?"},
+        {"{" WORKLOAD "," MODEL
+         ",\"pools\":[{\"gpu\":\"rtx-4090\",\"replicas\":65536}," MINIMAL_POOL "]}",
+         "$.pools: expected at most 65536 replicas in all pools, read 65537"},
+        {"{" WORKLOAD "," MODEL ",\"pools\":[{\"gpu\":\"rtx-4090\",\"name\":\"x\"},"
+         "{\"gpu\":\"rtx-4090\",\"name\":\"x\"}]}",
+         "$.pools: two pools are named \"x\""},
+    };
+
+    expect_refused(*state, cases, sizeof cases / sizeof cases[0]);
+}
+
+/* ---- parse(print(s)) == s ------------------------------------------------------------------- */
+
+/* Words of 8 bytes from `from` to `to` are equal: members of that size, no padding between. */
+static void words_equal(const void *a, const void *b, size_t from, size_t to)
+{
+    assert_memory_equal((const char *)a + from, (const char *)b + from, to - from);
+}
+
+static void same_gpu(const struct rt_gpu *a, const struct rt_gpu *b)
+{
+    const size_t tiles = offsetof(struct rt_gpu_constants, mixed_as_tiles);
+
+    assert_string_equal(a->name, b->name);
+    assert_string_equal(a->vendor, b->vendor);
+    assert_string_equal(a->arch, b->arch);
+    assert_string_equal(a->link, b->link);
+    assert_string_equal(a->accuracy, b->accuracy);
+    assert_int_equal(a->link_kind, b->link_kind);
+    words_equal(a, b, offsetof(struct rt_gpu, mem_bytes), offsetof(struct rt_gpu, link));
+    words_equal(a, b, offsetof(struct rt_gpu, link_bytes_per_s), offsetof(struct rt_gpu, k));
+    words_equal(&a->k, &b->k, 0, tiles);
+    words_equal(&a->k, &b->k, tiles + sizeof(double), sizeof a->k);
+    assert_int_equal(a->k.mixed_as_tiles, b->k.mixed_as_tiles);
+}
+
+static void same_model(const struct rt_model *a, const struct rt_model *b)
+{
+    assert_string_equal(a->name, b->name);
+    assert_string_equal(a->source, b->source);
+    assert_int_equal(a->attention, b->attention);
+    words_equal(a, b, offsetof(struct rt_model, layers), offsetof(struct rt_model, gated));
+    words_equal(a, b, offsetof(struct rt_model, experts), offsetof(struct rt_model, dtype));
+    assert_true(a->gated == b->gated && a->tied == b->tied && a->qkv_bias == b->qkv_bias &&
+                a->qk_norm == b->qk_norm && a->o_bias == b->o_bias && a->mlp_bias == b->mlp_bias);
+    assert_int_equal(a->dtype, b->dtype);
+}
+
+static void same_engine(const struct rt_engine_spec *a, const struct rt_engine_spec *b)
+{
+    assert_int_equal(a->policy, b->policy);
+    assert_int_equal(a->async_scheduling, b->async_scheduling);
+    assert_int_equal(a->prefix_caching, b->prefix_caching);
+    words_equal(a, b, offsetof(struct rt_engine_spec, max_num_seqs), sizeof *a);
+}
+
+static void same_pool(const struct rt_pool_spec *a, const struct rt_pool_spec *b)
+{
+    assert_string_equal(a->name, b->name);
+    same_gpu(&a->gpu, &b->gpu);
+    same_model(&a->model, &b->model);
+    assert_memory_equal(&a->parallel, &b->parallel, sizeof a->parallel);
+    assert_memory_equal(&a->dtypes, &b->dtypes, sizeof a->dtypes);
+    assert_int_equal(a->replicas, b->replicas);
+    same_engine(&a->engine, &b->engine);
+}
+
+static bool same_number(double a, double b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+static void same_scenario(const struct rt_scenario *a, const struct rt_scenario *b)
+{
+    const struct rt_workload_spec *v = &a->workload, *w = &b->workload;
+
+    assert_string_equal(v->trace, w->trace);
+    assert_string_equal(v->format, w->format);
+    assert_true(v->rate_scale == w->rate_scale && v->repeat == w->repeat);
+    assert_true(v->has_window == w->has_window && v->window_s[0] == w->window_s[0] &&
+                v->window_s[1] == w->window_s[1]);
+    assert_true(v->max_requests == w->max_requests && v->block_size == w->block_size);
+    assert_int_equal(a->fleet.cost.kind, b->fleet.cost.kind);
+    assert_int_equal(a->fleet.cost.speed_of_light, b->fleet.cost.speed_of_light);
+    assert_memory_equal(a->fleet.cost.coefficients_s, b->fleet.cost.coefficients_s,
+                        sizeof a->fleet.cost.coefficients_s);
+    assert_int_equal(a->fleet.router, b->fleet.router);
+    assert_int_equal(a->fleet.pool_count, b->fleet.pool_count);
+    for (uint32_t i = 0; i < a->fleet.pool_count; i++)
+        same_pool(&a->fleet.pools[i], &b->fleet.pools[i]);
+    assert_true(same_number(a->slo.ttft_s, b->slo.ttft_s) &&
+                same_number(a->slo.tpot_s, b->slo.tpot_s) &&
+                same_number(a->slo.e2e_s, b->slo.e2e_s));
+    assert_true(a->sample_interval_s == b->sample_interval_s && a->frontend_s == b->frontend_s);
+    assert_true(a->has_measure == b->has_measure && a->measure_s[0] == b->measure_s[0] &&
+                a->measure_s[1] == b->measure_s[1]);
+    assert_true(a->seed == b->seed && a->coast == b->coast);
+}
+
+static void round_trip(const struct rt_catalog *catalog, const struct rt_scenario *s)
+{
+    struct rt_scenario back;
+    struct rt_json *doc;
+    struct rt_json_at root;
+    struct rt_err err = {0};
+    char *text = rt_scenario_print(s), *again;
+
+    assert_non_null(text);
+    assert_ok(rt_json_parse(text, strlen(text), "printed", &doc, &err), &err);
+    root = rt_json_root(doc);
+    assert_ok(rt_scenario_parse(&root, catalog, &back, &err), &err);
+    rt_json_free(doc);
+    same_scenario(s, &back);
+    again = rt_scenario_print(&back);
+    assert_non_null(again);
+    assert_string_equal(text, again);
+    free(again);
+    free(text);
+    rt_scenario_release(&back);
+}
+
+static void round_trip_text(const struct rt_catalog *catalog, const char *text)
+{
+    struct rt_scenario s;
+    struct rt_err err;
+
+    assert_ok(parse(catalog, text, &s, &err), &err);
+    round_trip(catalog, &s);
+    rt_scenario_release(&s);
+}
+
+static void examples_survive_printing(void **state)
+{
+    round_trip_text(*state, MINIMAL);
+    round_trip_text(*state, example);
+    round_trip_text(*state, WITH("\"cost\":{\"kind\":\"linear\",\"coefficients_s\":"
+                                 "[0.0093,5.3e-05,7.1e-08,1.7320508e-09,7e-06]}"));
+    round_trip_text(*state, "{\"workload\":{\"trace\":\"a \\\"b\\\" \\\\ \\u00e9\\n.csv\"}," MODEL
+                            ",\"pools\":[" MINIMAL_POOL "]}");
+}
+
+static void every_record_of_the_catalogue_survives_printing(void **state)
+{
+    const struct rt_catalog *catalog = *state;
+    unsigned gpus = rt_catalog_gpu_count(catalog), models = rt_catalog_model_count(catalog);
+
+    for (unsigned i = 0; i < gpus || i < models; i++) {
+        char text[512];
+        snprintf(text, sizeof text, "{" WORKLOAD ",\"model\":\"%s\",\"pools\":[{\"gpu\":\"%s\"}]}",
+                 rt_catalog_model_at(catalog, i < models ? i : 0)->name,
+                 rt_catalog_gpu_at(catalog, i < gpus ? i : 0)->name);
+        round_trip_text(catalog, text);
+    }
+}
+
+/* A double with random bits of the fraction between lo and hi. */
+static double draw(struct rt_rng *r, double lo, double hi)
+{
+    return lo + (hi - lo) * rt_rng_unit(r);
+}
+
+static void randomise(struct rt_scenario *s, struct rt_rng *r)
+{
+    struct rt_gpu *g = &s->fleet.pools[0].gpu;
+    struct rt_engine_spec *e = &s->fleet.pools[0].engine;
+
+    s->workload.rate_scale = draw(r, 1e-9, 10);
+    s->workload.has_window = true;
+    s->workload.window_s[0] = draw(r, 0, 10);
+    s->workload.window_s[1] = draw(r, 11, 1e9);
+    s->workload.repeat = 1 + rt_rng_below(r, 1000000000);
+    s->workload.max_requests = 1 + rt_rng_below(r, UINT64_C(1) << 53);
+    s->slo.ttft_s = draw(r, 1e-9, 1);
+    s->frontend_s = draw(r, 0, 86400);
+    s->sample_interval_s = draw(r, 1e-6, 1e-3);
+    s->seed = rt_rng_below(r, UINT64_C(1) << 53);
+    e->gpu_memory_utilization = draw(r, 0.01, 1);
+    e->watermark = draw(r, 0, 0.99);
+    e->num_gpu_blocks = (int64_t)(1 + rt_rng_below(r, UINT64_C(1) << 35));
+    e->policy = (unsigned)rt_rng_below(r, rt_policy_count());
+    s->fleet.router = (unsigned)rt_rng_below(r, rt_router_count());
+    /* Only values that a reader can have made: a decimal times a unit. */
+    g->mem_bytes = floor(draw(r, 1e9, 1e12));
+    g->mem_bw_bytes_per_s = draw(r, 100, 8000) * 1e9;
+    g->peak_flops[RT_BF16] = draw(r, 1, 5000) * 1e12;
+    g->k.gemm_overhead_s = draw(r, 0, 100) * 1e-6;
+    g->k.host_s_per_seq = draw(r, 0, 100) * 1e-6;
+    g->k.gemm_eff_memory = draw(r, 0.01, 1);
+}
+
+static void random_scenarios_survive_printing(void **state)
+{
+    struct rt_scenario s;
+    struct rt_err err;
+    struct rt_rng r;
+
+    rt_rng_init(&r, 20240607, RT_RNG_TOOLS, 0);
+    assert_ok(parse(*state, example, &s, &err), &err);
+    for (int i = 0; i < 200; i++) {
+        randomise(&s, &r);
+        round_trip(*state, &s);
+    }
+    rt_scenario_release(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_minimal_scenario_has_the_defaults),
+        cmocka_unit_test(a_minimal_pool_has_the_defaults),
+        cmocka_unit_test(defaults_follow_the_gpu_and_the_model),
+        cmocka_unit_test(every_key_is_read),
+        cmocka_unit_test(wrong_trials_say_where_and_what),
+        cmocka_unit_test(wrong_fleets_say_where_and_what),
+        cmocka_unit_test(examples_survive_printing),
+        cmocka_unit_test(every_record_of_the_catalogue_survives_printing),
+        cmocka_unit_test(random_scenarios_survive_printing),
+    };
+
+    return cmocka_run_group_tests(tests, open_catalog, close_catalog);
+}

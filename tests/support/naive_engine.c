@@ -1,0 +1,576 @@
+/* One serving engine, stepped plainly. Read beside docs/engine.md: each function names its rule.
+ *
+ * naive_run: sort by (arrival, id) -> loop { schedule; run; complete }. Requests are walked one by
+ * one in every step. Any broken invariant aborts: a model that is wrong must not agree with
+ * anybody. */
+#include "support/naive_engine.h"
+#include "support/naive_pool.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const naive_policy_names[NAIVE_POLICY_COUNT] = {"static", "continuous", "prefill_first",
+                                                            "sarathi", "chunked"};
+const char *const naive_status_names[3] = {"ok", "rejected_kv", "rejected_prompt"};
+
+static void *grown(void *items, size_t *capacity, size_t wanted, size_t item_bytes)
+{
+    if (wanted <= *capacity)
+        return items;
+    *capacity = wanted * 2 + 16;
+    items = realloc(items, *capacity * item_bytes);
+    naive_need(items != NULL, "out of memory");
+    return items;
+}
+
+/* ---- state ----------------------------------------------------------------------------------- */
+
+struct seq {
+    struct naive_request *r;
+    uint32_t id;
+    int64_t prompt, output;
+    int64_t known;  /* tokens to be in KV before the next one can appear */
+    int64_t limit;  /* `known` never grows beyond it */
+    int64_t kv;     /* tokens in KV, counting the steps already scheduled */
+    int64_t target; /* prefill ends when kv reaches it */
+    int64_t *blocks;
+    size_t block_count, block_capacity;
+    int64_t published; /* leading blocks already offered to the cache */
+    int64_t produced, last_token_ns;
+};
+
+struct entry {
+    struct seq *q;
+    int64_t fresh, held;
+    bool prefill;
+};
+
+struct batch {
+    struct entry *entries;
+    struct seq **emitters;
+    size_t count, emitter_count, capacity, emitter_capacity;
+    int64_t kv_used, queue;
+};
+
+struct list { /* of sequences, in (arrival, id) order */
+    struct seq **at;
+    size_t count;
+};
+
+struct engine {
+    const struct naive_params *p;
+    struct naive_pool pool;
+    struct seq *seqs;
+    struct seq **future; /* accepted ones in order */
+    size_t future_count, future_next;
+    struct list waiting, running;
+    int64_t now, watermark;
+    struct naive_result *out;
+    size_t step_capacity, token_capacity;
+    int64_t *hits; /* blocks found by cached_prefix */
+};
+
+static int64_t blocks_for(const struct engine *e, int64_t tokens)
+{
+    return (tokens + e->p->block_size - 1) / e->p->block_size;
+}
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void list_insert(struct list *l, size_t place, struct seq *q)
+{
+    memmove(l->at + place + 1, l->at + place, (l->count - place) * sizeof *l->at);
+    l->at[place] = q;
+    l->count++;
+}
+
+static void list_remove(struct list *l, size_t place)
+{
+    l->count--;
+    memmove(l->at + place, l->at + place + 1, (l->count - place) * sizeof *l->at);
+}
+
+static size_t list_find(const struct list *l, const struct seq *q)
+{
+    size_t i = 0;
+    while (i < l->count && l->at[i] != q)
+        i++;
+    return i;
+}
+
+/* ---- KV blocks (rules 9 and 10) -------------------------------------------------------------- */
+
+/* Takes blocks until q can hold `tokens`. */
+static void grow(struct engine *e, struct seq *q, int64_t tokens)
+{
+    while ((int64_t)q->block_count < blocks_for(e, tokens)) {
+        q->blocks = grown(q->blocks, &q->block_capacity, q->block_count + 1, sizeof *q->blocks);
+        q->blocks[q->block_count++] = naive_pool_take(&e->pool);
+    }
+}
+
+static void release_blocks(struct engine *e, struct seq *q)
+{
+    while (q->block_count > 0) { /* last block first */
+        naive_pool_drop(&e->pool, q->blocks[--q->block_count]);
+    }
+}
+
+/* Rule 3: the name of block b of q. */
+static struct naive_key key_of(const struct engine *e, const struct seq *q, int64_t b)
+{
+    int64_t hash_block = e->p->hash_block ? e->p->hash_block : e->p->block_size;
+    int64_t ratio = hash_block / e->p->block_size;
+    bool in_prompt = (b + 1) * e->p->block_size <= q->prompt;
+    if (in_prompt && b / ratio < (int64_t)q->r->hash_count)
+        return (struct naive_key){false, q->r->hash_ids[b / ratio], (uint64_t)(b % ratio)};
+    return (struct naive_key){true, q->id, (uint64_t)b};
+}
+
+/* Rule 10: the longest leading run of published blocks, into e->hits. */
+static size_t cached_prefix(struct engine *e, const struct seq *q)
+{
+    size_t count = 0;
+    int64_t most = (q->known - 1) / e->p->block_size;
+    for (int64_t i = 0; e->p->prefix_cache && i < most; i++) {
+        struct naive_key key = key_of(e, q, i);
+        int64_t b = naive_pool_find(&e->pool, &key);
+        if (b == NAIVE_NONE)
+            break;
+        e->hits[count++] = b;
+    }
+    return count;
+}
+
+/* ---- batches --------------------------------------------------------------------------------- */
+
+static void batch_add(struct batch *b, struct seq *q, int64_t fresh, bool prefill)
+{
+    b->entries = grown(b->entries, &b->capacity, b->count + 1, sizeof *b->entries);
+    b->entries[b->count++] = (struct entry){q, fresh, q->kv, prefill};
+}
+
+static bool can_admit(const struct engine *e)
+{
+    return e->waiting.count > 0 && (int64_t)e->running.count < e->p->max_seqs;
+}
+
+/* The queue head moves to `running`; its first `hits` blocks are shared. */
+static void admit(struct engine *e, struct seq *q, size_t hits)
+{
+    naive_need(e->waiting.at[0] == q, "admitted out of order");
+    list_remove(&e->waiting, 0);
+    for (size_t i = 0; i < hits; i++) {
+        naive_pool_share(&e->pool, e->hits[i]);
+        q->blocks = grown(q->blocks, &q->block_capacity, q->block_count + 1, sizeof *q->blocks);
+        q->blocks[q->block_count++] = e->hits[i];
+    }
+    q->published = (int64_t)hits;
+    q->target = q->known;
+    q->kv = (int64_t)hits * e->p->block_size;
+    if (q->r->preemptions == 0)
+        q->r->cached = q->kv;
+    list_insert(&e->running, e->running.count, q);
+}
+
+/* Rule 11. */
+static struct seq *preempt_last(struct engine *e)
+{
+    struct seq *q = e->running.at[e->running.count - 1];
+    list_remove(&e->running, e->running.count - 1);
+    release_blocks(e, q);
+    q->kv = 0;
+    q->r->preemptions++;
+    e->out->preemptions++;
+    list_insert(&e->waiting, 0, q);
+    return q;
+}
+
+/* Rules 12 and 13: whole prompts, everything reserved. */
+static void admit_whole_prompts(struct engine *e, struct batch *b)
+{
+    int64_t tokens = (int64_t)b->count;
+    while (can_admit(e)) {
+        struct seq *q = e->waiting.at[0];
+        int64_t total = q->prompt + q->output;
+        if (tokens + q->prompt > e->p->max_batched_tokens ||
+            blocks_for(e, total) > e->pool.free_count)
+            break;
+        admit(e, q, 0);
+        grow(e, q, total);
+        tokens += q->prompt;
+        batch_add(b, q, q->prompt, true);
+    }
+}
+
+static void batch_static(struct engine *e, struct batch *b)
+{
+    for (size_t i = 0; i < e->running.count; i++)
+        batch_add(b, e->running.at[i], 1, false);
+    if (e->running.count == 0)
+        admit_whole_prompts(e, b);
+}
+
+static void batch_continuous(struct engine *e, struct batch *b)
+{
+    for (size_t i = 0; i < e->running.count; i++)
+        batch_add(b, e->running.at[i], 1, false);
+    admit_whole_prompts(e, b);
+}
+
+/* Rule 14, second half; also the first part of rule 15. */
+static void decode_pass(struct engine *e, struct batch *b)
+{
+    for (size_t i = 0; i < e->running.count; i++) {
+        struct seq *q = e->running.at[i];
+        if (q->kv < q->target)
+            continue; /* still in prefill */
+        while (e->pool.free_count == 0)
+            if (preempt_last(e) == q)
+                return;
+        grow(e, q, q->kv + 1);
+        batch_add(b, q, 1, false);
+    }
+}
+
+static void batch_prefill_first(struct engine *e, struct batch *b)
+{
+    int64_t longest = 0;
+    while (can_admit(e)) {
+        struct seq *q = e->waiting.at[0];
+        longest = longest > q->known ? longest : q->known;
+        int64_t padded = ((int64_t)b->count + 1) * longest;
+        if (padded > e->p->max_batched_tokens ||
+            e->pool.free_count - blocks_for(e, q->known) < e->watermark)
+            break;
+        admit(e, q, 0);
+        grow(e, q, q->known);
+        batch_add(b, q, q->known, true);
+    }
+    if (b->count == 0)
+        decode_pass(e, b);
+}
+
+static void batch_sarathi(struct engine *e, struct batch *b)
+{
+    decode_pass(e, b);
+    int64_t left = e->p->chunk - (int64_t)b->count;
+    for (size_t i = 0; i < e->running.count; i++) {
+        struct seq *q = e->running.at[i];
+        int64_t n = min64(q->target - q->kv, left);
+        if (n > 0) {
+            batch_add(b, q, n, true);
+            left -= n;
+        }
+    }
+    while (can_admit(e) && left > 0) {
+        struct seq *q = e->waiting.at[0];
+        if (e->pool.free_count - blocks_for(e, q->known) < e->watermark)
+            break;
+        admit(e, q, 0);
+        grow(e, q, q->known);
+        int64_t n = min64(q->known, left);
+        batch_add(b, q, n, true);
+        left -= n;
+    }
+}
+
+/* Rule 16, running sequences. False: somebody was preempted, nobody may be admitted. */
+static bool chunked_running(struct engine *e, struct batch *b, int64_t *left)
+{
+    bool preempted = false;
+    for (size_t i = 0; i<e->running.count && * left> 0; i++) {
+        struct seq *q = e->running.at[i];
+        int64_t n = min64(q->known - q->kv, *left);
+        if (n == 0)
+            continue; /* its last token is in flight */
+        while (blocks_for(e, q->kv + n) - (int64_t)q->block_count > e->pool.free_count) {
+            preempted = true;
+            if (preempt_last(e) == q)
+                return false;
+        }
+        grow(e, q, q->kv + n);
+        batch_add(b, q, n, q->kv < q->target);
+        *left -= n;
+    }
+    return !preempted;
+}
+
+static void batch_chunked(struct engine *e, struct batch *b)
+{
+    int64_t left = e->p->max_batched_tokens;
+    if (!chunked_running(e, b, &left))
+        return;
+    while (can_admit(e) && left > 0) {
+        struct seq *q = e->waiting.at[0];
+        size_t hits = cached_prefix(e, q);
+        int64_t available = e->pool.free_count;
+        for (size_t i = 0; i < hits; i++)
+            available -= e->pool.blocks[e->hits[i]].refs == 0;
+        if (blocks_for(e, q->known) - (int64_t)hits > available)
+            break;
+        admit(e, q, hits);
+        int64_t n = min64(q->known - q->kv, left);
+        grow(e, q, q->kv + n);
+        batch_add(b, q, n, true);
+        left -= n;
+    }
+}
+
+static void form_batch(struct engine *e, struct batch *b)
+{
+    switch (e->p->policy) {
+    case NAIVE_STATIC:
+        batch_static(e, b);
+        break;
+    case NAIVE_CONTINUOUS:
+        batch_continuous(e, b);
+        break;
+    case NAIVE_PREFILL_FIRST:
+        batch_prefill_first(e, b);
+        break;
+    case NAIVE_SARATHI:
+        batch_sarathi(e, b);
+        break;
+    case NAIVE_CHUNKED:
+        batch_chunked(e, b);
+        break;
+    case NAIVE_POLICY_COUNT:
+        naive_need(false, "no such policy");
+    }
+}
+
+/* ---- the loop (rules 2, 5, 7, 8) ------------------------------------------------------------- */
+
+static void publish_full_blocks(struct engine *e, struct seq *q)
+{
+    int64_t full = q->kv / e->p->block_size;
+    for (int64_t i = q->published; e->p->prefix_cache && i < full; i++) {
+        struct naive_key key = key_of(e, q, i);
+        naive_pool_publish(&e->pool, &key, q->blocks[i]);
+    }
+    q->published = full;
+}
+
+/* Forms the next batch at e->now as if the one before had run. False: nothing can run. */
+static bool schedule(struct engine *e, struct batch *b)
+{
+    b->count = b->emitter_count = 0;
+    while (e->future_next < e->future_count && e->future[e->future_next]->r->arrival_ns <= e->now)
+        list_insert(&e->waiting, e->waiting.count, e->future[e->future_next++]);
+    form_batch(e, b);
+    for (size_t i = 0; i < b->count; i++) {
+        struct seq *q = b->entries[i].q;
+        q->kv = b->entries[i].held + b->entries[i].fresh;
+        e->out->computed_tokens += b->entries[i].fresh;
+        publish_full_blocks(e, q);
+        if (q->kv != q->known)
+            continue;
+        b->emitters =
+            grown(b->emitters, &b->emitter_capacity, b->emitter_count + 1, sizeof *b->emitters);
+        b->emitters[b->emitter_count++] = q;
+        q->known = min64(q->known + 1, q->limit);
+    }
+    b->kv_used = e->pool.count - e->pool.free_count;
+    b->queue = (int64_t)e->waiting.count;
+    return b->count > 0;
+}
+
+/* Rule 5: doubles in this order, no fused multiply-add, half to even. */
+static int64_t duration_ns(const struct engine *e, const struct naive_step *s)
+{
+    const double *b = e->p->cost_s;
+    double c = b[0] + b[1] * (double)(s->prefill_tokens + s->decodes);
+    c = c + b[2] * (double)s->held;
+    c = c + b[3] * (double)s->area;
+    c = c + b[4] * (double)s->sequences;
+    int64_t ns = (int64_t)nearbyint(c * 1e9);
+    naive_need(ns >= 0, "negative step time");
+    return ns;
+}
+
+static struct naive_step measure(const struct engine *e, const struct batch *b)
+{
+    struct naive_step s = {.start_ns = e->now, .kv_used = b->kv_used, .queue = b->queue};
+    s.sequences = (int64_t)b->count;
+    s.emitters = (int64_t)b->emitter_count;
+    for (size_t i = 0; i < b->count; i++) {
+        int64_t q = b->entries[i].fresh, k = b->entries[i].held;
+        s.held += k;
+        if (!b->entries[i].prefill) {
+            s.decodes++;
+            s.decode_held += k;
+            continue;
+        }
+        s.prefill_tokens += q;
+        s.area += q * (2 * k + q + 1) / 2;
+        s.tiles2 += (q + 63) / 64 * (2 * k + q + 64);
+        s.longest = q > s.longest ? q : s.longest;
+    }
+    s.end_ns = s.start_ns + duration_ns(e, &s);
+    return s;
+}
+
+static void record_token(struct engine *e, struct seq *q, int64_t now)
+{
+    struct naive_result *out = e->out;
+    int64_t gap = q->produced == 1 ? -1 : now - q->last_token_ns;
+    q->last_token_ns = now;
+    q->r->max_gap_ns = gap > q->r->max_gap_ns ? gap : q->r->max_gap_ns;
+    out->tokens = grown(out->tokens, &e->token_capacity, out->token_count + 1, sizeof *out->tokens);
+    out->tokens[out->token_count++] = (struct naive_token){q->id, now, gap};
+}
+
+static void finish(struct engine *e, struct seq *q, int64_t now)
+{
+    q->r->finish_ns = now;
+    size_t place = list_find(&e->running, q);
+    if (place < e->running.count) {
+        naive_need(q->kv >= q->prompt + q->output - 1 && q->kv <= q->limit, "tokens not conserved");
+        list_remove(&e->running, place);
+    } else { /* preempted while its last token was in flight */
+        list_remove(&e->waiting, list_find(&e->waiting, q));
+    }
+    release_blocks(e, q);
+}
+
+/* The tokens of the batch appear. */
+static void complete(struct engine *e, const struct batch *b, int64_t now)
+{
+    for (size_t i = 0; i < b->emitter_count; i++) {
+        struct seq *q = b->emitters[i];
+        if (q->produced == q->output)
+            continue; /* surplus step of a finished request */
+        q->produced++;
+        if (q->produced == 1)
+            q->r->first_token_ns = now;
+        record_token(e, q, now);
+        if (q->produced == q->output)
+            finish(e, q, now);
+    }
+}
+
+static void record_step(struct engine *e, const struct batch *b, const struct naive_step *s)
+{
+    struct naive_result *out = e->out;
+    out->steps = grown(out->steps, &e->step_capacity, out->step_count + 1, sizeof *out->steps);
+    out->steps[out->step_count++] = *s;
+    out->kv_peak = s->kv_used > out->kv_peak ? s->kv_used : out->kv_peak;
+    for (size_t i = 0; i < b->count; i++)
+        if (b->entries[i].q->r->scheduled_ns < 0)
+            b->entries[i].q->r->scheduled_ns = s->start_ns;
+}
+
+static void run(struct engine *e)
+{
+    struct batch batches[2] = {{0}};
+    unsigned turn = 0; /* batches[turn] runs next; the other one is formed ahead */
+    bool ready = false;
+    for (;;) {
+        struct batch *b = &batches[turn];
+        if (!ready && !schedule(e, b)) {
+            naive_need(e->running.count == 0 && e->waiting.count == 0, "engine is stuck");
+            if (e->future_next == e->future_count)
+                break;
+            e->now = e->future[e->future_next]->r->arrival_ns;
+            continue;
+        }
+        struct naive_step step = measure(e, b);
+        turn ^= 1;
+        ready = e->p->run_ahead && schedule(e, &batches[turn]);
+        record_step(e, b, &step);
+        complete(e, b, step.end_ns);
+        e->now = step.end_ns;
+    }
+    naive_need(e->pool.free_count == e->pool.count, "blocks leaked");
+    e->out->end_ns = e->now;
+    for (unsigned i = 0; i < 2; i++) {
+        free(batches[i].entries);
+        free(batches[i].emitters);
+    }
+}
+
+/* ---- set-up ---------------------------------------------------------------------------------- */
+
+/* Rule 4. */
+static enum naive_status judge(const struct engine *e, const struct seq *q)
+{
+    enum naive_policy policy = e->p->policy;
+    bool vllm_v0 = policy == NAIVE_PREFILL_FIRST || policy == NAIVE_SARATHI;
+    int64_t margin = vllm_v0 ? (e->watermark > 1 ? e->watermark : 1) : 0;
+    int64_t longest = 0;
+    if (policy == NAIVE_STATIC || policy == NAIVE_CONTINUOUS)
+        longest = q->prompt;
+    else if (policy == NAIVE_PREFILL_FIRST)
+        longest = q->prompt + q->output - 1;
+    if (blocks_for(e, q->prompt + q->output) + margin > e->p->kv_blocks)
+        return NAIVE_REJECTED_KV;
+    return longest > e->p->max_batched_tokens ? NAIVE_REJECTED_PROMPT : NAIVE_OK;
+}
+
+static void take_request(struct engine *e, struct naive_request *r, uint32_t id)
+{
+    struct seq *q = &e->seqs[id];
+    q->r = r;
+    q->id = id;
+    q->prompt = r->prompt > 1 ? r->prompt : 1;
+    q->output = r->output > 1 ? r->output : 1;
+    q->known = q->prompt;
+    q->limit = q->prompt + q->output - 1 + (e->p->surplus ? 1 : 0);
+    r->scheduled_ns = r->first_token_ns = r->finish_ns = r->max_gap_ns = -1;
+    r->cached = 0;
+    r->preemptions = 0;
+    r->status = judge(e, q);
+    if (r->status == NAIVE_OK)
+        e->future[e->future_count++] = q;
+}
+
+static int by_arrival(const void *a, const void *b)
+{
+    const struct seq *x = *(struct seq *const *)a, *y = *(struct seq *const *)b;
+    if (x->r->arrival_ns != y->r->arrival_ns)
+        return x->r->arrival_ns < y->r->arrival_ns ? -1 : 1;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+void naive_run(const struct naive_params *params, struct naive_request *requests, size_t count,
+               struct naive_result *out)
+{
+    struct engine e = {.p = params, .out = out};
+    naive_need(params->policy == NAIVE_CHUNKED || !(params->run_ahead || params->prefix_cache),
+               "asynchronous scheduling and prefix cache need chunked");
+    naive_need(params->run_ahead || !params->surplus, "surplus needs asynchronous scheduling");
+    *out = (struct naive_result){0};
+    if (params->policy == NAIVE_PREFILL_FIRST || params->policy == NAIVE_SARATHI)
+        e.watermark = (int64_t)(params->watermark * (double)params->kv_blocks);
+    naive_pool_init(&e.pool, params->kv_blocks);
+    e.seqs = naive_zeroed(count, sizeof *e.seqs);
+    e.future = naive_zeroed(count, sizeof(struct seq *));
+    e.waiting.at = naive_zeroed(count + 1, sizeof(struct seq *));
+    e.running.at = naive_zeroed(count + 1, sizeof(struct seq *));
+    e.hits = naive_zeroed((size_t)params->kv_blocks, sizeof *e.hits);
+    for (size_t i = 0; i < count; i++)
+        take_request(&e, &requests[i], (uint32_t)i);
+    qsort(e.future, e.future_count, sizeof(struct seq *), by_arrival);
+    run(&e);
+    for (size_t i = 0; i < count; i++)
+        free(e.seqs[i].blocks);
+    free(e.hits);
+    free(e.running.at);
+    free(e.waiting.at);
+    free(e.future);
+    free(e.seqs);
+    naive_pool_release(&e.pool);
+}
+
+void naive_result_release(struct naive_result *r)
+{
+    free(r->steps);
+    free(r->tokens);
+    *r = (struct naive_result){0};
+}

@@ -1,0 +1,166 @@
+/* Out of memory: the n-th allocation of this folder's code fails, for every n until all goes
+ * through. Each time the answer is RT_ENOMEM, and nothing leaks. */
+#include "support/test.h"
+
+#include "trace_files.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The linker sends the code's allocations here (--wrap); a test may have state. */
+static long countdown = -1; /* allocations that still succeed; negative: all */
+
+static bool fails(void)
+{
+    if (countdown < 0)
+        return false;
+    if (countdown == 0)
+        return true;
+    countdown--;
+    return false;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *old, size_t size);
+char *__real_strdup(const char *text);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+char *__wrap_strdup(const char *text);
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    return fails() ? NULL : __real_realloc(old, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return fails() ? NULL : __real_strdup(text);
+}
+
+/* Answers how many requests came, or -1 with the error. */
+static int replay(const struct rt_workload_spec *w, struct rt_err *err)
+{
+    struct rt_source *s;
+    struct rt_request r;
+    int64_t later;
+    enum rt_pull pull;
+    int count = 0;
+    if (!rt_workload_open(w, &s, err))
+        return -1;
+    while ((pull = rt_source_next(s, INT64_MAX, &r, &later, err)) == RT_PULL_REQUEST)
+        count++;
+    rt_source_free(s);
+    return pull == RT_PULL_END ? count : -1;
+}
+
+static void expect_every_failure(const char *path, uint64_t repeat, int want)
+{
+    struct rt_workload_spec w;
+    int count = -1;
+    long n = 0;
+    rt_workload_init(&w);
+    w.trace = strdup(path);
+    w.repeat = repeat;
+    for (; count < 0; n++) {
+        struct rt_err err = {0};
+        countdown = n;
+        count = replay(&w, &err);
+        countdown = -1;
+        if (count < 0)
+            assert_int_equal(err.code, RT_ENOMEM);
+    }
+    assert_int_equal(count, want);
+    assert_in_range(n, 10, 200);
+    for (n = 0;; n++) {
+        struct rt_trace_stat s;
+        struct rt_err err = {0};
+        countdown = n;
+        bool ok = rt_trace_stat(path, NULL, &s, &err);
+        countdown = -1;
+        if (ok)
+            break;
+        assert_int_equal(err.code, RT_ENOMEM);
+    }
+    rt_workload_release(&w);
+}
+
+static void csv(void **state)
+{
+    struct blob text = {malloc(100000), 0};
+    text.len = (size_t)sprintf((char *)text.bytes, "arrival_s,prompt_tokens,output_tokens,class,"
+                                                   "session_id,a,b,c,d,e,f,g,h,i,j,k,l,m\n");
+    for (int i = 0; i < 100; i++)
+        text.len += (size_t)sprintf((char *)text.bytes + text.len,
+                                    "%d,1,1,class %d,s%d,,,,,,,,,,,,,\n", i ^ 1, i, i);
+    expect_every_failure(trace_write(*state, "a.csv", text.bytes, text.len), 1, 100);
+    struct blob z = gzip_of(text.bytes, text.len);
+    expect_every_failure(trace_write(*state, "a.csv.gz", z.bytes, z.len), 2, 200);
+    free(z.bytes);
+    free(text.bytes);
+}
+
+static void jsonl(void **state)
+{
+    struct blob text = {malloc(2000000), 0};
+    for (int i = 0; i < 20; i++) {
+        text.len += (size_t)sprintf((char *)text.bytes + text.len,
+                                    "{\"timestamp\":%d,\"input_length\":1,\"output_length\":1,"
+                                    "\"tenant\":\"t%d\",\"session_id\":%d,\"hash_ids\":[0",
+                                    i ^ 1, i, i);
+        for (int j = 0; j < i * 1000; j++)
+            text.len += (size_t)sprintf((char *)text.bytes + text.len, ",%d", j);
+        text.len += (size_t)sprintf((char *)text.bytes + text.len, "]}\n");
+    }
+    expect_every_failure(trace_write(*state, "a.jsonl", text.bytes, text.len), 2, 40);
+    struct blob z = zstd_of(text.bytes, text.len);
+    expect_every_failure(trace_write(*state, "a.jsonl.zst", z.bytes, z.len), 1, 20);
+    free(z.bytes);
+    free(text.bytes);
+}
+
+static void spec(void **state)
+{
+    static const char text[] =
+        "{\"trace\": \"a.csv\", \"format\": \"azure\", \"window_s\": [1, 2], "
+        "\"repeat\": 3}";
+    (void)state;
+    struct rt_json *doc;
+    struct rt_err err = {0};
+    assert_ok(rt_json_parse(text, sizeof text - 1, "s.json", &doc, &err), &err);
+    struct rt_json_at root = rt_json_root(doc);
+    for (long n = 0;; n++) {
+        struct rt_workload_spec w;
+        rt_workload_init(&w);
+        countdown = n;
+        bool ok = rt_workload_parse(&root, &w, &err);
+        countdown = -1;
+        rt_workload_release(&w);
+        if (ok)
+            break;
+        assert_int_equal(err.code, RT_ENOMEM);
+    }
+    rt_json_free(doc);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(csv),
+        cmocka_unit_test(jsonl),
+        cmocka_unit_test(spec),
+    };
+    return cmocka_run_group_tests(tests, trace_dir_setup, trace_dir_teardown);
+}
