@@ -10,6 +10,15 @@ target_compile_options(rt_flags INTERFACE
   # Doubles give the same result at every optimisation level and on every compiler:
   # no fused multiply-add, no fast-math. math-errno only costs calls.
   -ffp-contract=off -fno-math-errno)
+if(RT_LTO)
+  include(CheckIPOSupported)
+  check_ipo_supported(RESULT RT_LTO_WORKS OUTPUT RT_LTO_WHY LANGUAGES C)
+  if(RT_LTO_WORKS)
+    set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
+  else()
+    message(STATUS "no optimisation across files: ${RT_LTO_WHY}")
+  endif()
+endif()
 if(RT_WERROR)
   target_compile_options(rt_flags INTERFACE -Werror)
 endif()

@@ -11,8 +11,9 @@
 /* name */
 #define RT_STATUSES(X)                                                                             \
     X(OK, "ok")                                                                                    \
-    X(REJECTED, "rejected") X(TIMEOUT, "timeout") X(CANCELLED, "cancelled") X(FAILED, "failed")    \
-        X(UNFINISHED, "unfinished")
+    X(REJECTED, "rejected")                                                                        \
+    X(TIMEOUT, "timeout") X(CANCELLED, "cancelled") X(FAILED, "failed") X(UNFINISHED, "unfinishe"  \
+                                                                                      "d")
 #define RT_REASONS(X)                                                                              \
     X(NONE, "")                                                                                    \
     X(KV, "kv") X(PROMPT, "prompt") X(MAX_MODEL_LEN, "max_model_len") X(ADMISSION, "admission")

@@ -27,9 +27,9 @@ void rt_hist_release(struct rt_hist *h);
 /* `times` samples of `value` (>= 0). The sums are 128 bit: 2^32 samples of 2^47 ns still fit;
  * beyond, sum_squares stays at its maximum and the standard deviation is NaN. */
 void rt_hist_add(struct rt_hist *h, int64_t value, uint64_t times);
-/* `times` samples of each of n values: the same as n calls of rt_hist_add, at 1-2 ns a value when
- * neighbours fall into the same bucket. */
-void rt_hist_add_run(struct rt_hist *h, const int64_t *values, size_t n, uint64_t times);
+/* `times` samples of each of n ascending values: the same as n calls of rt_hist_add, at less than 1
+ * ns a value when most fall into one bucket. */
+void rt_hist_add_ascending(struct rt_hist *h, const int64_t *values, size_t n, uint64_t times);
 void rt_hist_merge(struct rt_hist *into, const struct rt_hist *from);
 double rt_hist_mean(const struct rt_hist *h); /* exact to rounding; NaN when empty */
 double rt_hist_std(const struct rt_hist *h);  /* population; NaN when empty, see rt_hist_add */

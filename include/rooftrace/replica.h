@@ -63,10 +63,11 @@ struct rt_step_record {
 struct rt_replica_spec {
     const struct rt_engine_spec *engine; /* max_num_batched_tokens resolved, >= 1 */
     const struct rt_cost *cost;
-    int64_t kv_blocks;    /* > 0 */
-    int64_t hash_block;   /* tokens a hash id names: a multiple of block_size; prefix caching */
-    uint32_t pool, index; /* as rows name it */
-    bool coast;           /* false: every step end is an event (tests, step records) */
+    int64_t kv_blocks; /* > 0 */
+    /* Prefix caching: tokens a hash id names, a multiple of block_size; 0: the trace has none. */
+    int64_t hash_block;
+    uint32_t pool, index;         /* as rows name it */
+    bool coast;                   /* false: every step end is an event (tests, step records) */
     struct rt_token_stats *stats; /* shared by the trial's replicas; outlives them */
 };
 

@@ -104,65 +104,75 @@ void rt_hist_add(struct rt_hist *h, int64_t value, uint64_t times)
     h->sum_squares = add_capped(h->sum_squares, scale_capped(square, times));
 }
 
-struct run { /* neighbouring samples of one bucket */
-    size_t count;
-    int64_t min, max;
-    rt_u128 sum, squares;
-};
-
-/* As long as values fall into the bucket. Below 2^26, up to 4096 squares fit into 64 bits. */
-static struct run narrow_run(const int64_t *values, size_t n, uint64_t low, uint64_t width)
+/* Sums of values below 2^26, at most 4096: both fit into 64 bits. Loops without branches, which
+ * compilers turn into vector code. */
+static uint64_t narrow_sum(const int64_t *values, size_t n)
 {
-    uint64_t sum = 0, squares = 0;
-    int64_t min = values[0], max = values[0];
-    size_t i = 0;
+    uint64_t sum = 0;
 
-    n = n < 4096 ? n : 4096;
-    do {
-        uint64_t v = (uint64_t)values[i];
-        sum += v;
-        squares += v * v;
-        min = values[i] < min ? values[i] : min;
-        max = values[i] > max ? values[i] : max;
-    } while (++i < n && (uint64_t)values[i] - low < width);
-    return (struct run){i, min, max, sum, squares};
+    for (size_t i = 0; i < n; i++)
+        sum += (uint64_t)values[i];
+    return sum;
 }
 
-static struct run wide_run(const int64_t *values, size_t n, uint64_t low, uint64_t width)
+static uint64_t narrow_squares(const int64_t *values, size_t n)
 {
-    struct run r = {0, values[0], values[0], 0, 0};
+    uint64_t sum = 0;
 
-    do {
-        int64_t v = values[r.count];
-        r.sum += (uint64_t)v;
-        r.squares = add_capped(r.squares, (rt_u128)(uint64_t)v * (uint64_t)v);
-        r.min = v < r.min ? v : r.min;
-        r.max = v > r.max ? v : r.max;
-    } while (++r.count < n && (uint64_t)values[r.count] - low < width);
-    return r;
+    for (size_t i = 0; i < n; i++)
+        sum += (uint64_t)(uint32_t)values[i] * (uint32_t)values[i];
+    return sum;
 }
 
-static size_t add_bucket(struct rt_hist *h, const int64_t *values, size_t n, uint64_t times)
+static void add_sums(struct rt_hist *h, const int64_t *values, size_t n, uint64_t times)
 {
-    uint32_t bucket = rt_hist_bucket(values[0]);
-    uint64_t low = (uint64_t)rt_hist_bucket_low(bucket);
-    uint64_t width = (uint64_t)rt_hist_bucket_width(bucket);
-    struct run r = low + width <= UINT64_C(1) << 26 ? narrow_run(values, n, low, width)
-                                                    : wide_run(values, n, low, width);
+    rt_u128 squares = 0;
 
-    widen(h, r.min, r.max);
-    h->counts[bucket] += r.count * times;
-    h->count += r.count * times;
-    h->sum += r.sum * times;
-    h->sum_squares = add_capped(h->sum_squares, scale_capped(r.squares, times));
-    return r.count;
+    if (n <= 4096 && values[n - 1] < 1 << 26) {
+        h->sum += (rt_u128)narrow_sum(values, n) * times;
+        squares = narrow_squares(values, n);
+    } else {
+        for (size_t i = 0; i < n; i++) {
+            uint64_t v = (uint64_t)values[i];
+            h->sum += (rt_u128)v * times;
+            squares = add_capped(squares, (rt_u128)v * v);
+        }
+    }
+    h->sum_squares = add_capped(h->sum_squares, scale_capped(squares, times));
 }
 
-void rt_hist_add_run(struct rt_hist *h, const int64_t *values, size_t n, uint64_t times)
+/* How many of the ascending values lie below the limit; the first one does. */
+static size_t count_below(const int64_t *values, size_t n, uint64_t limit)
+{
+    size_t low = 1, high = n;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if ((uint64_t)values[mid] < limit)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+void rt_hist_add_ascending(struct rt_hist *h, const int64_t *values, size_t n, uint64_t times)
 {
     assert(times == 0 || n <= (UINT64_MAX - h->count) / times);
-    for (size_t i = 0; times > 0 && i < n;)
-        i += add_bucket(h, values + i, n - i, times);
+    if (n == 0 || times == 0)
+        return;
+    assert(values[0] >= 0);
+    widen(h, values[0], values[n - 1]);
+    add_sums(h, values, n, times);
+    h->count += n * times;
+    for (size_t i = 0; i < n;) {
+        uint32_t bucket = rt_hist_bucket(values[i]);
+        uint64_t end =
+            (uint64_t)rt_hist_bucket_low(bucket) + (uint64_t)rt_hist_bucket_width(bucket);
+        size_t inside = (uint64_t)values[n - 1] < end ? n - i : count_below(values + i, n - i, end);
+        h->counts[bucket] += inside * times;
+        i += inside;
+    }
 }
 
 void rt_hist_merge(struct rt_hist *into, const struct rt_hist *from)

@@ -41,6 +41,10 @@ static const struct place {
     {"--weight-dtype", POOL, "weight_dtype", false},
     {"--kv-dtype", POOL, "kv_dtype", false},
     {"--policy", ENGINE, "policy", false},
+    {"--async-scheduling", ENGINE, "async_scheduling", false},
+    {"--no-async-scheduling", ENGINE, "async_scheduling", false},
+    {"--enable-prefix-caching", ENGINE, "prefix_caching", false},
+    {"--no-enable-prefix-caching", ENGINE, "prefix_caching", false},
     {"--max-num-seqs", ENGINE, "max_num_seqs", false},
     {"--max-num-batched-tokens", ENGINE, "max_num_batched_tokens", false},
     {"--block-size", ENGINE, "block_size", false},
@@ -180,6 +184,8 @@ static cJSON *option_item(const struct builder *b, const struct place *p)
     const struct rt_option_value *v = rt_options_get(b->o, p->option);
     const struct rt_option *entry = &b->o->table[v - b->o->values];
 
+    if (entry->kind == RT_OPTION_FLAG)
+        return cJSON_CreateBool(strncmp(p->option, "--no-", 5) != 0);
     if (entry->kind == RT_OPTION_INT)
         return number_item((double)v->integer); /* ranges end at 2^53 */
     if (entry->kind == RT_OPTION_NUMBER)

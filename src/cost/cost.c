@@ -198,7 +198,14 @@ static inline double line_ns(const struct run_line *l, int32_t i)
     return step_seconds(l->terms_s, l->slope_s * (l->x0 + (double)i * l->dx)) * 1e9;
 }
 
-static void run_chunk(const struct run_line *l, int32_t n, int64_t *ns)
+/* Compiled for wider vectors, too, where the loader can choose: IEEE operations give the same bits
+ * in any width. Sanitizers cannot run before the choice is made. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) &&   \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+static void
+run_chunk(const struct run_line *l, int32_t n, int64_t *ns)
 {
     /* Every operation is monotone in x, so all durations lie between the first and the last. */
     double first = line_ns(l, 0), last = line_ns(l, n - 1);

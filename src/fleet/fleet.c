@@ -73,8 +73,7 @@ static bool add_replicas(struct rt_fleet *f, uint32_t pool, int64_t count,
                          const struct rt_fleet_use *use, struct rt_err *err)
 {
     struct pool *p = &f->pools[pool];
-    int64_t hash_block = use->hash_block ? use->hash_block : p->engine.block_size;
-    if (!check_hash_block(p, hash_block, err))
+    if (!check_hash_block(p, use->hash_block, err))
         return false;
     p->plan.first_replica = f->replica_count;
     p->plan.replicas = (uint32_t)count;
@@ -85,7 +84,7 @@ static bool add_replicas(struct rt_fleet *f, uint32_t pool, int64_t count,
             .kv_blocks = p->plan.kv_blocks,
             .pool = pool,
             .index = f->replica_count,
-            .hash_block = hash_block,
+            .hash_block = use->hash_block,
             .coast = use->coast,
             .stats = use->stats,
         };

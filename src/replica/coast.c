@@ -154,22 +154,34 @@ static uint32_t boundaries_before(const struct rt_replica *r, int64_t before_ns)
     return low - p->next + 1;
 }
 
+/* Durations of one batch's steps are monotone in its context, and rarely fall. */
+static void add_gaps(struct rt_hist *h, const int64_t *ns, uint32_t n, int64_t decodes)
+{
+    if (n == 0 || ns[0] <= ns[n - 1])
+        rt_hist_add_ascending(h, ns, n, (uint64_t)decodes);
+    else
+        for (uint32_t i = 0; i < n; i++)
+            rt_hist_add(h, ns[i], (uint64_t)decodes);
+}
+
 /* Tokens of planned steps that are over, in [from, to): all of one batch, their gap is the step. */
 static void add_planned_tokens(struct rt_replica *r, uint32_t from, uint32_t to, int64_t decodes)
 {
     const struct coast_plan *p = &r->plan;
     struct rt_token_stats *s = r->stats;
-    rt_hist_add_run(&s->itl, p->ns + from, to - from, (uint64_t)decodes);
+    add_gaps(&s->itl, p->ns + from, to - from, decodes);
     if (from < to && p->end_at[to - 1] < r->second_end_ns)
         step_note_tokens(r, decodes * (to - from), p->end_at[to - 1]);
     else
         for (uint32_t i = from; i < to; i++)
             step_note_tokens(r, decodes, p->end_at[i]);
+    if (s->measure_from_ns >= s->measure_to_ns)
+        return;
     while (from < to && p->end_at[from] < s->measure_from_ns)
         from++;
     while (from < to && p->end_at[to - 1] >= s->measure_to_ns)
         to--;
-    rt_hist_add_run(&s->itl_measured, p->ns + from, to - from, (uint64_t)decodes);
+    add_gaps(&s->itl_measured, p->ns + from, to - from, decodes);
 }
 
 /* The rounds' new blocks. With identities they are taken and published round by round. */
@@ -178,9 +190,9 @@ static bool advance_rounds(struct rt_replica *r, struct batch *formed, uint32_t 
 {
     if (!r->kv) {
         if (!r->policy->reserves_output)
-            r->free_blocks -= blocks_in(r, rounds);
+            kv_take_count(r, blocks_in(r, rounds));
         decode_advance(r, rounds);
-        return true;
+        return r->out_of_memory ? rt_fail_nomem(err, "KV block tables") : true;
     }
     for (uint32_t n = 0; n < rounds && !r->out_of_memory; n++) {
         kv_take_crossings(r);
@@ -226,13 +238,12 @@ static bool pass_boundaries(struct rt_replica *r, uint32_t count, struct rt_err 
     struct rt_step_shape begun_shape = later(&r->decode, first_planned(r), count - 1);
     struct rt_step_shape formed_shape = later(&r->decode, next_decodes(&r->decode), count - 1);
     int64_t begun_round = begun->round + (r->ahead ? count - 1 : count);
-    int64_t start_ns = p->end_at[last] - p->ns[last], longest_ns = 0;
+    int64_t start_ns = p->end_at[last] - p->ns[last];
+    int64_t longest_ns = p->ns[p->next] > p->ns[last] ? p->ns[p->next] : p->ns[last]; /* monotone */
 
     step_add_tokens(r, over);
     add_planned_tokens(r, p->next, last, over->record.shape.decodes);
     add_totals(r, over, count, start_ns - over->record.start_ns);
-    for (uint32_t i = p->next; i <= last; i++)
-        longest_ns = p->ns[i] > longest_ns ? p->ns[i] : longest_ns;
     p->next = last + 1;
 
     over->emit_count = 0;

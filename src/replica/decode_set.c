@@ -28,7 +28,7 @@ bool decode_init(struct decode_set *d, const struct rt_replica *r)
     }
     rt_heap_init(&d->finish);
     d->phase = calloc((size_t)r->engine.block_size, sizeof d->phase[0]);
-    if (!d->phase || !r->engine.prefix_caching)
+    if (!d->phase || !r->kv)
         return d->phase != NULL;
     d->members = malloc((size_t)r->engine.block_size * sizeof d->members[0]);
     for (int64_t p = 0; d->members && p < r->engine.block_size; p++)

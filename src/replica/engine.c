@@ -29,6 +29,8 @@ void rt_engine_init(struct rt_engine_spec *e)
 {
     *e = (struct rt_engine_spec){
         .policy = default_policy(),
+        .async_scheduling = true,
+        .prefix_caching = true,
         .max_num_seqs = 256,
         .chunk_tokens = 512,
         .block_size = 16,
@@ -48,28 +50,28 @@ static bool parse_policy(const struct rt_json_at *at, struct rt_engine_spec *e, 
     return rt_json_choice(at, "policy", names, count, &e->policy, err);
 }
 
-/* A switch of a feature that this version lacks: false is accepted, true is not. */
-static bool parse_missing(const struct rt_json_at *at, const char *key, const char *what, bool *out,
-                          struct rt_err *err)
+/* A switch that only `chunked` knows: elsewhere it is off, and asking for it is an error. */
+static bool parse_switch(const struct rt_json_at *at, const char *key, bool known, bool *out,
+                         struct rt_err *err)
 {
     struct rt_json_at place = rt_json_get(at, key);
 
     if (!rt_json_bool(at, key, out, err))
         return false;
-    if (*out)
+    if (!known && *out && rt_json_kind(&place) != RT_JSON_ABSENT)
         return rt_json_fail(&place, err,
-                            "%s does not exist yet in this version: expected false, "
-                            "read true",
-                            what);
+                            "only the policy chunked has it: expected false, read true");
+    *out = *out && known;
     return true;
 }
 
 static bool parse_switches(const struct rt_json_at *at, struct rt_engine_spec *e,
                            struct rt_err *err)
 {
-    return parse_missing(at, "async_scheduling", "asynchronous scheduling", &e->async_scheduling,
-                         err) &&
-           parse_missing(at, "prefix_caching", "prefix caching", &e->prefix_caching, err);
+    bool chunked = strcmp(rt_policy_name(e->policy), "chunked") == 0;
+
+    return parse_switch(at, "async_scheduling", chunked, &e->async_scheduling, err) &&
+           parse_switch(at, "prefix_caching", chunked, &e->prefix_caching, err);
 }
 
 static bool parse_sizes(const struct rt_json_at *at, struct rt_engine_spec *e, struct rt_err *err)

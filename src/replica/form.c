@@ -60,7 +60,7 @@ void preempt_tail(struct rt_replica *r, struct batch *b)
 {
     uint32_t i = r->running.tail;
     struct seq *q = seq_at(r, i);
-    kv_release(r, q);
+    kv_release(r, i);
     if (q->state == SEQ_DECODE) {
         int64_t gap = gap_max_after(&r->gaps, q->gap_round);
         if (gap > q->max_itl_ns)

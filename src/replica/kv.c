@@ -1,11 +1,12 @@
 /* KV memory of a replica, in blocks.
  *
- * Without prefix caching blocks have no identity: the pool is a counter. With it (rules 9 and 10 of
- * docs/engine.md) a block has a reference count and perhaps a key; free blocks form a queue in the
- * order they became free, which is also the cache's least-recently-used order: a request takes
- * blocks at the head, and a taken block loses its key. Keys name the content of a full block and,
- * chained, all before it: public ones come from the trace's hash ids, private ones (request,
- * number) let a preempted request find its own blocks.
+ * Without prefix caching blocks have no identity: the pool is a counter. With it, but a trace that
+ * names no blocks, see retained.c. With both (docs/engine.md, prefix caching) a block has a
+ * reference count and perhaps a key; free blocks form a queue in the order they became free, which
+ * is also the cache's least-recently-used order: a request takes blocks at the head, and a taken
+ * block loses its key. Keys name the content of a full block and, chained, all before it: public
+ * ones come from the trace's hash ids, private ones (request, number) let a preempted request find
+ * its own blocks.
  *
  *   free queue   head -> b7 -> b2 -> ... -> tail      blocks[b].ref == 0
  *   table        hash of key -> b                     every b with a key, free or not
@@ -50,6 +51,8 @@ bool kv_init(struct rt_replica *r, int64_t hash_block)
 {
     if (!r->engine.prefix_caching)
         return true;
+    if (hash_block == 0)
+        return retained_init(r);
     struct kv_cache *c = calloc(1, sizeof *c);
     if (!c)
         return false;
@@ -64,6 +67,7 @@ bool kv_init(struct rt_replica *r, int64_t hash_block)
 
 void kv_free(struct rt_replica *r)
 {
+    retained_free(r);
     struct kv_cache *c = r->kv;
     if (!c)
         return;
@@ -223,11 +227,20 @@ static bool reserve_blocks(struct rt_replica *r, struct seq *q, int64_t count)
     return true;
 }
 
-void kv_take(struct rt_replica *r, struct seq *q, int64_t count)
+void kv_take_count(struct rt_replica *r, int64_t count)
 {
     r->free_blocks -= count;
-    if (!r->kv)
+    if (r->retained)
+        retained_take(r, count);
+}
+
+void kv_take(struct rt_replica *r, struct seq *q, int64_t count)
+{
+    if (!r->kv) {
+        kv_take_count(r, count);
         return;
+    }
+    r->free_blocks -= count;
     if (!reserve_blocks(r, q, q->block_count + count)) {
         r->out_of_memory = true;
         return;
@@ -246,18 +259,32 @@ void kv_take_crossings(struct rt_replica *r)
 {
     const struct decode_set *d = &r->decode;
     if (!r->kv) {
-        r->free_blocks -= decode_crossings(d);
+        kv_take_count(r, decode_crossings(d));
         return;
     }
     for (uint32_t i = d->members[d->cursor].head; i != SEQ_NONE; i = seq_at(r, i)->phase_next)
         kv_take(r, seq_at(r, i), 1);
 }
 
-void kv_release(struct rt_replica *r, struct seq *q)
+/* Without identities: the blocks count, and of a preempted sequence the full ones wait for it. */
+static void release_count(struct rt_replica *r, uint32_t i)
+{
+    const struct seq *q = seq_at(r, i);
+    int64_t count = seq_blocks(r, q), kv = q->kv;
+    r->free_blocks += count;
+    if (!r->retained)
+        return;
+    if (q->state == SEQ_DECODE)
+        kv = decode_kv(&r->decode, q);
+    retained_release(r, i, count, q->state == SEQ_LAST ? 0 : kv / r->engine.block_size);
+}
+
+void kv_release(struct rt_replica *r, uint32_t i)
 {
     struct kv_cache *c = r->kv;
+    struct seq *q = seq_at(r, i);
     if (!c) {
-        r->free_blocks += seq_blocks(r, q);
+        release_count(r, i);
         return;
     }
     while (q->block_count > 0) { /* last block first: a prefix's end is evicted before its start */
@@ -302,6 +329,8 @@ struct kv_prefix kv_find_prefix(struct rt_replica *r, const struct seq *q)
 {
     struct kv_prefix found = {0};
     struct kv_cache *c = r->kv;
+    if (r->retained)
+        found.blocks = found.free_blocks = retained_blocks(r, q);
     if (!c)
         return found;
     c->hit_count = 0;
@@ -325,6 +354,12 @@ struct kv_prefix kv_find_prefix(struct rt_replica *r, const struct seq *q)
 void kv_share_prefix(struct rt_replica *r, struct seq *q)
 {
     struct kv_cache *c = r->kv;
+    if (r->retained) {
+        int64_t blocks = retained_blocks(r, q);
+        r->free_blocks -= blocks;
+        q->kv = blocks * r->engine.block_size;
+        retained_reclaim(r, q);
+    }
     if (!c || c->hit_count == 0)
         return;
     if (!reserve_blocks(r, q, c->hit_count)) {

@@ -25,7 +25,7 @@ bool rt_replica_new(const struct rt_replica_spec *spec, struct rt_replica **out,
     rt_slab_init(&r->seqs, sizeof(struct seq));
     seq_list_init(&r->waiting);
     seq_list_init(&r->running);
-    if (!decode_init(&r->decode, r) || !kv_init(r, spec->hash_block)) {
+    if (!kv_init(r, spec->hash_block) || !decode_init(&r->decode, r)) {
         rt_replica_free(r);
         return rt_fail_nomem(err, "a replica");
     }
@@ -119,6 +119,7 @@ static bool take_request(struct rt_replica *r, const struct rt_request *req, str
         .max_itl_ns = RT_NEVER,
         .class_name = req->class_name,
         .state = SEQ_WAITING,
+        .run = RT_SLAB_NONE,
     };
     if (!copy_texts(r, q, req)) {
         seq_release(q);

@@ -49,6 +49,7 @@ struct seq { /* a request inside the replica */
     uint32_t block_count, block_capacity, hash_count;
     uint32_t published;              /* leading blocks already offered to the cache */
     uint32_t phase_prev, phase_next; /* in decode_set.members */
+    uint32_t run;                    /* of free blocks that are still its own; retained.c */
     uint32_t preemptions, class_name;
     uint32_t prev, next; /* in waiting or running */
     uint8_t state;
@@ -128,8 +129,9 @@ struct rt_replica {
     uint32_t partial; /* the running sequence in prefill, or SEQ_NONE */
     uint64_t admissions;
     int64_t kv_blocks, free_blocks, watermark_blocks;
-    struct kv_cache *kv; /* identities of blocks; NULL without prefix caching */
-    bool out_of_memory;  /* met while a batch was formed */
+    struct kv_cache *kv; /* prefix caching with names of blocks: their identities, else NULL */
+    struct retained *retained; /* prefix caching without them, else NULL */
+    bool out_of_memory;        /* met while a batch was formed */
     struct decode_set decode;
     struct gap_stack gaps;
 
@@ -215,11 +217,20 @@ bool kv_init(struct rt_replica *r, int64_t hash_block);
 void kv_free(struct rt_replica *r);
 int64_t seq_blocks(const struct rt_replica *r, const struct seq *q); /* KV blocks it holds */
 void kv_take(struct rt_replica *r, struct seq *q, int64_t count);
+void kv_take_count(struct rt_replica *r, int64_t count); /* without identities, for anybody */
 void kv_take_crossings(struct rt_replica *r); /* one for each decode that needs one next */
-void kv_release(struct rt_replica *r, struct seq *q);
+void kv_release(struct rt_replica *r, uint32_t i);
 struct kv_prefix kv_find_prefix(struct rt_replica *r, const struct seq *q);
 void kv_share_prefix(struct rt_replica *r, struct seq *q); /* what kv_find_prefix found last */
 void kv_publish_batch(struct rt_replica *r, const struct batch *b); /* blocks the batch fills */
+
+/* retained.c */
+bool retained_init(struct rt_replica *r);
+void retained_free(struct rt_replica *r);
+void retained_take(struct rt_replica *r, int64_t count);
+void retained_release(struct rt_replica *r, uint32_t i, int64_t count, int64_t keep);
+int64_t retained_blocks(const struct rt_replica *r, const struct seq *q); /* still there for it */
+void retained_reclaim(struct rt_replica *r, struct seq *q);               /* it holds them again */
 
 /* coast.c */
 void coast_plan(struct rt_replica *r);

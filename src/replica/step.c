@@ -160,7 +160,7 @@ static bool finish(struct rt_replica *r, uint32_t i, int64_t now_ns, struct rt_f
     if (!rt_finished_list_add(out, &row))
         return false;
     if (q->state == SEQ_LAST) {
-        kv_release(r, q);
+        kv_release(r, i);
         seq_unlink(r, &r->running, i);
     } else {
         seq_unlink(r, &r->waiting, i);

@@ -204,19 +204,19 @@ static bool to_hist(struct group *g)
 /* Room for one more value; never more than `limit` in all, as the caller stops before that. */
 static bool reserve(struct series *s, uint64_t limit)
 {
-    size_t room = s->capacity ? s->capacity : 256;
+    size_t capacity = s->capacity < 128 ? 256 : 2 * s->capacity;
     uint64_t *keys;
 
     if (s->count < s->capacity)
         return true;
-    if (room > limit - s->capacity)
-        room = (size_t)(limit - s->capacity);
-    assert(room > 0);
-    keys = realloc(s->keys, (s->capacity + room) * sizeof keys[0]);
+    assert(limit > s->capacity);
+    if (capacity > limit)
+        capacity = (size_t)limit;
+    keys = realloc(s->keys, (capacity + 1) * sizeof keys[0]); /* + 1: never 0 */
     if (!keys)
         return false;
     s->keys = keys;
-    s->capacity += room;
+    s->capacity = capacity;
     return true;
 }
 

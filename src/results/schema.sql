@@ -91,7 +91,7 @@ CREATE TABLE pool (
     block_bytes REAL NOT NULL,               -- one KV block
     kv_blocks_from_memory INTEGER NOT NULL,  -- what the memory plan gives; kv_blocks when not overridden
     PRIMARY KEY (run_id, pool)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE request (
     -- One row a request, in the order they left the system; exact integer nanoseconds. No key and no
@@ -132,7 +132,7 @@ CREATE TABLE replica (
     computed_tokens INTEGER NOT NULL, -- through the model, recomputed ones included
     kv_blocks_peak INTEGER NOT NULL,  -- most KV blocks in use
     PRIMARY KEY (run_id, replica)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE sample (
     -- Gauges over time, every sample_interval_s. Above 2,000 points the interval doubles and neighbours
@@ -154,7 +154,7 @@ CREATE TABLE step_time (
     term TEXT NOT NULL,   -- weights, compute, attention (prefill), kv (decode), other, launch, comm, host
     busy_s REAL NOT NULL,
     PRIMARY KEY (run_id, replica, term)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE itl_histogram (
     -- Gaps between two tokens of a request, all requests pooled; only buckets that are not empty. Bounds
@@ -165,7 +165,7 @@ CREATE TABLE itl_histogram (
     high_s REAL NOT NULL,
     gaps INTEGER NOT NULL,   -- how many
     PRIMARY KEY (run_id, scope, low_s)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE metric (
     -- Statistics over requests with status ok. Percentiles interpolate linearly between ranks (numpy's

@@ -59,7 +59,7 @@ static int64_t to_ns(double seconds)
 
 static bool init(struct rt_sim *s, const struct rt_scenario *scenario, struct rt_err *err)
 {
-    int64_t from = INT64_MIN, to = INT64_MAX;
+    int64_t from = 0, to = 0; /* no window: nothing is measured apart */
     if (scenario->has_measure) {
         from = to_ns(scenario->measure_s[0]);
         to = to_ns(scenario->measure_s[1]);

@@ -72,7 +72,7 @@ static void draw_params(struct naive_params *p, struct rt_rng *g, const struct a
     if (p->policy == NAIVE_CHUNKED) {
         p->run_ahead = a->async_scheduling && below(g, 2);
         p->prefix_cache = a->prefix_caching && below(g, 2);
-        p->hash_block = p->block_size * PICK(g, 1, 1, 2, 5);
+        p->hash_block = p->block_size * PICK(g, 0, 1, 1, 2, 5); /* 0: no names of blocks */
     }
     memcpy(p->cost_s, costs[below(g, sizeof costs / sizeof *costs)], sizeof p->cost_s);
 }
@@ -117,15 +117,17 @@ static int64_t draw_arrival(struct rt_rng *g, int mode, int64_t previous, int64_
     }
 }
 
-static const struct scenario *sorting; /* qsort has no argument; tests run in one thread */
-
-static int by_arrival(const void *a, const void *b)
+/* Insertion: ids come in ascending order, so equal arrivals stay in order of id. */
+static void sort_by_arrival(struct scenario *s)
 {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    int64_t tx = sorting->requests[x].arrival_ns, ty = sorting->requests[y].arrival_ns;
-    if (tx != ty)
-        return tx < ty ? -1 : 1;
-    return (x > y) - (x < y);
+    for (size_t i = 0; i < s->count; i++) {
+        size_t at = i;
+        while (at > 0 && s->requests[s->order[at - 1]].arrival_ns > s->requests[i].arrival_ns) {
+            s->order[at] = s->order[at - 1];
+            at--;
+        }
+        s->order[at] = (uint32_t)i;
+    }
 }
 
 static int64_t at_most(int64_t value, int64_t limit)
@@ -155,7 +157,7 @@ static void draw_hashes(struct scenario *s, size_t i, struct rt_rng *g)
 {
     struct naive_request *r = &s->requests[i];
     int64_t hash_block = s->params.hash_block;
-    if (!s->params.prefix_cache || below(g, 5) == 0)
+    if (!s->params.prefix_cache || hash_block == 0 || below(g, 5) == 0)
         return;
     int64_t root = below(g, 3), shared = below(g, SCENARIO_HASHES + 1);
     if (below(g, 3)) /* a prompt that ends near the end of a name */
@@ -188,8 +190,7 @@ void scenario_draw(struct scenario *s, uint64_t seed, const struct abilities *a)
         make_fit(&s->params, &s->requests[i], &g);
         draw_hashes(s, i, &g);
     }
-    sorting = s;
-    qsort(s->order, s->count, sizeof *s->order, by_arrival);
+    sort_by_arrival(s);
     s->measure_from_ns = below(&g, 3) ? below(&g, at + 50 * step + 1) : 0;
     s->measure_to_ns = below(&g, 3) ? s->measure_from_ns + below(&g, 200 * step + 1) : INT64_MAX;
 }

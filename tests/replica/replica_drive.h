@@ -47,7 +47,6 @@ struct drive {
     struct rt_replica_totals totals;
     struct rt_token_stats stats;
     size_t pushed;
-    int64_t last_left_ns; /* time of the newest row; rows must not go backwards */
 };
 void drive_run(struct drive *d, const struct scenario *s);
 void drive_release(struct drive *d);

@@ -29,8 +29,8 @@ static void defaults_are_those_of_the_docs(void **state)
     (void)state;
     rt_engine_init(&e);
     assert_string_equal(rt_policy_name(e.policy), "chunked");
-    assert_false(e.async_scheduling);
-    assert_false(e.prefix_caching);
+    assert_true(e.async_scheduling);
+    assert_true(e.prefix_caching);
     assert_int_equal(e.max_num_seqs, 256);
     assert_int_equal(e.max_num_batched_tokens, 0);
     assert_int_equal(e.chunk_tokens, 512);
@@ -99,6 +99,21 @@ static void every_policy_is_known_by_its_name(void **state)
     }
 }
 
+/* What only chunked has is off elsewhere without being asked. */
+static void switches_follow_the_policy(void **state)
+{
+    struct rt_engine_spec e;
+    struct rt_err err = {0};
+
+    (void)state;
+    assert_ok(parse("{\"policy\":\"chunked\"}", &e, &err), &err);
+    assert_true(e.async_scheduling && e.prefix_caching);
+    assert_ok(parse("{\"policy\":\"sarathi\"}", &e, &err), &err);
+    assert_false(e.async_scheduling || e.prefix_caching);
+    assert_ok(parse("{\"policy\":\"static\",\"prefix_caching\":false}", &e, &err), &err);
+    assert_false(e.async_scheduling || e.prefix_caching);
+}
+
 static void wrong_input_says_where_and_what(void **state)
 {
     static const struct {
@@ -108,8 +123,10 @@ static void wrong_input_says_where_and_what(void **state)
         {"{\"policy\":\"chunkd\"}", "$.policy: unknown name \"chunkd\", did you mean \"chunked\"?"},
         {"{\"policy\":3}", "$.policy"},
         {"{\"max_num_sqs\":3}", "unknown key \"max_num_sqs\", did you mean \"max_num_seqs\"?"},
-        {"{\"async_scheduling\":true}", "does not exist yet in this version: expected false"},
-        {"{\"prefix_caching\":true}", "does not exist yet in this version: expected false"},
+        {"{\"policy\":\"static\",\"async_scheduling\":true}",
+         "$.async_scheduling: only the policy chunked has it"},
+        {"{\"policy\":\"sarathi\",\"prefix_caching\":true}",
+         "$.prefix_caching: only the policy chunked has it"},
         {"{\"prefix_caching\":1}", "$.prefix_caching: expected true or false, read 1"},
         {"{\"max_num_seqs\":0}", "$.max_num_seqs: expected an integer from 1 to 1048576, read 0"},
         {"{\"max_num_seqs\":1048577}", "$.max_num_seqs"},
@@ -156,6 +173,7 @@ int main(void)
         cmocka_unit_test(an_absent_section_changes_nothing),
         cmocka_unit_test(every_key_is_read),
         cmocka_unit_test(every_policy_is_known_by_its_name),
+        cmocka_unit_test(switches_follow_the_policy),
         cmocka_unit_test(wrong_input_says_where_and_what),
         cmocka_unit_test(the_largest_kv_is_two_to_the_forty_tokens),
     };

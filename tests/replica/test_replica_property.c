@@ -46,14 +46,17 @@ static void complain(const struct run *run, const char *what, const char *fmt, .
     fail_msg("%s: %s", what, detail);
 }
 
-#define SAME(run, got, want, ...)                                                                  \
-    do {                                                                                           \
-        long long got_ = (long long)(got), want_ = (long long)(want);                              \
-        char where_[128];                                                                          \
-        snprintf(where_, sizeof where_, __VA_ARGS__);                                              \
-        if (got_ != want_)                                                                         \
-            complain(run, #got, "%s: %lld, expected %lld", where_, got_, want_);                   \
-    } while (0)
+/* Where: `number` behind it unless -1. */
+static void same(const struct run *run, const char *what, long long got, long long want,
+                 const char *where, long long number)
+{
+    if (got != want && number < 0)
+        complain(run, what, "%s: %lld, expected %lld", where, got, want);
+    if (got != want)
+        complain(run, what, "%s %lld: %lld, expected %lld", where, number, got, want);
+}
+#define SAME(run, got, want, where, number)                                                        \
+    same(run, #got, (long long)(got), (long long)(want), where, (long long)(number))
 
 static int64_t or_never(int64_t ns)
 {
@@ -65,7 +68,7 @@ static void rows_by_id(const struct run *run, const struct drive *d,
                        const struct rt_finished *by_id[SCENARIO_MAX])
 {
     memset((void *)by_id, 0, SCENARIO_MAX * sizeof *by_id);
-    SAME(run, d->rows.count, d->pushed, "rows");
+    SAME(run, d->rows.count, d->pushed, "rows", -1);
     for (size_t i = 0; i < d->rows.count; i++) {
         const struct rt_finished *row = &d->rows.rows[i];
         CHECK(run, row->id < run->s.count, "id %llu", (unsigned long long)row->id);
@@ -77,34 +80,34 @@ static void rows_by_id(const struct run *run, const struct drive *d,
 static void check_rejected(const struct run *run, const struct rt_finished *row,
                            const struct naive_request *want, unsigned id)
 {
-    SAME(run, row->status, RT_STATUS_REJECTED, "request %u", id);
+    SAME(run, row->status, RT_STATUS_REJECTED, "request", id);
     SAME(run, row->reason, want->status == NAIVE_REJECTED_KV ? RT_REASON_KV : RT_REASON_PROMPT,
-         "request %u", id);
+         "request", id);
 }
 
 static void check_rows(const struct run *run, const struct drive *d)
 {
     const struct rt_finished *rows[SCENARIO_MAX];
     rows_by_id(run, d, rows);
-    SAME(run, d->pushed, run->s.count, "pushed");
+    SAME(run, d->pushed, run->s.count, "pushed", -1);
     for (unsigned i = 0; i < run->s.count; i++) {
         const struct naive_request *want = &run->s.requests[i];
         if (want->status != NAIVE_OK) {
             check_rejected(run, rows[i], want, i);
             continue;
         }
-        SAME(run, rows[i]->status, RT_STATUS_OK, "request %u", i);
-        SAME(run, rows[i]->reason, RT_REASON_NONE, "request %u", i);
-        SAME(run, rows[i]->arrival_ns, want->arrival_ns, "request %u", i);
-        SAME(run, rows[i]->scheduled_ns, want->scheduled_ns, "request %u", i);
-        SAME(run, rows[i]->first_token_ns, want->first_token_ns, "request %u", i);
-        SAME(run, rows[i]->finish_ns, want->finish_ns, "request %u", i);
-        SAME(run, rows[i]->max_itl_ns, or_never(want->max_gap_ns), "request %u", i);
-        SAME(run, rows[i]->preemptions, want->preemptions, "request %u", i);
-        SAME(run, rows[i]->cached_tokens, want->cached, "request %u", i);
-        SAME(run, rows[i]->prompt_tokens, want->prompt, "request %u", i);
-        SAME(run, rows[i]->output_tokens, want->output, "request %u", i);
-        SAME(run, rows[i]->produced_tokens, want->output, "request %u", i);
+        SAME(run, rows[i]->status, RT_STATUS_OK, "request", i);
+        SAME(run, rows[i]->reason, RT_REASON_NONE, "request", i);
+        SAME(run, rows[i]->arrival_ns, want->arrival_ns, "request", i);
+        SAME(run, rows[i]->scheduled_ns, want->scheduled_ns, "request", i);
+        SAME(run, rows[i]->first_token_ns, want->first_token_ns, "request", i);
+        SAME(run, rows[i]->finish_ns, want->finish_ns, "request", i);
+        SAME(run, rows[i]->max_itl_ns, or_never(want->max_gap_ns), "request", i);
+        SAME(run, rows[i]->preemptions, want->preemptions, "request", i);
+        SAME(run, rows[i]->cached_tokens, want->cached, "request", i);
+        SAME(run, rows[i]->prompt_tokens, want->prompt, "request", i);
+        SAME(run, rows[i]->output_tokens, want->output, "request", i);
+        SAME(run, rows[i]->produced_tokens, want->output, "request", i);
     }
 }
 
@@ -130,25 +133,25 @@ static void check_steps(const struct run *run, const struct drive *d)
         const struct rt_step_record *got = &d->steps[i];
         const struct naive_step *want = &run->naive.steps[i];
         const struct rt_step_shape *shape = &got->shape;
-        SAME(run, got->start_ns, want->start_ns, "step %zu", i);
-        SAME(run, shape->tokens, want->prefill_tokens + want->decodes, "step %zu", i);
-        SAME(run, shape->decodes, want->decodes, "step %zu", i);
-        SAME(run, shape->sequences, want->sequences, "step %zu", i);
-        SAME(run, shape->samples, want->emitters, "step %zu", i);
-        SAME(run, shape->held_tokens, want->held, "step %zu", i);
-        SAME(run, shape->decode_context, want->decode_held, "step %zu", i);
-        SAME(run, shape->prefill_tokens, want->prefill_tokens, "step %zu", i);
-        SAME(run, shape->prefill_area, want->area, "step %zu", i);
-        SAME(run, shape->prefill_held, want->held - want->decode_held, "step %zu", i);
-        SAME(run, shape->prefill_tiles2, want->tiles2, "step %zu", i);
-        SAME(run, shape->prefill_longest, want->longest, "step %zu", i);
-        SAME(run, got->end_ns, want->end_ns, "step %zu", i);
-        SAME(run, got->kv_blocks_used, want->kv_used, "step %zu", i);
-        SAME(run, got->waiting, want->queue, "step %zu", i);
+        SAME(run, got->start_ns, want->start_ns, "step", i);
+        SAME(run, shape->tokens, want->prefill_tokens + want->decodes, "step", i);
+        SAME(run, shape->decodes, want->decodes, "step", i);
+        SAME(run, shape->sequences, want->sequences, "step", i);
+        SAME(run, shape->samples, want->emitters, "step", i);
+        SAME(run, shape->held_tokens, want->held, "step", i);
+        SAME(run, shape->decode_context, want->decode_held, "step", i);
+        SAME(run, shape->prefill_tokens, want->prefill_tokens, "step", i);
+        SAME(run, shape->prefill_area, want->area, "step", i);
+        SAME(run, shape->prefill_held, want->held - want->decode_held, "step", i);
+        SAME(run, shape->prefill_tiles2, want->tiles2, "step", i);
+        SAME(run, shape->prefill_longest, want->longest, "step", i);
+        SAME(run, got->end_ns, want->end_ns, "step", i);
+        SAME(run, got->kv_blocks_used, want->kv_used, "step", i);
+        SAME(run, got->waiting, want->queue, "step", i);
         CHECK(run, got->kv_blocks_used <= run->s.params.kv_blocks, "step %zu", i);
         CHECK(run, shape->sequences <= run->s.params.max_seqs, "step %zu", i);
     }
-    SAME(run, d->step_count, run->naive.step_count, "steps");
+    SAME(run, d->step_count, run->naive.step_count, "steps", -1);
 }
 
 static void check_totals(const struct run *run, const struct drive *d)
@@ -166,16 +169,16 @@ static void check_totals(const struct run *run, const struct drive *d)
         prompt += r->prompt;
         cached += r->cached;
     }
-    SAME(run, d->totals.steps, run->naive.step_count, "totals");
-    SAME(run, d->totals.preemptions, run->naive.preemptions, "totals");
-    SAME(run, d->totals.finished, finished, "totals");
-    SAME(run, d->totals.rejected, run->s.count - finished, "totals");
-    SAME(run, d->totals.busy_ns, busy, "totals");
-    SAME(run, d->totals.output_tokens, output, "totals");
-    SAME(run, d->totals.computed_tokens, run->naive.computed_tokens, "totals");
-    SAME(run, d->totals.prompt_tokens, prompt, "totals");
-    SAME(run, d->totals.cached_tokens, cached, "totals");
-    SAME(run, d->totals.kv_blocks_peak, run->naive.kv_peak, "totals");
+    SAME(run, d->totals.steps, run->naive.step_count, "totals", -1);
+    SAME(run, d->totals.preemptions, run->naive.preemptions, "totals", -1);
+    SAME(run, d->totals.finished, finished, "totals", -1);
+    SAME(run, d->totals.rejected, run->s.count - finished, "totals", -1);
+    SAME(run, d->totals.busy_ns, busy, "totals", -1);
+    SAME(run, d->totals.output_tokens, output, "totals", -1);
+    SAME(run, d->totals.computed_tokens, run->naive.computed_tokens, "totals", -1);
+    SAME(run, d->totals.prompt_tokens, prompt, "totals", -1);
+    SAME(run, d->totals.cached_tokens, cached, "totals", -1);
+    SAME(run, d->totals.kv_blocks_peak, run->naive.kv_peak, "totals", -1);
     double terms =
         0; /* each step's terms sum to its time before rounding: half a nanosecond each */
     for (int i = 0; i < RT_TERM_COUNT; i++)
@@ -203,18 +206,17 @@ static void check_hist(const struct run *run, const struct rt_hist *got, int64_t
         least = t->gap_ns < least ? t->gap_ns : least;
         most = t->gap_ns > most ? t->gap_ns : most;
     }
-    SAME(run, got->count, count, "gaps");
+    SAME(run, got->count, count, "gaps", -1);
     CHECK(run, got->sum == sum, "sum of gaps %lld, expected %lld", (long long)got->sum,
           (long long)sum);
     CHECK(run, got->sum_squares == squares, "squares of gaps");
     if (count) {
-        SAME(run, got->min, least, "gaps");
-        SAME(run, got->max, most, "gaps");
+        SAME(run, got->min, least, "gaps", -1);
+        SAME(run, got->max, most, "gaps", -1);
     }
     for (uint32_t b = 0; b < RT_HIST_BUCKETS; b++)
         if (got->counts[b] != counts[b])
-            SAME(run, got->counts[b], counts[b], "gaps near %lld ns",
-                 (long long)rt_hist_bucket_low(b));
+            SAME(run, got->counts[b], counts[b], "gaps near", (long long)rt_hist_bucket_low(b));
     free(counts);
 }
 
@@ -230,7 +232,7 @@ static void check_tokens(const struct run *run, const struct drive *d)
         second = of;
         peak = here > peak ? here : peak;
     }
-    SAME(run, rt_token_stats_peak(&d->stats), peak, "tokens in the best second");
+    SAME(run, rt_token_stats_peak(&d->stats), peak, "tokens in the best second", -1);
 }
 
 /* Stepping and coasting: the same rows in the same order, the same gauges. */
@@ -238,14 +240,14 @@ static void check_same_drive(const struct run *run, const struct drive *step,
                              const struct drive *coast)
 {
     for (size_t i = 0; i < step->rows.count; i++)
-        SAME(run, coast->rows.rows[i].id, step->rows.rows[i].id, "row %zu", i);
-    SAME(run, coast->gauge_count, step->gauge_count, "gauges");
+        SAME(run, coast->rows.rows[i].id, step->rows.rows[i].id, "row", i);
+    SAME(run, coast->gauge_count, step->gauge_count, "gauges", -1);
     for (size_t i = 0; i < step->gauge_count; i++) {
         long long at = (long long)step->probes[i];
-        SAME(run, coast->gauges[i].running, step->gauges[i].running, "coasting at %lld ns", at);
-        SAME(run, coast->gauges[i].waiting, step->gauges[i].waiting, "coasting at %lld ns", at);
-        SAME(run, coast->gauges[i].kv_blocks_used, step->gauges[i].kv_blocks_used,
-             "coasting at %lld ns", at);
+        SAME(run, coast->gauges[i].running, step->gauges[i].running, "coasting at", at);
+        SAME(run, coast->gauges[i].waiting, step->gauges[i].waiting, "coasting at", at);
+        SAME(run, coast->gauges[i].kv_blocks_used, step->gauges[i].kv_blocks_used, "coasting at",
+             at);
     }
 }
 
@@ -272,9 +274,9 @@ static void draw_probes(const struct run *run, struct rt_rng *g, int64_t probes[
 /* With gauges at an instant inside a step: what was taken when the step was scheduled. */
 static void check_gauges(const struct run *run, const struct drive *d)
 {
-    SAME(run, d->at_end.running, 0, "at the end");
-    SAME(run, d->at_end.waiting, 0, "at the end");
-    SAME(run, d->at_end.kv_blocks_used, 0, "at the end");
+    SAME(run, d->at_end.running, 0, "at the end", -1);
+    SAME(run, d->at_end.waiting, 0, "at the end", -1);
+    SAME(run, d->at_end.kv_blocks_used, 0, "at the end", -1);
     for (size_t i = 0; i < d->gauge_count; i++) {
         CHECK(run, d->gauges[i].kv_blocks_used >= 0, "at %lld", (long long)d->probes[i]);
         CHECK(run, d->gauges[i].kv_blocks_used <= run->s.params.kv_blocks, "at %lld",
@@ -282,8 +284,7 @@ static void check_gauges(const struct run *run, const struct drive *d)
         for (size_t k = 0; k < run->naive.step_count; k++) {
             const struct naive_step *s = &run->naive.steps[k];
             if (d->probes[i] > s->start_ns && d->probes[i] < s->end_ns && !run->s.params.run_ahead)
-                SAME(run, d->gauges[i].kv_blocks_used, s->kv_used, "at %lld ns",
-                     (long long)d->probes[i]);
+                SAME(run, d->gauges[i].kv_blocks_used, s->kv_used, "at", (long long)d->probes[i]);
         }
     }
 }
@@ -305,13 +306,13 @@ static void check_aborted_row(const struct run *run, const struct rt_finished *r
         return;
     }
     bool done = want->finish_ns < stop;
-    SAME(run, row->status, done ? RT_STATUS_OK : RT_STATUS_UNFINISHED, "request %u", id);
-    SAME(run, row->finish_ns, done ? want->finish_ns : RT_NEVER, "request %u", id);
+    SAME(run, row->status, done ? RT_STATUS_OK : RT_STATUS_UNFINISHED, "request", id);
+    SAME(run, row->finish_ns, done ? want->finish_ns : RT_NEVER, "request", id);
     SAME(run, row->scheduled_ns, want->scheduled_ns < stop ? want->scheduled_ns : RT_NEVER,
-         "request %u", id);
+         "request", id);
     SAME(run, row->first_token_ns, want->first_token_ns < stop ? want->first_token_ns : RT_NEVER,
-         "request %u", id);
-    SAME(run, row->produced_tokens, tokens_before(run, id, stop), "request %u", id);
+         "request", id);
+    SAME(run, row->produced_tokens, tokens_before(run, id, stop), "request", id);
 }
 
 /* Stops at an instant that is no step end: every request that came is there exactly once. */

@@ -64,6 +64,12 @@ static inline void fixture_pool(struct fixture *f, unsigned i, const char *name,
     s->replicas = replicas;
     rt_engine_init(&s->engine);
     s->engine.max_num_seqs = 8;
+    s->engine.max_num_batched_tokens = 2048;
+    s->engine.block_size = 16;
+    s->engine.gpu_memory_utilization = 0.9;
+    s->engine.max_model_len = 0;
+    s->engine.async_scheduling = false;
+    s->engine.prefix_caching = true;
     f->pools[i].spec = s;
     f->pools[i].plan = (struct rt_pool_plan){.memory = {80e9, 72e9, 16e9, 1e9, 2e9, 2097152, 1000},
                                              .kv_blocks = 1000,

@@ -562,8 +562,8 @@ static void kill_at_random_moments(void **state)
     uint64_t random = 99;
     unsigned running = 0;
 
-    for (unsigned i = 0; i < 40; i++) {
-        bool large = i % 8 == 7;
+    for (unsigned i = 0; i < 24; i++) {
+        bool large = i % 8 == 7; /* three of them */
         int status;
         char *last;
         pid_t pid = fork();

@@ -111,11 +111,15 @@ def check_rates(db, summary):
 
 
 def all_rows(database):
+    """Every row of every table, requests as they lie in the file; `run` holds wall-clock figures."""
     db = sqlite3.connect(database)
     rows = db.execute("SELECT * FROM request ORDER BY rowid").fetchall()
-    rows += db.execute("SELECT * FROM metric ORDER BY rowid").fetchall()
-    rows += db.execute("SELECT * FROM sample ORDER BY rowid").fetchall()
-    rows += db.execute("SELECT * FROM itl_histogram ORDER BY rowid").fetchall()
+    tables = [row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'"
+                                           " AND name NOT IN ('request', 'run') ORDER BY name")]
+    for table in tables:
+        found = db.execute("SELECT * FROM " + table).fetchall()
+        rows.append((table, len(found)))
+        rows += sorted(found, key=repr)
     db.close()
     return repr(rows)
 

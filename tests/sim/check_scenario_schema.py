@@ -141,8 +141,9 @@ def good_cases():
     yield "longest name", changed("pools.0.name", "n" * 63)
     yield "mixed", changed("pools.0.role", "mixed")
     yield "empty engine object", changed("pools.0.engine", {"num_gpu_blocks": 1})
-    yield "async off", changed("pools.0.engine.async_scheduling", False)
-    yield "cache off", changed("pools.0.engine.prefix_caching", False)
+    for on in (True, False):
+        yield f"async {on}", changed("pools.0.engine.async_scheduling", on)
+        yield f"cache {on}", changed("pools.0.engine.prefix_caching", on)
     for degree in ("pipeline_parallel", "expert_parallel", "data_parallel"):
         yield f"{degree} 1", changed(f"pools.0.{degree}", 1)
     for dtype in SCENARIO["$defs"]["dtype"]["enum"]:
@@ -176,8 +177,10 @@ def bad_cases():
         for wrong in ("nothing", "", 1, None, "CHUNKED"):
             yield f"{path} = {wrong!r}", changed(path, wrong)
     for path in ("pools.0.engine.async_scheduling", "pools.0.engine.prefix_caching"):
-        for wrong in (True, 0, "false", None):
+        for wrong in (0, "false", None):
             yield f"{path} = {wrong!r}", changed(path, wrong)
+    for switch in ("async_scheduling", "prefix_caching"):
+        yield f"{switch} of static", changed("pools.0.engine", {"policy": "static", switch: True})
     for path in ("pools.0.pipeline_parallel", "pools.0.data_parallel"):
         for wrong in (0, 2, 1.5, "1", None, True):
             yield f"{path} = {wrong!r}", changed(path, wrong)

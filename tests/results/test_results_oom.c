@@ -1,0 +1,189 @@
+/* Out of memory in metrics, store and query: the n-th allocation fails, for every n until all goes
+ * through. Ours are wrapped by the linker and must end in RT_ENOMEM; SQLite's are replaced through
+ * its configuration and must end in an error, whichever it makes of it. Nothing leaks (asan looks),
+ * and the database stays one. */
+#include "fixture.h"
+
+#include "rooftrace/query.h"
+
+#include <stdatomic.h>
+
+/* Allocations that still succeed; negative: all. Test state that the wrappers can reach. */
+static atomic_long ours = -1, of_sqlite = -1;
+static sqlite3_mem_methods real_methods;
+
+static bool fails(atomic_long *countdown)
+{
+    long now = atomic_load(countdown);
+
+    if (now > 0)
+        atomic_fetch_sub(countdown, 1);
+    return now == 0;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *old, size_t size);
+char *__real_strdup(const char *text);
+char *__real_strndup(const char *text, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return fails(&ours) ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fails(&ours) ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    return fails(&ours) ? NULL : __real_realloc(old, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return fails(&ours) ? NULL : __real_strdup(text);
+}
+
+char *__wrap_strndup(const char *text, size_t size)
+{
+    return fails(&ours) ? NULL : __real_strndup(text, size);
+}
+
+static void *sqlite_malloc(int size)
+{
+    return fails(&of_sqlite) ? NULL : real_methods.xMalloc(size);
+}
+
+static void *sqlite_realloc(void *old, int size)
+{
+    return fails(&of_sqlite) ? NULL : real_methods.xRealloc(old, size);
+}
+
+/* ---- metrics ---- */
+
+static bool all_metrics(struct fixture *f, const struct rt_finished *rows, size_t n,
+                        struct rt_err *err)
+{
+    struct rt_metrics *m;
+    struct rt_metrics_result result;
+    bool ok = rt_metrics_new(&f->scenario, 20, &m, err);
+
+    for (size_t i = 0; ok && i < n; i++)
+        ok = rt_metrics_add(m, &rows[i], err);
+    ok = ok && rt_metrics_result(m, NULL, &result, err);
+    rt_metrics_free(m);
+    return ok;
+}
+
+static void metrics(void **state)
+{
+    struct rt_finished rows[60];
+    struct fixture f;
+    long n = 0;
+
+    (void)state;
+    fixture_init(&f);
+    for (uint64_t i = 0; i < 60; i++)
+        rows[i] = fixture_row(&f, i * 10);
+    for (bool ok = false; !ok; n++) {
+        struct rt_err err = {RT_OK, ""};
+        atomic_store(&ours, n);
+        ok = all_metrics(&f, rows, 60, &err);
+        atomic_store(&ours, -1);
+        assert_int_equal(err.code, ok ? RT_OK : RT_ENOMEM);
+    }
+    assert_true(n > 20);
+    fixture_release(&f);
+}
+
+/* ---- a run into a store, and back ---- */
+
+static bool write_and_read(struct fixture *f, struct rt_finished_list *rows,
+                           const struct rt_run_end *end, struct rt_err *err)
+{
+    struct rt_run_start start = fixture_start(f);
+    struct rt_run_summary summary;
+    struct rt_store *s = NULL;
+    struct rt_db *db = NULL;
+    int64_t run_id = 0;
+    bool ok = rt_store_check(f->db, err) && rt_store_open(f->db, &s, err) &&
+              rt_store_begin(s, &start, &run_id, err) && rt_store_put(s, run_id, rows, err);
+    struct rt_err later;
+
+    if (run_id != 0 && !rt_store_end(s, run_id, end, ok ? err : &later))
+        ok = false;
+    rt_store_close(s);
+    ok = ok && rt_db_open(f->db, &db, err) && rt_db_summary(db, 0, &summary, err);
+    rt_db_close(db);
+    return ok;
+}
+
+/* Runs with the n-th allocation failing, for n = 0, step, 2 step, ...; how many failed. */
+static long fail_each(atomic_long *countdown, long step, bool only_nomem)
+{
+    struct fixture f;
+    struct rt_finished_list rows;
+    struct rt_run_end end;
+    long failed = 0;
+    bool ok = false;
+
+    fixture_init(&f);
+    for (long n = 0; !ok; n += step) {
+        struct rt_err err = {RT_OK, ""};
+        rt_finished_list_init(&rows);
+        fixture_rows(&f, &rows, 40);
+        end = fixture_end(&f, 40);
+        atomic_store(countdown, n);
+        ok = write_and_read(&f, &rows, &end, &err);
+        atomic_store(countdown, -1);
+        rt_finished_list_release(&rows);
+        if (ok)
+            break;
+        failed++;
+        assert_true(err.code == RT_ENOMEM || (!only_nomem && err.code == RT_EDB));
+        if (access(f.db, F_OK) == 0)
+            assert_sql(f.db, "PRAGMA integrity_check", "ok\n");
+    }
+    fixture_release(&f);
+    return failed;
+}
+
+static void store_and_query(void **state)
+{
+    (void)state;
+    assert_true(fail_each(&ours, 1, true) > 10);
+}
+
+static void sqlite_inside(void **state)
+{
+    sqlite3_mem_methods failing;
+
+    (void)state;
+    sqlite3_shutdown();
+    assert_int_equal(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_methods), SQLITE_OK);
+    failing = real_methods;
+    failing.xMalloc = sqlite_malloc;
+    failing.xRealloc = sqlite_realloc;
+    assert_int_equal(sqlite3_config(SQLITE_CONFIG_MALLOC, &failing), SQLITE_OK);
+    assert_true(fail_each(&of_sqlite, 97, false) > 10);
+    sqlite3_shutdown();
+    sqlite3_config(SQLITE_CONFIG_MALLOC, &real_methods);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(metrics),
+        cmocka_unit_test(store_and_query),
+        cmocka_unit_test(sqlite_inside),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
