@@ -8,15 +8,22 @@
 #define RT_NEVER      INT64_MIN
 #define RT_NO_REPLICA UINT32_MAX
 
-/* name */
+/* name, text */
+/* clang-format off */
 #define RT_STATUSES(X)                                                                             \
     X(OK, "ok")                                                                                    \
     X(REJECTED, "rejected")                                                                        \
-    X(TIMEOUT, "timeout") X(CANCELLED, "cancelled") X(FAILED, "failed") X(UNFINISHED, "unfinishe"  \
-                                                                                      "d")
+    X(TIMEOUT, "timeout")                                                                          \
+    X(CANCELLED, "cancelled")                                                                      \
+    X(FAILED, "failed")                                                                            \
+    X(UNFINISHED, "unfinished")
 #define RT_REASONS(X)                                                                              \
     X(NONE, "")                                                                                    \
-    X(KV, "kv") X(PROMPT, "prompt") X(MAX_MODEL_LEN, "max_model_len") X(ADMISSION, "admission")
+    X(KV, "kv")                                                                                    \
+    X(PROMPT, "prompt")                                                                            \
+    X(MAX_MODEL_LEN, "max_model_len")                                                              \
+    X(ADMISSION, "admission")
+/* clang-format on */
 
 enum rt_status {
 #define X(name, text) RT_STATUS_##name,
