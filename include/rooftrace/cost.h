@@ -72,7 +72,8 @@ unsigned rt_cost_windows(const struct rt_cost *c, int64_t windows[RT_MAX_WINDOWS
 bool rt_cost_can_run(const struct rt_cost *c);
 /* The next n steps of an unchanged batch of decodes: ns[i] is the duration of the i-th, the same
  * bits as rt_cost_step_ns gives when each step adds `decodes` to decode_context and held_tokens. *s
- * is advanced by n steps. No prefill in *s; contexts stay below 2^53. About 2 ns a step. */
+ * is advanced by n steps. No prefill and no transfer in *s; contexts stay below 2^53. About 2 ns a
+ * step. */
 void rt_cost_decode_run(const struct rt_cost *c, struct rt_step_shape *s, uint32_t n, int64_t *ns);
 
 #endif

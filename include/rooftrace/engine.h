@@ -17,18 +17,37 @@ unsigned rt_policy_count(void);
 const char *rt_policy_name(unsigned i);
 const char *rt_policy_help(unsigned i);
 
+/* A queue order says who is admitted next and who is preempted first: queue_order.c. */
+unsigned rt_queue_order_count(void);
+const char *rt_queue_order_name(unsigned i);
+const char *rt_queue_order_help(unsigned i);
+
+/* What becomes of a preempted sequence's KV. */
+enum rt_preemption { RT_PREEMPTION_RECOMPUTE, RT_PREEMPTION_SWAP, RT_PREEMPTION_COUNT };
+extern const char *const rt_preemption_names[RT_PREEMPTION_COUNT];
+
+struct rt_preset; /* preset.h */
+
 struct rt_engine_spec {
-    unsigned policy;                /* index for rt_policy_name; "chunked" */
-    bool async_scheduling;          /* schedule step n+1 while step n runs */
-    bool prefix_caching;            /* share KV blocks of equal prefixes */
-    int64_t max_num_seqs;           /* running sequences at most; 256 */
+    const struct rt_preset
+        *preset;           /* whose defaults these are, where no key said more; NULL: none */
+    unsigned policy;       /* index for rt_policy_name; "chunked" */
+    unsigned queue_order;  /* index for rt_queue_order_name; "fcfs" */
+    unsigned preemption;   /* enum rt_preemption; "recompute" */
+    bool async_scheduling; /* schedule step n+1 while step n runs */
+    bool prefix_caching;   /* share KV blocks of equal prefixes */
+    int64_t max_num_seqs;  /* running sequences at most; 256 */
     int64_t max_num_batched_tokens; /* budget of a step; 0 = by memory: 8192, 2048 below 40 GB */
     int64_t chunk_tokens;           /* sarathi's budget; 512 */
     int64_t block_size;             /* tokens a KV block holds; 16 */
     int64_t num_gpu_blocks;         /* KV blocks; 0 = from memory */
     int64_t max_model_len;          /* prompt + output at most; 0 = no limit */
     double gpu_memory_utilization;  /* 0.9 */
-    double watermark; /* share of KV kept free at admission, prefill_first and sarathi; 0.01 */
+    double watermark;     /* share of KV kept free at admission, prefill_first and sarathi; 0.01 */
+    int64_t cpu_kv_bytes; /* CPU memory of a replica for swapped KV; 4 GiB */
+    int64_t num_cpu_blocks; /* KV blocks there; 0 = from cpu_kv_bytes */
+    int64_t offload_bytes;  /* CPU memory of a replica for evicted prefix blocks; 0 = none */
+    double aging_s; /* what a priority level, or 1000 prompt tokens, is worth in the queue; 60 */
 };
 
 void rt_engine_init(struct rt_engine_spec *e);

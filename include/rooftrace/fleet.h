@@ -32,6 +32,8 @@ struct rt_pool_plan {
     struct rt_memory_plan memory; /* blocks: as derived; all 0 bytes when num_gpu_blocks was given
                                      with a linear cost */
     int64_t kv_blocks;            /* in force */
+    int64_t cpu_kv_blocks;        /* swap preemption: blocks that fit into CPU memory */
+    int64_t offload_blocks;       /* prefix caching: likewise, of the offload tier */
     int64_t max_num_batched_tokens;
     int64_t gpus; /* physical, of one replica */
     uint32_t first_replica, replicas;

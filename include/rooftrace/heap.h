@@ -38,6 +38,15 @@ static inline const struct rt_heap_node *rt_heap_top(const struct rt_heap *h)
     return h->count == 0 ? (const struct rt_heap_node *)0 : &h->nodes[0];
 }
 
+/* Time of the second least item, INT64_MAX when there is none: is the top alone at its instant? */
+static inline int64_t rt_heap_second_time(const struct rt_heap *h)
+{
+    int64_t least = INT64_MAX;
+    for (uint32_t child = 1; child < h->count && child <= 4; child++)
+        least = h->nodes[child].time < least ? h->nodes[child].time : least;
+    return least;
+}
+
 static inline bool rt_heap_has(const struct rt_heap *h, uint32_t item)
 {
     return h->position[item] != RT_HEAP_NONE;

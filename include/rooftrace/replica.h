@@ -21,6 +21,7 @@
 #include "rooftrace/finished.h"
 #include "rooftrace/hist.h"
 #include "rooftrace/request.h"
+#include "rooftrace/step_list.h"
 
 #define RT_NEVER_AGAIN INT64_MAX
 
@@ -66,6 +67,11 @@ struct rt_replica_spec {
     int64_t kv_blocks; /* > 0 */
     /* Prefix caching: tokens a hash id names, a multiple of block_size; 0: the trace has none. */
     int64_t hash_block;
+    /* Swap preemption: blocks that fit into CPU memory (0: always recompute), and what their copies
+     * cost. Bytes and bandwidth of one GPU: all copy their part at once. */
+    int64_t cpu_blocks;
+    int64_t offload_blocks; /* prefix caching: blocks of the offload tier; 0: there is none */
+    double block_bytes, pcie_bytes_per_s;
     uint32_t pool, index;         /* as rows name it */
     bool coast;                   /* false: every step end is an event (tests, step records) */
     struct rt_token_stats *stats; /* shared by the trial's replicas; outlives them */
@@ -78,7 +84,9 @@ struct rt_replica_totals {
     int64_t computed_tokens;              /* through the model, recomputed ones included */
     int64_t prompt_tokens, cached_tokens; /* of first admissions */
     int64_t kv_blocks_peak;
-    double terms_s[RT_TERM_COUNT]; /* busy seconds by cost term */
+    int64_t swapped_out_blocks, swapped_in_blocks; /* copied to CPU memory and back */
+    int64_t offloaded_blocks, loaded_blocks;       /* likewise: the prefix cache's offload tier */
+    double terms_s[RT_TERM_COUNT];                 /* busy seconds by cost term */
 };
 
 struct rt_replica_gauges {
@@ -90,6 +98,14 @@ struct rt_replica;
 bool rt_replica_new(const struct rt_replica_spec *spec, struct rt_replica **out,
                     struct rt_err *err) RT_MUST_USE;
 void rt_replica_free(struct rt_replica *r);
+/* Steps that end from now on are appended to *steps, which outlives the replica; NULL: no longer.
+ * The same rows with and without coasting. One event appends some 256 steps of a
+ * replica at most. */
+void rt_replica_record_steps(struct rt_replica *r, struct rt_step_list *steps);
+
+/* Where a request stands in the queue: by (this key, arrival, id), least first. Arrival + handicap,
+ * saturated. */
+int64_t rt_queue_key(unsigned order, double aging_s, const struct rt_request *q);
 
 /* Takes a copy of the request. RT_REASON_NONE: it waits. Otherwise it can never be served here
  * (rule 4 of docs/engine.md) and nothing was taken. *err is filled only when memory is out

@@ -15,4 +15,26 @@ void rt_report_table(const struct rt_run_summary *s, bool with_e2el, FILE *out);
  * refuses. */
 bool rt_report_json(const struct rt_run_summary *s, FILE *out, struct rt_err *err) RT_MUST_USE;
 
+/* What of a run becomes a timeline. Requests and steps that overlap [from_ns, to_ns) are in it,
+ * whole; samples taken in it. */
+struct rt_timeline {
+    int64_t run_id; /* 0: the latest */
+    int64_t from_ns, to_ns;
+    int64_t replica; /* -1: all of them, and the whole fleet's samples */
+};
+
+struct rt_timeline_count { /* what was written */
+    int64_t run_id;
+    uint64_t steps, requests, samples;
+    bool steps_recorded; /* false: the run has none, `rooftrace run --steps` records them */
+};
+
+/* Are there such a run and such a replica? Before a file is touched. RT_EUSAGE: no. */
+bool rt_report_timeline_check(struct rt_db *db, const struct rt_timeline *what,
+                              struct rt_err *err) RT_MUST_USE;
+/* Trace-event JSON for ui.perfetto.dev and chrome://tracing. Rows are read and written one by one;
+ * memory: O(replicas). RT_EIO when the stream refuses. */
+bool rt_report_perfetto(struct rt_db *db, const struct rt_timeline *what, FILE *out,
+                        struct rt_timeline_count *count, struct rt_err *err) RT_MUST_USE;
+
 #endif

@@ -11,10 +11,17 @@ struct rt_slo { /* NaN = not asked for */
     double ttft_s, tpot_s, e2e_s;
 };
 
+struct rt_class_spec { /* a traffic class of the trace */
+    char *name;        /* owned */
+    int64_t priority;  /* of its requests that give none themselves; fits 32 bits */
+};
+
 struct rt_scenario {
     struct rt_workload_spec workload;
     struct rt_fleet_spec fleet;
     struct rt_slo slo;
+    struct rt_class_spec *classes; /* owned */
+    uint32_t class_count;
     double sample_interval_s; /* > 0; 1 */
     double measure_s[2];      /* [from, to): requests that arrive then are the measured window */
     bool has_measure;

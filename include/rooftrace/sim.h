@@ -41,6 +41,9 @@ struct rt_sim;
 bool rt_sim_new(const struct rt_scenario *s, struct rt_source *source, struct rt_sim **out,
                 struct rt_err *err) RT_MUST_USE;
 void rt_sim_free(struct rt_sim *s);
+/* From the next event on, steps that end are appended to *steps, which outlives the sim; the caller
+ * empties it between calls of rt_sim_next. Memory: a bounded number of rows, see sim.c. */
+void rt_sim_record_steps(struct rt_sim *s, struct rt_step_list *steps);
 /* Runs until about `rows` requests finished or a bounded number of events passed; appends to *out.
  */
 enum rt_sim_answer rt_sim_next(struct rt_sim *s, size_t rows, struct rt_finished_list *out,

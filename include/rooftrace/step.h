@@ -26,6 +26,8 @@ struct rt_step_shape {
     int64_t prefill_tiles;
     int64_t prefill_tiles2; /* sum of ceil(q/64)*(2k + q + 64): key columns of all tiles, doubled */
     int64_t prefill_longest; /* largest q */
+    /* Seconds the engine copies KV blocks over PCIe in this step, part of RT_TERM_COMM. */
+    double transfer_s;
 };
 
 /* Where the seconds of a step go; the step is their sum in this order. */

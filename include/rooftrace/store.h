@@ -5,8 +5,8 @@
  * order, in transactions of about a second, crash-safe against process death (rollback journal),
  * not against power loss. A run's row says running | complete | interrupted | failed. Re-running
  * appends a run. The file is created or touched by rt_store_open, never before. Several runs may be
- * open at once, and begin, put and end may be called from several threads; one run's calls come one
- * after the other. */
+ * open at once, and begin, put, put_steps and end may be called from several threads; one run's
+ * calls come one after the other. */
 #ifndef RT_STORE_H
 #define RT_STORE_H
 
@@ -38,6 +38,9 @@ struct rt_run_start {
     uint32_t pool_count;
     const struct rt_source *source; /* names of classes; outlives the run's rt_store_end */
     bool no_requests;               /* rows are taken but not written (aggregates only) */
+    double sample_requests; /* share of the requests whose rows are written, chosen by (seed, id);
+                               0: all */
+    bool steps;             /* every step will be put */
 };
 
 /* Known at the end. Read during rt_store_end only. */
@@ -69,12 +72,16 @@ void rt_store_close(struct rt_store *s);
 /* Writes and commits the rows of `run` and `pool`. */
 bool rt_store_begin(struct rt_store *s, const struct rt_run_start *run, int64_t *run_id,
                     struct rt_err *err) RT_MUST_USE;
-/* Moves the rows out of *rows (left empty, with recycled memory) into the queue. Class names are
+/* Moves the rows out of *rows (left empty, with recycled memory) into the queue; those that are not
+ * to be written are dropped. Class names are
  * looked up here, on the caller's thread. An error of the writer thread (disk full, ...) comes back
  * from the next call; the rows then stay where they are, and all open runs are marked `failed`
  * where the disk still allows it. */
 bool rt_store_put(struct rt_store *s, int64_t run_id, struct rt_finished_list *rows,
                   struct rt_err *err) RT_MUST_USE;
+/* The same for steps that are over. */
+bool rt_store_put_steps(struct rt_store *s, int64_t run_id, struct rt_step_list *steps,
+                        struct rt_err *err) RT_MUST_USE;
 /* Waits for the queue, commits the rows, then writes all other tables in one transaction. When it
  * fails the rows stay and the run is marked `failed` where the disk still allows it. Either way the
  * run is closed. */

@@ -8,9 +8,11 @@
 #include "rooftrace/store.h"
 
 struct rt_trial_options {
-    const char *output; /* database path; NULL = none, metrics only */
-    const char *label;  /* or NULL */
-    bool discard_rows;  /* no rows in table `request` (bench) */
+    const char *output;     /* database path; NULL = none, metrics only */
+    const char *label;      /* or NULL */
+    bool discard_rows;      /* no rows in table `request`: aggregates only */
+    double sample_requests; /* share of the requests that get rows; 0: all. Statistics: of all */
+    bool steps;             /* every engine step in table `step` */
 };
 
 struct rt_trial_progress {

@@ -11,6 +11,7 @@
  * Sums are integers, so adding and merging in any order give the same bits. When the sum of squares
  * would leave 128 bits it stays at its maximum, and the standard deviation is NaN from then on. */
 #include "rooftrace/hist.h"
+#include "rooftrace/wide.h"
 
 #include <assert.h>
 #include <math.h>
@@ -104,24 +105,17 @@ void rt_hist_add(struct rt_hist *h, int64_t value, uint64_t times)
     h->sum_squares = add_capped(h->sum_squares, scale_capped(square, times));
 }
 
-/* Sums of values below 2^26, at most 4096: both fit into 64 bits. Loops without branches, which
- * compilers turn into vector code. */
-static uint64_t narrow_sum(const int64_t *values, size_t n)
+/* Sums of values below 2^26, at most 4096: both fit into 64 bits. */
+RT_WIDE static void narrow_sums(const int64_t *values, size_t n, uint64_t *sum, uint64_t *squares)
 {
-    uint64_t sum = 0;
+    uint64_t a = 0, b = 0;
 
-    for (size_t i = 0; i < n; i++)
-        sum += (uint64_t)values[i];
-    return sum;
-}
-
-static uint64_t narrow_squares(const int64_t *values, size_t n)
-{
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < n; i++)
-        sum += (uint64_t)(uint32_t)values[i] * (uint32_t)values[i];
-    return sum;
+    for (size_t i = 0; i < n; i++) {
+        a += (uint64_t)values[i];
+        b += (uint64_t)(uint32_t)values[i] * (uint32_t)values[i];
+    }
+    *sum = a;
+    *squares = b;
 }
 
 static void add_sums(struct rt_hist *h, const int64_t *values, size_t n, uint64_t times)
@@ -129,8 +123,10 @@ static void add_sums(struct rt_hist *h, const int64_t *values, size_t n, uint64_
     rt_u128 squares = 0;
 
     if (n <= 4096 && values[n - 1] < 1 << 26) {
-        h->sum += (rt_u128)narrow_sum(values, n) * times;
-        squares = narrow_squares(values, n);
+        uint64_t narrow, narrow_squares;
+        narrow_sums(values, n, &narrow, &narrow_squares);
+        h->sum += (rt_u128)narrow * times;
+        squares = narrow_squares;
     } else {
         for (size_t i = 0; i < n; i++) {
             uint64_t v = (uint64_t)values[i];

@@ -49,6 +49,9 @@ bool cli_words(const struct rt_options *o, unsigned min, unsigned max, const cha
 void cli_json_text(FILE *out, const char *text);
 void cli_json_number(FILE *out, double value);
 
+/* trace_export.c: `rooftrace trace export DB`; the words and options of cmd_trace.c. */
+int cli_trace_export(const struct rt_options *o);
+
 /* scenario_options.c: the scenario that a file and options give together; options win. */
 bool cli_scenario(const struct rt_options *o, const struct rt_catalog *catalog,
                   struct rt_scenario *out, struct rt_err *err) RT_MUST_USE;

@@ -5,6 +5,7 @@
  * what is printed is what was stored. SIGINT and SIGTERM end the run at the next step: rows are
  * kept, the run is marked `interrupted`, exit status 130; a second signal ends the process. */
 #include "cli_internal.h"
+#include "rooftrace/preset.h"
 #include "rooftrace/report.h"
 #include "rooftrace/trace.h"
 #include "rooftrace/trial.h"
@@ -36,7 +37,17 @@ static const struct rt_option table[] = {
     {RT_OPT_TEXT("--kv-dtype", "TYPE", "KV cache (16 bit)")},
     {RT_OPT_TEXT("--router", "NAME", "which replica serves a request (least_outstanding)")},
     {RT_OPT_HEADING("engine:")},
+    {RT_OPT_TEXT("--preset", "NAME", "defaults of an engine by version; other options win")},
+    {RT_OPT_TEXT("--engine-args", "LINE",
+                 "a pasted \"vllm serve ...\": what it says wins over the scenario\nfile, options "
+                 "win over it; what has no meaning here is listed")},
     {RT_OPT_TEXT("--policy", "NAME", "what a step contains (chunked)")},
+    {RT_OPT_TEXT("--queue-order", "NAME", "who is admitted next (fcfs)")},
+    {RT_OPT_NUMBER("--aging-s", "X", 0, 9e9, "waiting that a priority level is worth (60)")},
+    {RT_OPT_TEXT("--preemption", "NAME", "recompute, or swap KV to CPU memory (recompute)")},
+    {RT_OPT_INT("--cpu-kv-bytes", "N", 0, EXACT, "CPU memory of a replica for swap (4 GiB)")},
+    {RT_OPT_INT("--num-cpu-blocks", "N", 1, RT_MAX_KV_TOKENS, "KV blocks there (from memory)")},
+    {RT_OPT_INT("--offload-bytes", "N", 0, EXACT, "CPU memory of a replica for prefix blocks (0)")},
     {RT_OPT_FLAG("--async-scheduling", "schedule a step while the one before runs (chunked: on)")},
     {RT_OPT_FLAG("--no-async-scheduling", "schedule at the end of a step")},
     {RT_OPT_FLAG("--enable-prefix-caching", "share KV blocks of equal prefixes (chunked: on)")},
@@ -64,6 +75,11 @@ static const struct rt_option table[] = {
     {RT_OPT_TEXT("--output", "FILE", "database; an older one gets a further run (rooftrace.db)"),
      .letter = 'o'},
     {RT_OPT_TEXT("--label", "TEXT", "free text stored with the run")},
+    {RT_OPT_FLAG("--no-requests", "no row a request; statistics are of all of them all the same")},
+    {RT_OPT_NUMBER(
+        "--sample-requests", "P", 1e-9, 1,
+        "rows of a share P of the requests, chosen by seed and\nplace in the trace (1)")},
+    {RT_OPT_FLAG("--steps", "a row for every engine step, too")},
     {RT_OPT_FLAG("--json", "the result as JSON with vLLM's keys")},
     {RT_OPT_FLAG("--check", "check and print the resolved scenario; run nothing")},
     {RT_OPT_TEXT("--catalog", "DIR", "another catalogue of models and GPUs")},
@@ -72,14 +88,32 @@ static const struct rt_option table[] = {
     {RT_OPT_FLAG("--help", "this text"), .letter = 'h'},
 };
 
+/* A name and its help, of one line or more. */
+static void print_entry(FILE *out, const char *name, const char *help)
+{
+    size_t line = strcspn(help, "\n");
+
+    fprintf(out, "  %-18s %.*s\n", name, (int)line, help);
+    for (; help[line] != '\0'; line = strcspn(help, "\n")) {
+        help += line + 1;
+        fprintf(out, "  %-18s %.*s\n", "", (int)strcspn(help, "\n"), help);
+    }
+}
+
 static void print_names(FILE *out)
 {
     fputs("\ntrace formats:\n", out);
     for (unsigned i = 0; i < rt_trace_format_count(); i++)
         fprintf(out, "  %-18s %s\n", rt_trace_format_info(i).name, rt_trace_format_info(i).help);
+    fputs("\npresets:\n", out);
+    for (unsigned i = 0; i < rt_preset_count(); i++)
+        print_entry(out, rt_preset_at(i)->name, rt_preset_at(i)->help);
     fputs("\npolicies:\n", out);
     for (unsigned i = 0; i < rt_policy_count(); i++)
         fprintf(out, "  %-18s %s\n", rt_policy_name(i), rt_policy_help(i));
+    fputs("\nqueue orders:\n", out);
+    for (unsigned i = 0; i < rt_queue_order_count(); i++)
+        fprintf(out, "  %-18s %s\n", rt_queue_order_name(i), rt_queue_order_help(i));
     fputs("\nrouters:\n", out);
     for (unsigned i = 0; i < rt_router_count(); i++)
         fprintf(out, "  %-18s %s\n", rt_router_at(i)->name, rt_router_at(i)->help);
@@ -99,7 +133,9 @@ static const struct cli_page page = {
         "  rooftrace run --trace traces/sample.csv --model llama-3.1-8b --gpu h100-sxm \\\n"
         "      --replicas 2 --goodput ttft:500 tpot:50 -o sample.db\n"
         "  rooftrace run traces/sample.scenario.json --rate-scale 2 --label twice -o sample.db\n"
-        "  rooftrace run traces/sample.scenario.json --max-num-seqs 64 --check\n",
+        "  rooftrace run traces/sample.scenario.json --max-num-seqs 64 --check\n"
+        "  rooftrace run --trace traces/sample.csv --model llama-3.1-8b --gpu l40s \\\n"
+        "      --preset vllm-0.19 --check\n",
 };
 
 /* The one file-scope variable of the program: a handler can reach nothing else. */
@@ -222,10 +258,25 @@ static int failed(const struct rt_trial *t, const char *path, const struct rt_er
     return cli_fail(&told);
 }
 
-static int replay(const struct rt_scenario *s, const struct rt_options *o)
+/* What of the run is written. */
+static bool read_output(const struct rt_options *o, struct rt_trial_options *to, struct rt_err *err)
 {
-    struct rt_trial_options to = {.output = rt_options_text(o, "--output", "rooftrace.db"),
-                                  .label = rt_options_text(o, "--label", NULL)};
+    double share = rt_options_number(o, "--sample-requests", 1);
+
+    *to = (struct rt_trial_options){.output = rt_options_text(o, "--output", "rooftrace.db"),
+                                    .label = rt_options_text(o, "--label", NULL),
+                                    .discard_rows = rt_options_given(o, "--no-requests"),
+                                    .sample_requests = share < 1 ? share : 0,
+                                    .steps = rt_options_given(o, "--steps")};
+    if (to->discard_rows && rt_options_given(o, "--sample-requests"))
+        return rt_fail(err, RT_EUSAGE,
+                       "--no-requests and --sample-requests: expected one of them at most");
+    return true;
+}
+
+static int replay(const struct rt_scenario *s, const struct rt_options *o,
+                  const struct rt_trial_options *to)
+{
     enum rt_trial_answer answer = RT_TRIAL_MORE;
     struct rt_trial_progress now = {0};
     struct cli_progress progress;
@@ -234,7 +285,7 @@ static int replay(const struct rt_scenario *s, const struct rt_options *o)
     int status;
 
     catch_signals();
-    if (!rt_trial_new(s, &to, &trial, &err))
+    if (!rt_trial_new(s, to, &trial, &err))
         return cli_fail(&err);
     cli_progress_start(&progress, s, !rt_options_given(o, "--no-progress"));
     while (answer == RT_TRIAL_MORE && !stop_requested) {
@@ -243,11 +294,11 @@ static int replay(const struct rt_scenario *s, const struct rt_options *o)
     }
     cli_progress_clear(&progress);
     if (answer == RT_TRIAL_FAILED)
-        status = failed(trial, to.output, &err);
+        status = failed(trial, to->output, &err);
     else if (answer == RT_TRIAL_MORE)
-        status = interrupted(trial, to.output, &now);
+        status = interrupted(trial, to->output, &now);
     else
-        status = finished(trial, to.output, rt_options_given(o, "--json"));
+        status = finished(trial, to->output, rt_options_given(o, "--json"));
     rt_trial_free(trial);
     return status;
 }
@@ -256,6 +307,7 @@ int cli_run(int argc, char **argv)
 {
     struct rt_catalog *catalog = NULL;
     struct rt_scenario scenario;
+    struct rt_trial_options to;
     struct rt_options o;
     struct rt_err err = {0};
     int status;
@@ -263,13 +315,14 @@ int cli_run(int argc, char **argv)
     if (!cli_begin(&page, argc, argv, &o, &status))
         return status;
     rt_scenario_init(&scenario);
-    if (!cli_words(&o, 0, 1, "one scenario file", &err) ||
+    if (!cli_words(&o, 0, 1, "one scenario file", &err) || !read_output(&o, &to, &err) ||
         !rt_catalog_open(rt_options_text(&o, "--catalog", NULL), &catalog, &err) ||
         !cli_scenario(&o, catalog, &scenario, &err)) {
         status = cli_fail(&err);
     } else {
         scenario.coast = !rt_options_given(&o, "--no-coast");
-        status = rt_options_given(&o, "--check") ? check_only(&scenario) : replay(&scenario, &o);
+        status =
+            rt_options_given(&o, "--check") ? check_only(&scenario) : replay(&scenario, &o, &to);
     }
     rt_scenario_release(&scenario);
     rt_catalog_free(catalog);

@@ -1,5 +1,6 @@
-/* rooftrace trace: look at trace files. `trace stat` reads one from end to end and prints what
- * surveys of traces print: how many, how fast, how bursty, how long. */
+/* rooftrace trace: look at traces, of requests and of runs. `trace stat` reads a trace file from
+ * end to end and prints what surveys of traces print: how many, how fast, how bursty, how long.
+ * `trace export` is in trace_export.c. */
 #include "cli_internal.h"
 #include "rooftrace/trace.h"
 
@@ -7,9 +8,16 @@
 #include <string.h>
 
 static const struct rt_option table[] = {
-    {RT_OPT_HEADING("options:")},
+    {RT_OPT_HEADING("stat:")},
     {RT_OPT_TEXT("--format", "NAME", "format of the trace (auto)")},
     {RT_OPT_FLAG("--json", "one JSON object")},
+    {RT_OPT_HEADING("export:")},
+    {RT_OPT_TEXT("--perfetto", "OUT.json", "file to write; - is standard output")},
+    {RT_OPT_INT("--run", "N", 1, INT64_MAX, "run of the database (the latest)")},
+    {RT_OPT_NUMBER("--from-s", "A", 0, 9e9, "what overlaps [A, B) of the run's seconds (0)")},
+    {RT_OPT_NUMBER("--to-s", "B", 0, 9e9, "(the end)")},
+    {RT_OPT_INT("--replica", "I", 0, 65535, "one replica only (all)")},
+    {RT_OPT_HEADING("other:")},
     {RT_OPT_FLAG("--help", "this text"), .letter = 'h'},
 };
 
@@ -21,16 +29,23 @@ static void print_formats(FILE *out)
 }
 
 static const struct cli_page page = {
-    .usage = "usage: rooftrace trace stat FILE [options]\n\n"
-             "Reads a trace (plain, .gz or .zst) and prints its rate, burstiness and lengths.\n"
-             "Percentiles are by nearest rank; the peak is the fullest minute, counted from the\n"
-             "first arrival; cv is the standard deviation of the gaps over their mean.\n",
+    .usage =
+        "usage: rooftrace trace stat FILE [options]\n"
+        "       rooftrace trace export DB --perfetto OUT.json [options]\n\n"
+        "stat reads a trace (plain, .gz or .zst) and prints its rate, burstiness and lengths.\n"
+        "Percentiles are by nearest rank; the peak is the fullest minute, counted from the\n"
+        "first arrival; cv is the standard deviation of the gaps over their mean.\n\n"
+        "export writes a run, or a window of it, as a timeline that ui.perfetto.dev and\n"
+        "chrome://tracing open: requests with their phases, and the steps of the engines when\n"
+        "the run was made with --steps.\n",
     .options = {"rooftrace trace", table, sizeof table / sizeof table[0]},
     .more = print_formats,
     .examples = "\nexamples:\n"
                 "  rooftrace trace stat traces/sample.csv\n"
                 "  rooftrace trace stat conversations.jsonl.zst --json\n"
-                "  rooftrace trace stat log.csv --format native_csv\n",
+                "  rooftrace trace stat log.csv --format native_csv\n"
+                "  rooftrace trace export path/to/run.db --perfetto timeline.json --from-s 60 "
+                "--to-s 90\n",
 };
 
 static void table_lengths(const char *what, const struct rt_trace_lengths *l)
@@ -110,27 +125,64 @@ static void print_json(const char *path, const struct rt_trace_stat *s)
     fputs("\n}\n", stdout);
 }
 
-int cli_trace(int argc, char **argv)
+static int stat_trace(const struct rt_options *o)
 {
     struct rt_trace_stat stat;
+    struct rt_err err = {0};
+
+    if (!rt_trace_stat(o->words[1], rt_options_text(o, "--format", "auto"), &stat, &err))
+        return cli_fail(&err);
+    if (rt_options_given(o, "--json"))
+        print_json(o->words[1], &stat);
+    else
+        print_table(o->words[1], &stat);
+    return cli_finish();
+}
+
+static const struct subcommand {
+    const char *name;
+    int (*run)(const struct rt_options *o);
+    const char *options[6]; /* that only this one takes */
+} subcommands[] = {
+    {"stat", stat_trace, {"--format", "--json"}},
+    {"export", cli_trace_export, {"--perfetto", "--run", "--from-s", "--to-s", "--replica"}},
+};
+#define SUBCOMMANDS (sizeof subcommands / sizeof subcommands[0])
+
+/* NULL: *err. An option of another subcommand would do nothing, so it is a mistake. */
+static const struct subcommand *choose(const struct rt_options *o, struct rt_err *err)
+{
+    const struct subcommand *chosen = NULL;
+
+    for (size_t i = 0; i < SUBCOMMANDS; i++)
+        if (strcmp(o->words[0], subcommands[i].name) == 0)
+            chosen = &subcommands[i];
+    if (!chosen) {
+        rt_fail(err, RT_EUSAGE, "trace: unknown \"%.64s\", expected stat or export", o->words[0]);
+        return NULL;
+    }
+    for (size_t i = 0; i < SUBCOMMANDS; i++)
+        for (size_t k = 0; &subcommands[i] != chosen && subcommands[i].options[k]; k++)
+            if (rt_options_given(o, subcommands[i].options[k])) {
+                rt_fail(err, RT_EUSAGE, "trace %s: %s is an option of trace %s", chosen->name,
+                        subcommands[i].options[k], subcommands[i].name);
+                return NULL;
+            }
+    return chosen;
+}
+
+int cli_trace(int argc, char **argv)
+{
+    const struct subcommand *chosen = NULL;
     struct rt_options o;
     struct rt_err err = {0};
     int status;
 
     if (!cli_begin(&page, argc, argv, &o, &status))
         return status;
-    if (!cli_words(&o, 2, 2, "trace stat FILE", &err) ||
-        (strcmp(o.words[0], "stat") != 0 &&
-         !rt_fail(&err, RT_EUSAGE, "trace: unknown \"%.64s\", expected stat", o.words[0])) ||
-        !rt_trace_stat(o.words[1], rt_options_text(&o, "--format", "auto"), &stat, &err)) {
-        status = cli_fail(&err);
-    } else {
-        if (rt_options_given(&o, "--json"))
-            print_json(o.words[1], &stat);
-        else
-            print_table(o.words[1], &stat);
-        status = cli_finish();
-    }
+    if (cli_words(&o, 2, 2, "trace stat FILE, or trace export DB --perfetto OUT.json", &err))
+        chosen = choose(&o, &err);
+    status = chosen ? chosen->run(&o) : cli_fail(&err);
     rt_options_release(&o);
     return status;
 }

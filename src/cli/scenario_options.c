@@ -2,10 +2,12 @@
  *
  * Each option stands for a key of the scenario (table `places`). The file's document and the
  * options become one document, which is then parsed as any other: one set of rules and messages,
- * whatever a value came from. Options win over the file; pool and engine options apply to every
- * pool. Relative paths in options are seen from the working directory, those in the file from the
- * file. Numbers keep every bit on the way. */
+ * whatever a value came from. Options win over --engine-args, which wins over the keys that the
+ * file writes, which win over the preset; pool and engine options apply to every pool. Relative
+ * paths in options are seen from the working directory, those in the file from the file. Numbers
+ * keep every bit on the way. */
 #include "cli_internal.h"
+#include "scenario_internal.h"
 
 #include <cjson/cJSON.h>
 
@@ -41,6 +43,12 @@ static const struct place {
     {"--weight-dtype", POOL, "weight_dtype", false},
     {"--kv-dtype", POOL, "kv_dtype", false},
     {"--policy", ENGINE, "policy", false},
+    {"--queue-order", ENGINE, "queue_order", false},
+    {"--aging-s", ENGINE, "aging_s", false},
+    {"--preemption", ENGINE, "preemption", false},
+    {"--cpu-kv-bytes", ENGINE, "cpu_kv_bytes", false},
+    {"--num-cpu-blocks", ENGINE, "num_cpu_blocks", false},
+    {"--offload-bytes", ENGINE, "offload_bytes", false},
     {"--async-scheduling", ENGINE, "async_scheduling", false},
     {"--no-async-scheduling", ENGINE, "async_scheduling", false},
     {"--enable-prefix-caching", ENGINE, "prefix_caching", false},
@@ -59,15 +67,7 @@ static const struct place {
 };
 #define PLACES (sizeof places / sizeof places[0])
 
-/* A document under construction; ok turns false when memory is out. */
-struct builder {
-    const struct rt_options *o;
-    const char *file; /* of the scenario, or NULL */
-    cJSON *root;
-    bool ok;
-};
-
-static void put(struct builder *b, cJSON *object, const char *key, cJSON *value)
+void scenario_put(struct scenario_builder *b, cJSON *object, const char *key, cJSON *value)
 {
     cJSON_DeleteItemFromObjectCaseSensitive(object, key);
     if (value == NULL || !cJSON_AddItemToObject(object, key, value)) {
@@ -76,14 +76,12 @@ static void put(struct builder *b, cJSON *object, const char *key, cJSON *value)
     }
 }
 
-/* The object under `key`, made when absent; NULL when something else stands there (the parser of
- * the whole document will say so) or memory is out. */
-static cJSON *section(struct builder *b, cJSON *object, const char *key)
+cJSON *scenario_section(struct scenario_builder *b, cJSON *object, const char *key)
 {
     cJSON *found = cJSON_GetObjectItemCaseSensitive(object, key);
 
     if (found == NULL) {
-        put(b, object, key, cJSON_CreateObject());
+        scenario_put(b, object, key, cJSON_CreateObject());
         found = cJSON_GetObjectItemCaseSensitive(object, key);
     }
     return cJSON_IsObject(found) ? found : NULL;
@@ -98,10 +96,10 @@ static cJSON *number_item(double value)
     return cJSON_CreateRaw(text);
 }
 
-static void keep_numbers(struct builder *b, cJSON *node)
+void scenario_keep_numbers(struct scenario_builder *b, cJSON *node)
 {
     for (cJSON *child = node->child; child != NULL; child = child->next)
-        keep_numbers(b, child); /* at most 64 deep: rt_json_parse has checked */
+        scenario_keep_numbers(b, child); /* at most 64 deep: rt_json_parse has checked */
     if (cJSON_IsNumber(node)) {
         char text[32];
         snprintf(text, sizeof text, "%.17g", node->valuedouble);
@@ -114,16 +112,21 @@ static void keep_numbers(struct builder *b, cJSON *node)
     }
 }
 
-static bool names_file(const struct place *p, const char *text)
+bool scenario_names_record(const char *text)
 {
     size_t len = strlen(text);
 
-    return p->path && (p->section == WORKLOAD || strchr(text, '/') != NULL ||
-                       (len > 5 && strcmp(text + len - 5, ".json") == 0));
+    return (strchr(text, '/') != NULL && access(text, F_OK) == 0) ||
+           (len > 5 && strcmp(text + len - 5, ".json") == 0);
+}
+
+static bool names_file(const struct place *p, const char *text)
+{
+    return p->path && (p->section == WORKLOAD || scenario_names_record(text));
 }
 
 /* A path given as option, as the scenario's file would have to write it. */
-static cJSON *path_item(const struct builder *b, const char *path)
+cJSON *scenario_path_item(const struct scenario_builder *b, const char *path)
 {
     char folder[PATH_MAX], joined[2 * PATH_MAX];
 
@@ -179,7 +182,7 @@ static bool check_ranges(const struct rt_options *o, struct rt_err *err)
     return true;
 }
 
-static cJSON *option_item(const struct builder *b, const struct place *p)
+static cJSON *option_item(const struct scenario_builder *b, const struct place *p)
 {
     const struct rt_option_value *v = rt_options_get(b->o, p->option);
     const struct rt_option *entry = &b->o->table[v - b->o->values];
@@ -192,10 +195,10 @@ static cJSON *option_item(const struct builder *b, const struct place *p)
         return number_item(v->number);
     if (strcmp(p->key, "window_s") == 0 || strcmp(p->key, "measure_s") == 0)
         return range_item(v->text);
-    return names_file(p, v->text) ? path_item(b, v->text) : cJSON_CreateString(v->text);
+    return names_file(p, v->text) ? scenario_path_item(b, v->text) : cJSON_CreateString(v->text);
 }
 
-static void put_in_pools(struct builder *b, const struct place *p)
+static void put_in_pools(struct scenario_builder *b, const struct place *p)
 {
     cJSON *pools = cJSON_GetObjectItemCaseSensitive(b->root, "pools");
     cJSON *pool;
@@ -203,14 +206,14 @@ static void put_in_pools(struct builder *b, const struct place *p)
     cJSON_ArrayForEach(pool, pools)
     {
         cJSON *into = !cJSON_IsObject(pool)  ? NULL
-                      : p->section == ENGINE ? section(b, pool, "engine")
+                      : p->section == ENGINE ? scenario_section(b, pool, "engine")
                                              : pool;
         if (into != NULL)
-            put(b, into, p->key, option_item(b, p));
+            scenario_put(b, into, p->key, option_item(b, p));
     }
 }
 
-static void put_option(struct builder *b, const struct place *p)
+static void put_option(struct scenario_builder *b, const struct place *p)
 {
     cJSON *into = b->root;
 
@@ -219,18 +222,18 @@ static void put_option(struct builder *b, const struct place *p)
         return;
     }
     if (p->section == WORKLOAD)
-        into = section(b, b->root, "workload");
+        into = scenario_section(b, b->root, "workload");
     if (into != NULL)
-        put(b, into, p->key, option_item(b, p));
+        scenario_put(b, into, p->key, option_item(b, p));
 }
 
 /* --goodput ttft:500 tpot:50, in milliseconds as vLLM has it. */
-static bool put_slo(struct builder *b, const char *option, struct rt_err *err)
+static bool put_slo(struct scenario_builder *b, const char *option, struct rt_err *err)
 {
     static const char *const names[] = {"ttft", "tpot", "e2el", "e2e"};
     static const char *const keys[] = {"ttft_s", "tpot_s", "e2e_s", "e2e_s"};
     const struct rt_option_value *v = rt_options_get(b->o, option);
-    cJSON *slo = v->count > 0 ? section(b, b->root, "slo") : NULL;
+    cJSON *slo = v->count > 0 ? scenario_section(b, b->root, "slo") : NULL;
 
     for (unsigned i = 0; i < v->count; i++) {
         size_t len = strcspn(v->all[i], ":");
@@ -243,19 +246,20 @@ static bool put_slo(struct builder *b, const char *option, struct rt_err *err)
                            "%s: expected ttft:MS, tpot:MS or e2el:MS, read \"%.64s\"", option,
                            v->all[i]);
         if (slo != NULL)
-            put(b, slo, keys[k], number_item(ms / 1e3));
+            scenario_put(b, slo, keys[k], number_item(ms / 1e3));
     }
     return true;
 }
 
 /* b0,b1,b2,b3,b4 */
-static bool put_coefficients(struct builder *b, cJSON *cost, const char *text, struct rt_err *err)
+static bool put_coefficients(struct scenario_builder *b, cJSON *cost, const char *text,
+                             struct rt_err *err)
 {
     cJSON *list = cJSON_CreateArray();
     const char *rest = text;
     unsigned count = 0;
 
-    put(b, cost, "coefficients_s", list);
+    scenario_put(b, cost, "coefficients_s", list);
     for (; b->ok && *rest != '\0'; count++) {
         size_t len = strcspn(rest, ",");
         char one[64];
@@ -274,7 +278,7 @@ static bool put_coefficients(struct builder *b, cJSON *cost, const char *text, s
 }
 
 /* Options on cost replace the file's whole section: the keys of one kind are errors in another. */
-static bool put_cost(struct builder *b, struct rt_err *err)
+static bool put_cost(struct scenario_builder *b, struct rt_err *err)
 {
     const char *coefficients = rt_options_text(b->o, "--cost-coefficients", NULL);
     bool light = rt_options_given(b->o, "--speed-of-light");
@@ -283,13 +287,13 @@ static bool put_cost(struct builder *b, struct rt_err *err)
 
     if (coefficients == NULL && !light && !rt_options_given(b->o, "--cost"))
         return true;
-    put(b, b->root, "cost", cJSON_CreateObject());
-    cost = section(b, b->root, "cost");
+    scenario_put(b, b->root, "cost", cJSON_CreateObject());
+    cost = scenario_section(b, b->root, "cost");
     if (cost == NULL)
         return rt_fail_nomem(err, "options");
-    put(b, cost, "kind", cJSON_CreateString(kind));
+    scenario_put(b, cost, "kind", cJSON_CreateString(kind));
     if (light)
-        put(b, cost, "speed_of_light", cJSON_CreateTrue());
+        scenario_put(b, cost, "speed_of_light", cJSON_CreateTrue());
     return coefficients == NULL || put_coefficients(b, cost, coefficients, err);
 }
 
@@ -299,19 +303,24 @@ static bool any_given(const struct rt_options *o)
     for (size_t i = 0; i < PLACES; i++)
         if (rt_options_given(o, places[i].option))
             return true;
-    return rt_options_given(o, "--goodput") || rt_options_given(o, "--slo") ||
+    return rt_options_given(o, "--preset") || rt_options_given(o, "--engine-args") ||
+           rt_options_given(o, "--goodput") || rt_options_given(o, "--slo") ||
            rt_options_given(o, "--cost") || rt_options_given(o, "--cost-coefficients") ||
            rt_options_given(o, "--speed-of-light");
 }
 
-static bool put_options(struct builder *b, struct rt_err *err)
+static bool put_options(struct scenario_builder *b, struct rt_err *err)
 {
     if (!cJSON_HasObjectItem(b->root, "pools")) {
         cJSON *pools = cJSON_CreateArray();
-        put(b, b->root, "pools", pools);
+        scenario_put(b, b->root, "pools", pools);
         if (b->ok)
             b->ok = cJSON_AddItemToArray(pools, cJSON_CreateObject()) != 0;
     }
+    if (b->ok && rt_options_given(b->o, "--preset"))
+        scenario_put_preset(b, rt_options_text(b->o, "--preset", ""));
+    if (b->ok && b->pasted->keys != NULL)
+        scenario_put_pasted(b);
     for (size_t i = 0; b->ok && i < PLACES; i++)
         if (rt_options_given(b->o, places[i].option))
             put_option(b, &places[i]);
@@ -320,81 +329,105 @@ static bool put_options(struct builder *b, struct rt_err *err)
 }
 
 /* `text`: the file's document, or "{}". */
-static bool merge(const struct rt_options *o, const char *file, const char *text,
-                  struct rt_json **out, struct rt_err *err)
+static bool merge(struct scenario_builder *b, const char *text, struct rt_json **out,
+                  struct rt_err *err)
 {
-    struct builder b = {.o = o, .file = file, .root = cJSON_Parse(text), .ok = true};
     char name[PATH_MAX];
     char *merged = NULL;
     bool ok = false;
 
-    if (b.root == NULL)
+    b->root = cJSON_Parse(text);
+    b->ok = true;
+    if (b->root == NULL)
         return rt_fail_nomem(err, "options");
     /* A relative path in the document is seen from the folder of its name. */
-    snprintf(name, sizeof name, "%s%s", file ? file : "command line", file ? " with options" : "");
-    keep_numbers(&b, b.root);
-    if (put_options(&b, err)) {
-        merged = cJSON_PrintUnformatted(b.root);
+    snprintf(name, sizeof name, "%s%s", b->file ? b->file : "command line",
+             b->file ? " with options" : "");
+    scenario_keep_numbers(b, b->root);
+    if (put_options(b, err)) {
+        merged = cJSON_PrintUnformatted(b->root);
         ok = merged != NULL ? rt_json_parse(merged, strlen(merged), name, out, err)
                             : rt_fail_nomem(err, "options");
     }
     cJSON_free(merged);
-    cJSON_Delete(b.root);
+    cJSON_Delete(b->root);
     return ok;
 }
 
-static bool load(const struct rt_options *o, const char *file, struct rt_json **out,
-                 struct rt_err *err)
+static bool load(struct scenario_builder *b, struct rt_json **out, struct rt_err *err)
 {
     struct rt_json_at root;
     struct rt_json *plain;
     char *text;
     bool ok;
 
-    if (!rt_json_load(file, &plain, err))
+    if (!rt_json_load(b->file, &plain, err))
         return false;
     root = rt_json_root(plain);
-    if (!any_given(o) || rt_json_kind(&root) != RT_JSON_OBJECT) {
+    if (!any_given(b->o) || rt_json_kind(&root) != RT_JSON_OBJECT) {
         *out = plain;
         return true;
     }
     text = rt_json_print(&root);
     rt_json_free(plain);
-    ok = text != NULL ? merge(o, file, text, out, err) : rt_fail_nomem(err, file);
+    ok = text != NULL ? merge(b, text, out, err) : rt_fail_nomem(err, b->file);
     free(text);
     return ok;
 }
 
-static bool check_complete(const struct rt_options *o, struct rt_err *err)
+static bool check_complete(const struct scenario_builder *b, struct rt_err *err)
 {
     static const char *const needed[] = {"--trace", "--model", "--gpu"};
 
     for (unsigned i = 0; i < 3; i++)
-        if (!rt_options_given(o, needed[i]))
+        if (!rt_options_given(b->o, needed[i]) && !(i == 1 && b->pasted->has_model))
             return rt_fail(err, RT_EUSAGE,
                            "expected a scenario file, or --trace, --model and --gpu: %s is missing",
                            needed[i]);
     return true;
 }
 
-bool cli_scenario(const struct rt_options *o, const struct rt_catalog *catalog,
-                  struct rt_scenario *out, struct rt_err *err)
+/* The document that file and options give together, as a scenario. */
+static bool resolve(struct scenario_builder *b, const struct rt_catalog *catalog,
+                    struct rt_scenario *out, struct rt_err *err)
 {
-    const char *file = o->word_count > 0 ? o->words[0] : NULL;
     struct rt_json *doc = NULL;
     struct rt_json_at root;
     bool ok;
 
-    if (!check_ranges(o, err))
+    if (!check_ranges(b->o, err))
         return false;
-    if (file != NULL)
-        ok = load(o, file, &doc, err);
+    if (b->file != NULL)
+        ok = load(b, &doc, err);
     else
-        ok = check_complete(o, err) && merge(o, NULL, "{}", &doc, err);
+        ok = check_complete(b, err) && merge(b, "{}", &doc, err);
     if (!ok)
         return false;
     root = rt_json_root(doc);
     ok = rt_scenario_parse(&root, catalog, out, err);
     rt_json_free(doc);
+    return ok;
+}
+
+bool cli_scenario(const struct rt_options *o, const struct rt_catalog *catalog,
+                  struct rt_scenario *out, struct rt_err *err)
+{
+    const char *line = rt_options_text(o, "--engine-args", NULL);
+    struct rt_engine_args pasted = {0};
+    struct scenario_notes notes = {0};
+    struct scenario_builder b = {
+        .o = o, .file = o->word_count > 0 ? o->words[0] : NULL, .pasted = &pasted, .notes = &notes};
+    bool ok = (line == NULL || rt_engine_args_parse(line, &pasted, err)) &&
+              resolve(&b, catalog, out, err);
+
+    if (ok) {
+        scenario_settle_fp8(&b, out);
+        if (notes.kept[0] != '\0')
+            cli_note("--preset %.40s: the scenario file's own keys win: %s",
+                     rt_options_text(o, "--preset", ""), notes.kept);
+        if (pasted.ignored != NULL && pasted.ignored[0] != '\0')
+            cli_note("--engine-args: ignored: %s", pasted.ignored);
+    }
+    rt_engine_args_release(&pasted);
     return ok;
 }

@@ -6,6 +6,7 @@
  * bad inputs are RT_ECONFIG, tables that do not fit RT_ENOMEM. A step cannot fail. Cost:
  * rt_cost_new O(max_tokens), a step O(1), a run of n decode steps O(n) at a few adds each. */
 #include "cost_internal.h"
+#include "rooftrace/wide.h"
 
 #include <assert.h>
 #include <cjson/cJSON.h>
@@ -151,6 +152,7 @@ void rt_cost_step_terms(const struct rt_cost *c, const struct rt_step_shape *s,
     for (int i = 0; i < RT_TERM_COUNT; i++)
         terms_s[i] = 0;
     c->model->terms(c, s, terms_s);
+    terms_s[RT_TERM_COMM] += s->transfer_s;
 }
 
 /* The sum in the order of enum rt_term, with another KV term in its place. */
@@ -198,14 +200,7 @@ static inline double line_ns(const struct run_line *l, int32_t i)
     return step_seconds(l->terms_s, l->slope_s * (l->x0 + (double)i * l->dx)) * 1e9;
 }
 
-/* Compiled for wider vectors, too, where the loader can choose: IEEE operations give the same bits
- * in any width. Sanitizers cannot run before the choice is made. */
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) &&   \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-__attribute__((target_clones("avx512f", "avx2", "default")))
-#endif
-static void
-run_chunk(const struct run_line *l, int32_t n, int64_t *ns)
+RT_WIDE static void run_chunk(const struct run_line *l, int32_t n, int64_t *ns)
 {
     /* Every operation is monotone in x, so all durations lie between the first and the last. */
     double first = line_ns(l, 0), last = line_ns(l, n - 1);

@@ -2,12 +2,16 @@
  * created and numbered through. The router sees counts only, kept in a heap: O(log replicas). */
 #include "rooftrace/fleet.h"
 
+#include <math.h>
 #include <stdlib.h>
+
+#define MAX_CPU_BLOCKS 1099511627776.0 /* 2^40, as many as num_cpu_blocks may say */
 
 struct pool {
     struct rt_pool_plan plan;
     struct rt_engine_spec engine; /* resolved */
     struct rt_cost *cost;
+    double pcie_bytes_per_s;
 };
 
 struct rt_fleet {
@@ -29,6 +33,32 @@ static bool check_limits(const struct pool *p, struct rt_err *err)
     if (p->engine.prefix_caching && blocks > RT_MAX_CACHED_BLOCKS)
         return rt_fail(err, RT_ECONFIG, "%lld KV blocks: with prefix caching at most %lld",
                        (long long)blocks, (long long)RT_MAX_CACHED_BLOCKS);
+    return true;
+}
+
+/* Blocks in CPU memory: each GPU of the replica keeps its part of a block there. */
+static int64_t blocks_in(int64_t bytes, const struct pool *p, double most)
+{
+    double block_bytes = p->plan.memory.block_bytes * (double)p->plan.gpus;
+    return (int64_t)fmin((double)bytes / block_bytes, most);
+}
+
+static bool plan_cpu_memory(struct pool *p, const struct rt_pool_spec *spec, struct rt_err *err)
+{
+    const struct rt_engine_spec *e = &p->engine;
+    bool swaps = e->preemption == RT_PREEMPTION_SWAP;
+    if (!swaps && e->offload_bytes == 0)
+        return true;
+    if (spec->gpu.pcie_bytes_per_s <= 0)
+        return rt_fail(err, RT_ECONFIG,
+                       "%s needs the GPU's PCIe bandwidth: %s has no pcie_gb_per_s",
+                       swaps ? "swap preemption" : "offload_bytes", spec->gpu.name);
+    p->pcie_bytes_per_s = spec->gpu.pcie_bytes_per_s;
+    if (swaps)
+        p->plan.cpu_kv_blocks = e->num_cpu_blocks > 0
+                                    ? e->num_cpu_blocks
+                                    : blocks_in(e->cpu_kv_bytes, p, MAX_CPU_BLOCKS);
+    p->plan.offload_blocks = blocks_in(e->offload_bytes, p, (double)RT_MAX_CACHED_BLOCKS);
     return true;
 }
 
@@ -56,7 +86,7 @@ static bool plan_pool(struct pool *p, const struct rt_pool_spec *spec,
         p->engine.num_gpu_blocks > 0 ? p->engine.num_gpu_blocks : p->plan.memory.blocks;
     p->plan.max_num_batched_tokens = p->engine.max_num_batched_tokens;
     p->plan.gpus = spec->parallel.tensor * spec->parallel.pipeline * spec->parallel.data;
-    return check_limits(p, err) && rt_cost_new(&in, &p->cost, err);
+    return check_limits(p, err) && plan_cpu_memory(p, spec, err) && rt_cost_new(&in, &p->cost, err);
 }
 
 static bool check_hash_block(const struct pool *p, int64_t hash_block, struct rt_err *err)
@@ -82,6 +112,10 @@ static bool add_replicas(struct rt_fleet *f, uint32_t pool, int64_t count,
             .engine = &p->engine,
             .cost = p->cost,
             .kv_blocks = p->plan.kv_blocks,
+            .cpu_blocks = p->plan.cpu_kv_blocks,
+            .offload_blocks = p->plan.offload_blocks,
+            .block_bytes = p->plan.memory.block_bytes,
+            .pcie_bytes_per_s = p->pcie_bytes_per_s,
             .pool = pool,
             .index = f->replica_count,
             .hash_block = use->hash_block,

@@ -5,6 +5,7 @@
  * simulated. Features that this version lacks are accepted at their default value and refused by
  * name otherwise. O(pools). Failure: RT_ECONFIG with the JSON path, or RT_ENOMEM. */
 #include "rooftrace/fleet.h"
+#include "rooftrace/preset.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -212,6 +213,7 @@ static bool parse_pool(const struct rt_json_at *at, const struct rt_catalog *cat
         !parse_dtype(at, "kv_dtype", &pool->dtypes.kv, err) ||
         !rt_engine_parse(&engine, &pool->engine, err))
         return false;
+    rt_preset_resolve(&pool->engine, &pool->gpu, &pool->model);
     if (pool->engine.max_num_batched_tokens == 0)
         pool->engine.max_num_batched_tokens = rt_pool_default_step_tokens(&pool->gpu);
     return true;

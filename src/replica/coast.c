@@ -11,7 +11,8 @@
 
 static bool dull(const struct batch *b)
 {
-    return b->record.shape.prefill_tokens == 0 && b->last_count == 0 && !b->preempted;
+    return b->record.shape.prefill_tokens == 0 && b->last_count == 0 && !b->preempted &&
+           b->moved_blocks == 0;
 }
 
 /* While the batch does not change, a queue head that was not admitted stays so: seats and budget
@@ -68,8 +69,7 @@ static struct rt_step_shape next_decodes(const struct decode_set *d)
 }
 
 /* The same batch, `rounds` rounds later. */
-static struct rt_step_shape later(const struct decode_set *d, struct rt_step_shape s,
-                                  int64_t rounds)
+struct rt_step_shape coast_later(const struct decode_set *d, struct rt_step_shape s, int64_t rounds)
 {
     s.held_tokens += s.decodes * rounds;
     s.decode_context += s.decodes * rounds;
@@ -93,23 +93,23 @@ static void plan_durations(const struct rt_replica *r, uint32_t steps, int64_t *
     }
     for (uint32_t i = 0; i < steps; i++) {
         ns[i] = rt_cost_step_ns(r->cost, &s);
-        s = later(&r->decode, s, 1);
+        s = coast_later(&r->decode, s, 1);
     }
 }
 
-/* When the planned steps end; their count is cut where the plan would last longer than COAST_NS. */
+/* When the planned steps end. Durations are monotone. Steps so long that a plan could last longer
+ * than COAST_NS, and the end of the clock, are left to the plain way. */
 static void plan_ends(struct rt_replica *r, uint32_t steps)
 {
     struct coast_plan *p = &r->plan;
-    if (r->now->record.end_ns > INT64_MAX - 2 * COAST_NS)
-        return; /* the plain way deals with the end of the clock */
-    int64_t end_ns = p->end_ns, last_ns = end_ns + COAST_NS;
-    uint32_t i = 0;
-    for (; i < steps && p->ns[i] <= last_ns - end_ns; i++) {
+    int64_t end_ns = p->end_ns, longest = p->ns[0] > p->ns[steps - 1] ? p->ns[0] : p->ns[steps - 1];
+    if (longest > COAST_NS / COAST_STEPS || end_ns > INT64_MAX - 2 * COAST_NS)
+        return;
+    for (uint32_t i = 0; i < steps; i++) {
         end_ns += p->ns[i];
         p->end_at[i] = end_ns;
     }
-    p->count = i;
+    p->count = steps;
     p->end_ns = end_ns;
 }
 
@@ -235,12 +235,15 @@ static bool pass_boundaries(struct rt_replica *r, uint32_t count, struct rt_err 
     struct coast_plan *p = &r->plan;
     struct batch *over = r->now, *begun = r->ahead ? r->ahead : over, *formed = over;
     uint32_t last = p->next + count - 1; /* the one in progress afterwards */
-    struct rt_step_shape begun_shape = later(&r->decode, first_planned(r), count - 1);
-    struct rt_step_shape formed_shape = later(&r->decode, next_decodes(&r->decode), count - 1);
+    struct rt_step_shape begun_shape = coast_later(&r->decode, first_planned(r), count - 1);
+    struct rt_step_shape formed_shape =
+        coast_later(&r->decode, next_decodes(&r->decode), count - 1);
     int64_t begun_round = begun->round + (r->ahead ? count - 1 : count);
     int64_t start_ns = p->end_at[last] - p->ns[last];
     int64_t longest_ns = p->ns[p->next] > p->ns[last] ? p->ns[p->next] : p->ns[last]; /* monotone */
 
+    if (!step_log_coasted(r, count, first_planned(r), err))
+        return false;
     step_add_tokens(r, over);
     add_planned_tokens(r, p->next, last, over->record.shape.decodes);
     add_totals(r, over, count, start_ns - over->record.start_ns);

@@ -1,5 +1,6 @@
 /* The decode pass of vLLM V0 and Sarathi (rule 14): every decode needs a free block, even if its
- * last one has room; while none is free the sequence admitted last is preempted. */
+ * last one has room; while none is free the running sequence that is last in queue order is
+ * preempted. */
 #include "policies_internal.h"
 
 /* The last decode in running order, or SEQ_NONE: the tail, or the one before an unfinished prompt.
@@ -11,15 +12,17 @@ static uint32_t last_decode(const struct rt_replica *r)
 }
 
 /* Each decode in turn finds a free block iff the last one does: free blocks less those taken by the
- * decodes before it. So the tail goes while that fails, which is where going through them in order
- * ends. */
-void decode_pass(struct rt_replica *r, struct batch *b)
+ * decodes before it. So the last in queue order goes while that fails; with fcfs that is where
+ * going through them in order ends. */
+void decode_pass(struct rt_replica *r, struct batch *b, int64_t budget)
 {
     for (uint32_t i = last_decode(r); i != SEQ_NONE; i = last_decode(r)) {
         int64_t taken = decode_crossings(&r->decode) - (decode_crosses(r, seq_at(r, i)) ? 1 : 0);
         if (r->free_blocks - taken >= 1)
             break;
-        preempt_tail(r, b);
+        preempt_last(r, b);
     }
+    if (!b->preempted)
+        resume_swapped(r, b, budget);
     batch_add_decodes(r, b);
 }

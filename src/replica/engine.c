@@ -3,18 +3,36 @@
  * A key that is absent keeps its default. An unknown key or policy names the nearest known one; the
  * two switches whose feature does not exist yet accept only false. Ranges keep every later sum
  * within 63 bits: see engine.h. O(keys). */
-#include "rooftrace/engine.h"
+#include "rooftrace/preset.h"
 
 #include <assert.h>
 #include <string.h>
 
-#define MAX_POLICIES 32u
+#define MAX_ENTRIES   32u
+#define MAX_CPU_BYTES (INT64_C(1) << 53) /* what JSON carries exactly */
 
 static const char *const keys[] = {
-    "policy",       "async_scheduling", "prefix_caching", "max_num_seqs",  "max_num_batched_tokens",
-    "chunk_tokens", "block_size",       "num_gpu_blocks", "max_model_len", "gpu_memory_utilization",
+    "preset",
+    "policy",
+    "async_scheduling",
+    "prefix_caching",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "chunk_tokens",
+    "block_size",
+    "num_gpu_blocks",
+    "max_model_len",
+    "gpu_memory_utilization",
     "watermark",
+    "queue_order",
+    "aging_s",
+    "preemption",
+    "cpu_kv_bytes",
+    "num_cpu_blocks",
+    "offload_bytes",
 };
+
+const char *const rt_preemption_names[RT_PREEMPTION_COUNT] = {"recompute", "swap"};
 
 /* Place of the default in the table, whatever else the table holds. */
 static unsigned default_policy(void)
@@ -36,32 +54,62 @@ void rt_engine_init(struct rt_engine_spec *e)
         .block_size = 16,
         .gpu_memory_utilization = 0.9,
         .watermark = 0.01,
+        .aging_s = 60,
+        .cpu_kv_bytes = INT64_C(4) << 30, /* --swap-space of vLLM 0.6 */
     };
 }
 
-static bool parse_policy(const struct rt_json_at *at, struct rt_engine_spec *e, struct rt_err *err)
+/* The key's value is the name of an entry of a table: its place in it. */
+static bool parse_entry(const struct rt_json_at *at, const char *key, unsigned count,
+                        const char *(*name)(unsigned i), unsigned *out, struct rt_err *err)
 {
-    const char *names[MAX_POLICIES];
-    unsigned count = rt_policy_count();
+    const char *names[MAX_ENTRIES];
 
-    assert(count <= MAX_POLICIES);
+    assert(count <= MAX_ENTRIES);
     for (unsigned i = 0; i < count; i++)
-        names[i] = rt_policy_name(i);
-    return rt_json_choice(at, "policy", names, count, &e->policy, err);
+        names[i] = name(i);
+    return rt_json_choice(at, key, names, count, out, err);
 }
 
-/* A switch that only `chunked` knows: elsewhere it is off, and asking for it is an error. */
-static bool parse_switch(const struct rt_json_at *at, const char *key, bool known, bool *out,
+static const char *preset_name(unsigned i)
+{
+    return rt_preset_at(i)->name;
+}
+
+/* Its defaults come first: every key that is read after it wins over them. */
+static bool parse_preset(const struct rt_json_at *at, struct rt_engine_spec *e, struct rt_err *err)
+{
+    unsigned none = rt_preset_count(), i = none;
+
+    if (!parse_entry(at, "preset", rt_preset_count(), preset_name, &i, err))
+        return false;
+    if (i != none)
+        rt_preset_apply(rt_preset_at(i), e);
+    return true;
+}
+
+static bool parse_tables(const struct rt_json_at *at, struct rt_engine_spec *e, struct rt_err *err)
+{
+    return parse_preset(at, e, err) &&
+           parse_entry(at, "policy", rt_policy_count(), rt_policy_name, &e->policy, err) &&
+           parse_entry(at, "queue_order", rt_queue_order_count(), rt_queue_order_name,
+                       &e->queue_order, err) &&
+           rt_json_choice(at, "preemption", rt_preemption_names, RT_PREEMPTION_COUNT,
+                          &e->preemption, err);
+}
+
+/* A switch that works only together with something else: otherwise it is off, and asking for it is
+ * an error. `but`: why, or NULL. */
+static bool parse_switch(const struct rt_json_at *at, const char *key, const char *but, bool *out,
                          struct rt_err *err)
 {
     struct rt_json_at place = rt_json_get(at, key);
 
     if (!rt_json_bool(at, key, out, err))
         return false;
-    if (!known && *out && rt_json_kind(&place) != RT_JSON_ABSENT)
-        return rt_json_fail(&place, err,
-                            "only the policy chunked has it: expected false, read true");
-    *out = *out && known;
+    if (but != NULL && *out && rt_json_kind(&place) != RT_JSON_ABSENT)
+        return rt_json_fail(&place, err, "%s: expected false, read true", but);
+    *out = *out && but == NULL;
     return true;
 }
 
@@ -69,9 +117,24 @@ static bool parse_switches(const struct rt_json_at *at, struct rt_engine_spec *e
                            struct rt_err *err)
 {
     bool chunked = strcmp(rt_policy_name(e->policy), "chunked") == 0;
+    const char *other = chunked ? NULL : "only the policy chunked has it";
+    const char *swap = e->preemption == RT_PREEMPTION_SWAP
+                           ? "swap preemption does not go together with it in this version"
+                           : NULL;
 
-    return parse_switch(at, "async_scheduling", chunked, &e->async_scheduling, err) &&
-           parse_switch(at, "prefix_caching", chunked, &e->prefix_caching, err);
+    return parse_switch(at, "async_scheduling", other, &e->async_scheduling, err) &&
+           parse_switch(at, "prefix_caching", other ? other : swap, &e->prefix_caching, err);
+}
+
+static bool parse_offload(const struct rt_json_at *at, struct rt_engine_spec *e, struct rt_err *err)
+{
+    struct rt_json_at place = rt_json_get(at, "offload_bytes");
+
+    if (!rt_json_int(at, "offload_bytes", 0, MAX_CPU_BYTES, &e->offload_bytes, err))
+        return false;
+    if (e->offload_bytes > 0 && !e->prefix_caching)
+        return rt_json_fail(&place, err, "without prefix caching nothing is offloaded: expected 0");
+    return true;
 }
 
 static bool parse_sizes(const struct rt_json_at *at, struct rt_engine_spec *e, struct rt_err *err)
@@ -82,7 +145,10 @@ static bool parse_sizes(const struct rt_json_at *at, struct rt_engine_spec *e, s
            rt_json_int(at, "chunk_tokens", 1, RT_MAX_BATCHED_TOKENS, &e->chunk_tokens, err) &&
            rt_json_int(at, "block_size", 1, RT_MAX_BLOCK_SIZE, &e->block_size, err) &&
            rt_json_int(at, "num_gpu_blocks", 1, RT_MAX_KV_TOKENS, &e->num_gpu_blocks, err) &&
-           rt_json_int(at, "max_model_len", 1, RT_MAX_KV_TOKENS, &e->max_model_len, err);
+           rt_json_int(at, "max_model_len", 1, RT_MAX_KV_TOKENS, &e->max_model_len, err) &&
+           rt_json_int(at, "cpu_kv_bytes", 0, MAX_CPU_BYTES, &e->cpu_kv_bytes, err) &&
+           rt_json_int(at, "num_cpu_blocks", 1, RT_MAX_KV_TOKENS, &e->num_cpu_blocks, err) &&
+           parse_offload(at, e, err);
 }
 
 /* A utilisation of 0 leaves no memory at all, so the smallest one is 1 %. */
@@ -90,7 +156,8 @@ static bool parse_shares(const struct rt_json_at *at, struct rt_engine_spec *e, 
 {
     return rt_json_double(at, "gpu_memory_utilization", 0.01, 1.0, &e->gpu_memory_utilization,
                           err) &&
-           rt_json_double(at, "watermark", 0.0, 0.99, &e->watermark, err);
+           rt_json_double(at, "watermark", 0.0, 0.99, &e->watermark, err) &&
+           rt_json_double(at, "aging_s", 0.0, 9e9, &e->aging_s, err);
 }
 
 bool rt_engine_parse(const struct rt_json_at *at, struct rt_engine_spec *e, struct rt_err *err)
@@ -100,7 +167,7 @@ bool rt_engine_parse(const struct rt_json_at *at, struct rt_engine_spec *e, stru
     if (rt_json_kind(at) == RT_JSON_ABSENT)
         return true;
     if (!rt_json_expect(at, RT_JSON_OBJECT, err) ||
-        !rt_json_only(at, keys, sizeof keys / sizeof keys[0], err) || !parse_policy(at, e, err) ||
+        !rt_json_only(at, keys, sizeof keys / sizeof keys[0], err) || !parse_tables(at, e, err) ||
         !parse_switches(at, e, err) || !parse_sizes(at, e, err) || !parse_shares(at, e, err))
         return false;
     if (e->num_gpu_blocks > RT_MAX_KV_TOKENS / e->block_size)

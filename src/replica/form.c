@@ -39,15 +39,16 @@ void batch_add_prefill(struct rt_replica *r, struct batch *b, uint32_t i, int64_
 
 void admit_head(struct rt_replica *r, struct batch *b)
 {
-    uint32_t i = r->waiting.head;
+    uint32_t i = queue_head(r);
     struct seq *q = seq_at(r, i);
-    seq_unlink(r, &r->waiting, i);
-    seq_push_tail(r, &r->running, i);
+    queue_leave(r, i);
+    running_join(r, i);
     q->state = SEQ_PREFILL;
     q->admission = r->admissions++;
-    q->kv = 0;
     q->target = q->prompt + q->produced;
     kv_share_prefix(r, q);
+    swap_in(r, q);
+    q->away_to_ns = b->record.start_ns;
     if (q->preemptions == 0) {
         b->fresh[b->fresh_count++] = i;
         q->cached = q->kv;
@@ -56,12 +57,13 @@ void admit_head(struct rt_replica *r, struct batch *b)
     }
 }
 
-void preempt_tail(struct rt_replica *r, struct batch *b)
+void preempt_last(struct rt_replica *r, struct batch *b)
 {
-    uint32_t i = r->running.tail;
+    uint32_t i = running_victim(r);
     struct seq *q = seq_at(r, i);
+    bool keeps_kv = swap_out(r, q), decoded = q->state == SEQ_DECODE;
     kv_release(r, i);
-    if (q->state == SEQ_DECODE) {
+    if (decoded) {
         int64_t gap = gap_max_after(&r->gaps, q->gap_round);
         if (gap > q->max_itl_ns)
             q->max_itl_ns = gap;
@@ -73,13 +75,16 @@ void preempt_tail(struct rt_replica *r, struct batch *b)
     }
     if (i == r->partial)
         r->partial = SEQ_NONE;
-    q->state = q->state == SEQ_LAST ? SEQ_GONE : SEQ_WAITING;
+    q->state = q->state == SEQ_LAST ? SEQ_GONE : keeps_kv && decoded ? SEQ_PAUSED : SEQ_WAITING;
     q->kv = 0;
+    q->away_before_ns = seq_preempted_ns(q, INT64_MAX);
+    q->away_from_ns = b->record.start_ns;
+    q->away_to_ns = INT64_MAX;
     q->preemptions++;
     r->totals.preemptions++;
     b->preempted = true;
-    seq_unlink(r, &r->running, i);
-    seq_push_head(r, &r->waiting, i);
+    running_leave(r, i);
+    queue_return(r, i);
 }
 
 void batch_retire_decodes(struct rt_replica *r, struct batch *b)
@@ -132,6 +137,15 @@ static bool batch_reserve(struct batch *b, int64_t sequences)
     return true;
 }
 
+/* The copies made since a step was formed last go with this one, one after the other. */
+static void charge_copies(struct rt_replica *r, struct batch *b)
+{
+    b->moved_blocks = r->moved_blocks;
+    r->moved_blocks = 0;
+    if (b->moved_blocks > 0)
+        b->record.shape.transfer_s = (double)b->moved_blocks * r->block_bytes / r->pcie_bytes_per_s;
+}
+
 bool batch_form(struct rt_replica *r, struct batch *b, int64_t start_ns, struct rt_err *err)
 {
     int64_t sequences = r->running.count + r->waiting.count;
@@ -141,12 +155,14 @@ bool batch_form(struct rt_replica *r, struct batch *b, int64_t start_ns, struct 
         return rt_fail_nomem(err, "a batch");
     b->record = (struct rt_step_record){.start_ns = start_ns};
     b->emit_count = b->fresh_count = b->last_count = 0;
-    b->preempted = false;
+    b->preempted = b->resumed = false;
+    b->moved_blocks = 0;
     if (r->running.count > 0 || r->waiting.count > 0)
         r->policy->form(r, b);
     if (b->record.shape.tokens == 0)
         return true;
 
+    charge_copies(r, b);
     if (b->record.shape.decodes > 0)
         decode_advance(r, 1);
     kv_publish_batch(r, b);
@@ -162,5 +178,6 @@ bool batch_form(struct rt_replica *r, struct batch *b, int64_t start_ns, struct 
     b->record.waiting = r->waiting.count;
     if (b->record.kv_blocks_used > r->totals.kv_blocks_peak)
         r->totals.kv_blocks_peak = b->record.kv_blocks_used;
+    replica_check(r);
     return true;
 }

@@ -11,6 +11,11 @@
  *   free queue   head -> b7 -> b2 -> ... -> tail      blocks[b].ref == 0
  *   table        hash of key -> b                     every b with a key, free or not
  *
+ * With an offload tier a block that loses its key leaves a copy in CPU memory: a second cache of
+ * the same kind, none of whose blocks is ever held, so that its free queue is its LRU order. A key
+ * is in one of the two at most. Copies out cost nothing (they go beside computing), copies back go
+ * with the step that admits.
+ *
  * Every operation is O(1) a block. Blocks never taken are implicit at the head of the queue, so
  * memory follows the blocks ever used: 32 bytes each, table included 48. */
 #include "replica_internal.h"
@@ -43,38 +48,60 @@ struct kv_cache {
     uint32_t *table;            /* open addressing, linear probing; block index + 1, 0 = empty */
     uint32_t table_size, keyed; /* power of two; entries */
     uint32_t ratio;             /* blocks a hash id of the trace names */
-    uint32_t *hits;             /* scratch: the run found by kv_find_prefix */
+    uint32_t *hits; /* scratch: the run found by kv_find_prefix; NO_BLOCK: in the offload tier */
     uint32_t hit_count, hit_capacity;
+    struct kv_cache *cpu; /* the offload tier, or NULL */
 };
 
-bool kv_init(struct rt_replica *r, int64_t hash_block)
+static struct kv_cache *cache_new(int64_t limit)
 {
-    if (!r->engine.prefix_caching)
-        return true;
-    if (hash_block == 0)
-        return retained_init(r);
     struct kv_cache *c = calloc(1, sizeof *c);
     if (!c)
-        return false;
-    c->limit = (uint32_t)r->kv_blocks;
+        return NULL;
+    c->limit = (uint32_t)limit;
     c->head = c->tail = NO_BLOCK;
-    c->ratio = (uint32_t)(hash_block / r->engine.block_size);
     c->table_size = FIRST_TABLE;
     c->table = calloc(c->table_size, sizeof c->table[0]);
-    r->kv = c;
-    return c->table != NULL;
+    if (!c->table) {
+        free(c);
+        return NULL;
+    }
+    return c;
 }
 
-void kv_free(struct rt_replica *r)
+static void cache_free(struct kv_cache *c)
 {
-    retained_free(r);
-    struct kv_cache *c = r->kv;
     if (!c)
         return;
     free(c->blocks);
     free(c->table);
     free(c->hits);
     free(c);
+}
+
+bool kv_init(struct rt_replica *r, const struct rt_replica_spec *spec)
+{
+    if (!r->engine.prefix_caching)
+        return true;
+    if (spec->hash_block == 0 && spec->offload_blocks == 0)
+        return retained_init(r);
+    struct kv_cache *c = cache_new(r->kv_blocks);
+    r->kv = c;
+    if (!c)
+        return false;
+    c->ratio = spec->hash_block > 0 ? (uint32_t)(spec->hash_block / r->engine.block_size) : 1;
+    if (spec->offload_blocks == 0)
+        return true;
+    c->cpu = cache_new(spec->offload_blocks);
+    return c->cpu != NULL;
+}
+
+void kv_free(struct rt_replica *r)
+{
+    retained_free(r);
+    if (r->kv)
+        cache_free(r->kv->cpu);
+    cache_free(r->kv);
 }
 
 /* ---- table of keys ---- */
@@ -182,7 +209,8 @@ static uint32_t take_fresh(struct kv_cache *c)
     return c->fresh++;
 }
 
-static uint32_t take_block(struct kv_cache *c)
+/* The next block to take, without its key. NO_BLOCK: out of memory. */
+static uint32_t take_least(struct kv_cache *c)
 {
     if (c->fresh < c->limit)
         return take_fresh(c);
@@ -193,6 +221,60 @@ static uint32_t take_block(struct kv_cache *c)
         forget(c, b);
     c->blocks[b].ref = 1;
     return b;
+}
+
+/* Gives block b the key, unless another block has it. */
+static bool enter(struct kv_cache *c, const struct key *k, uint32_t b)
+{
+    if ((uint64_t)c->keyed * 2 >= c->table_size && !grow_table(c))
+        return false;
+    uint32_t s = probe(c, k);
+    if (c->table[s] != 0)
+        return true; /* the first copy keeps the key */
+    c->blocks[b].key = *k;
+    c->table[s] = b + 1;
+    c->keyed++;
+    return true;
+}
+
+/* ---- offload tier ---- */
+
+static bool offload(struct kv_cache *cpu, const struct key *k)
+{
+    uint32_t b = take_least(cpu);
+    if (b == NO_BLOCK || !enter(cpu, k, b))
+        return false;
+    cpu->blocks[b].ref = 0;
+    queue_push(cpu, b);
+    return true;
+}
+
+/* The key's copy goes, if there is one; its place is the next to be taken. */
+static void drop_copy(struct kv_cache *cpu, const struct key *k)
+{
+    uint32_t b = find(cpu, k);
+    if (b == NO_BLOCK)
+        return;
+    forget(cpu, b);
+    queue_remove(cpu, b);
+    cpu->blocks[b].prev = NO_BLOCK;
+    cpu->blocks[b].next = cpu->head;
+    if (cpu->head == NO_BLOCK)
+        cpu->tail = b;
+    else
+        cpu->blocks[cpu->head].prev = b;
+    cpu->head = b;
+}
+
+static uint32_t take_block(struct rt_replica *r)
+{
+    struct kv_cache *c = r->kv;
+    if (!c->cpu || c->fresh < c->limit || c->blocks[c->head].key.kind == KEY_NONE)
+        return take_least(c);
+    struct key k = c->blocks[c->head].key;
+    uint32_t b = take_least(c);
+    r->totals.offloaded_blocks++;
+    return offload(c->cpu, &k) ? b : NO_BLOCK;
 }
 
 /* ---- what sequences do ---- */
@@ -246,7 +328,7 @@ void kv_take(struct rt_replica *r, struct seq *q, int64_t count)
         return;
     }
     for (int64_t i = 0; i < count; i++) {
-        uint32_t b = take_block(r->kv);
+        uint32_t b = take_block(r);
         if (b == NO_BLOCK) {
             r->out_of_memory = true;
             return;
@@ -339,16 +421,55 @@ struct kv_prefix kv_find_prefix(struct rt_replica *r, const struct seq *q)
     for (int64_t n = 0; n < most; n++) {
         struct key k = key_of(r, q, n);
         uint32_t b = find(c, &k);
-        if (b == NO_BLOCK)
+        if (b == NO_BLOCK && (!c->cpu || find(c->cpu, &k) == NO_BLOCK))
             break;
         if (!note_hit(c, b)) {
             r->out_of_memory = true;
             break;
         }
+        if (b == NO_BLOCK) {
+            found.offloaded++;
+            continue;
+        }
         found.blocks++;
         found.free_blocks += c->blocks[b].ref == 0;
     }
     return found;
+}
+
+static void publish(struct rt_replica *r, const struct seq *q, int64_t number)
+{
+    struct key k = key_of(r, q, number);
+    if (!enter(r->kv, &k, q->blocks[number]))
+        r->out_of_memory = true;
+    if (r->kv->cpu)
+        drop_copy(r->kv->cpu, &k);
+}
+
+/* The blocks of the run that are in CPU memory come back into blocks of their own. Their copies go
+ * first: what is evicted to make room needs theirs. */
+static void load_copies(struct rt_replica *r, struct seq *q)
+{
+    struct kv_cache *c = r->kv;
+    for (uint32_t h = 0; h < c->hit_count; h++)
+        if (c->hits[h] == NO_BLOCK) {
+            struct key k = key_of(r, q, h);
+            drop_copy(c->cpu, &k);
+        }
+    for (uint32_t h = 0; h < c->hit_count && !r->out_of_memory; h++) {
+        if (c->hits[h] != NO_BLOCK)
+            continue;
+        uint32_t b = take_block(r);
+        if (b == NO_BLOCK) {
+            r->out_of_memory = true;
+            return;
+        }
+        q->blocks[h] = b;
+        r->free_blocks--;
+        r->moved_blocks++;
+        r->totals.loaded_blocks++;
+        publish(r, q, h);
+    }
 }
 
 void kv_share_prefix(struct rt_replica *r, struct seq *q)
@@ -368,31 +489,17 @@ void kv_share_prefix(struct rt_replica *r, struct seq *q)
     }
     for (uint32_t h = 0; h < c->hit_count; h++) {
         uint32_t b = c->hits[h];
-        if (c->blocks[b].ref++ == 0) {
+        q->blocks[h] = b;
+        if (b != NO_BLOCK && c->blocks[b].ref++ == 0) {
             queue_remove(c, b);
             r->free_blocks--;
         }
-        q->blocks[q->block_count++] = b;
     }
+    q->block_count = c->hit_count;
+    if (c->cpu)
+        load_copies(r, q);
     q->published = c->hit_count;
     q->kv = (int64_t)c->hit_count * r->engine.block_size;
-}
-
-static void publish(struct rt_replica *r, const struct seq *q, int64_t number)
-{
-    struct kv_cache *c = r->kv;
-    struct key k = key_of(r, q, number);
-    if ((uint64_t)c->keyed * 2 >= c->table_size && !grow_table(c)) {
-        r->out_of_memory = true;
-        return;
-    }
-    uint32_t s = probe(c, &k);
-    if (c->table[s] != 0)
-        return; /* the first copy keeps the key */
-    uint32_t b = q->blocks[number];
-    c->blocks[b].key = k;
-    c->table[s] = b + 1;
-    c->keyed++;
 }
 
 static void publish_full(struct rt_replica *r, struct seq *q, int64_t kv_tokens)

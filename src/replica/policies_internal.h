@@ -12,6 +12,7 @@ extern const struct rt_policy policy_chunked;
 extern const struct rt_policy policy_sarathi;
 
 void admit_whole_prompts(struct rt_replica *r, struct batch *b); /* policy_static.c */
-void decode_pass(struct rt_replica *r, struct batch *b);         /* decode_pass.c */
+/* decode_pass.c; budget: swapped sequences come back while the decodes are fewer */
+void decode_pass(struct rt_replica *r, struct batch *b, int64_t budget);
 
 #endif

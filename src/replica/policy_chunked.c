@@ -2,40 +2,51 @@
  *
  * Running sequences get their tokens first, in order: one per decode, then what is left of the
  * budget to the one whose prompt is unfinished. Blocks are taken as tokens need them; while they do
- * not fit, the sequence admitted last is preempted and recomputed later. If nobody had to go,
+ * not fit, the running sequence that is last in queue order is preempted. If nobody had to go,
  * waiting requests are admitted while budget, seats and blocks for all their known tokens are
  * there. */
 #include "policies_internal.h"
 
-/* Preempts from the tail until the blocks that decodes need next are free. Taking blocks in order
- * and preempting the last one at need ends at the same place: a sequence at the tail goes exactly
- * when those left need more blocks than are free. */
-static void make_room_for_decodes(struct rt_replica *r, struct batch *b)
+/* Tokens of the unfinished prompt in the next step: what the decodes leave of the budget. */
+static int64_t next_chunk(const struct rt_replica *r, const struct seq *q)
 {
-    while (decode_crossings(&r->decode) > r->free_blocks)
-        preempt_tail(r, b);
+    int64_t left = r->engine.max_num_batched_tokens - r->decode.count;
+    return q->target - q->kv < left ? q->target - q->kv : left;
+}
+
+/* Blocks that the running sequences need for the next step. */
+static int64_t blocks_needed(const struct rt_replica *r)
+{
+    int64_t blocks = decode_crossings(&r->decode);
+    if (r->partial != SEQ_NONE) {
+        const struct seq *q = seq_at(r, r->partial);
+        blocks += blocks_for(r, q->kv + next_chunk(r, q)) - seq_blocks(r, q);
+    }
+    return blocks;
+}
+
+/* Preempts, last in queue order first, until the blocks that the others need are free. With fcfs
+ * that is where taking blocks in order and preempting the last one at need ends, too: it goes
+ * exactly when those left need more blocks than are free. */
+static void make_room(struct rt_replica *r, struct batch *b)
+{
+    while (blocks_needed(r) > r->free_blocks)
+        preempt_last(r, b);
 }
 
 static void continue_prefill(struct rt_replica *r, struct batch *b)
 {
-    uint32_t i = r->partial;
-    const struct seq *q = seq_at(r, i);
-    int64_t left = r->engine.max_num_batched_tokens - b->record.shape.tokens;
-    int64_t n = q->target - q->kv < left ? q->target - q->kv : left;
-    int64_t blocks = blocks_for(r, q->kv + n) - seq_blocks(r, q);
-    if (blocks > r->free_blocks) {
-        preempt_tail(r, b); /* it is the last one itself */
-        return;
-    }
-    kv_take(r, seq_at(r, i), blocks);
-    batch_add_prefill(r, b, i, n);
+    struct seq *q = seq_at(r, r->partial);
+    int64_t n = next_chunk(r, q);
+    kv_take(r, q, blocks_for(r, q->kv + n) - seq_blocks(r, q));
+    batch_add_prefill(r, b, r->partial, n);
 }
 
 static void admit(struct rt_replica *r, struct batch *b)
 {
     int64_t left = r->engine.max_num_batched_tokens - b->record.shape.tokens;
-    while (r->waiting.count > 0 && left > 0 && r->running.count < r->engine.max_num_seqs) {
-        uint32_t i = r->waiting.head;
+    uint32_t i;
+    while (left > 0 && (i = next_to_admit(r)) != SEQ_NONE) {
         struct seq *q = seq_at(r, i);
         int64_t known = q->prompt + q->produced;
         struct kv_prefix cached = kv_find_prefix(r, q);
@@ -43,7 +54,7 @@ static void admit(struct rt_replica *r, struct batch *b)
             break;
         admit_head(r, b);
         int64_t n = known - q->kv < left ? known - q->kv : left;
-        kv_take(r, q, blocks_for(r, q->kv + n) - cached.blocks);
+        kv_take(r, q, blocks_for(r, q->kv + n) - cached.blocks - cached.offloaded);
         batch_add_prefill(r, b, i, n);
         left -= n;
     }
@@ -51,7 +62,9 @@ static void admit(struct rt_replica *r, struct batch *b)
 
 static void form(struct rt_replica *r, struct batch *b)
 {
-    make_room_for_decodes(r, b);
+    make_room(r, b);
+    if (!b->preempted)
+        resume_swapped(r, b, r->engine.max_num_batched_tokens);
     batch_add_decodes(r, b);
     if (r->partial != SEQ_NONE)
         continue_prefill(r, b);

@@ -6,8 +6,8 @@
 static void admit(struct rt_replica *r, struct batch *b)
 {
     int64_t longest = 0, count = 0;
-    while (r->waiting.count > 0 && r->running.count < r->engine.max_num_seqs) {
-        uint32_t i = r->waiting.head;
+    uint32_t i;
+    while ((i = next_to_admit(r)) != SEQ_NONE) {
         struct seq *q = seq_at(r, i);
         int64_t known = q->prompt + q->produced;
         int64_t blocks = blocks_for(r, known);
@@ -27,7 +27,7 @@ static void form(struct rt_replica *r, struct batch *b)
 {
     admit(r, b);
     if (b->record.shape.tokens == 0)
-        decode_pass(r, b);
+        decode_pass(r, b, r->engine.max_num_batched_tokens);
 }
 
 const struct rt_policy policy_prefill_first = {

@@ -11,15 +11,15 @@ static int64_t at_most(int64_t a, int64_t b)
 static void admit(struct rt_replica *r, struct batch *b)
 {
     int64_t left = r->engine.chunk_tokens - b->record.shape.tokens;
-    while (r->waiting.count > 0 && left > 0 && r->running.count < r->engine.max_num_seqs) {
-        uint32_t i = r->waiting.head;
+    uint32_t i;
+    while (left > 0 && (i = next_to_admit(r)) != SEQ_NONE) {
         struct seq *q = seq_at(r, i);
         int64_t known = q->prompt + q->produced;
         int64_t blocks = blocks_for(r, known);
         if (r->free_blocks - blocks < r->watermark_blocks)
             break;
-        int64_t n = at_most(known, left);
         admit_head(r, b);
+        int64_t n = at_most(known - q->kv, left);
         kv_take(r, q, blocks);
         batch_add_prefill(r, b, i, n);
         left -= n;
@@ -28,7 +28,7 @@ static void admit(struct rt_replica *r, struct batch *b)
 
 static void form(struct rt_replica *r, struct batch *b)
 {
-    decode_pass(r, b);
+    decode_pass(r, b, r->engine.chunk_tokens);
     int64_t left = r->engine.chunk_tokens - b->record.shape.tokens;
     if (r->partial != SEQ_NONE && left > 0) {
         const struct seq *q = seq_at(r, r->partial);

@@ -7,8 +7,8 @@
 void admit_whole_prompts(struct rt_replica *r, struct batch *b)
 {
     int64_t budget = r->engine.max_num_batched_tokens;
-    while (r->waiting.count > 0 && r->running.count < r->engine.max_num_seqs) {
-        uint32_t i = r->waiting.head;
+    uint32_t i;
+    while ((i = next_to_admit(r)) != SEQ_NONE) {
         struct seq *q = seq_at(r, i);
         int64_t blocks = blocks_for(r, q->prompt + q->output);
         if (b->record.shape.tokens + q->prompt > budget || blocks > r->free_blocks)

@@ -19,13 +19,19 @@ bool rt_replica_new(const struct rt_replica_spec *spec, struct rt_replica **out,
     r->index = spec->index;
     r->coast = spec->coast;
     r->kv_blocks = r->free_blocks = spec->kv_blocks;
+    r->cpu_blocks = r->cpu_free_blocks = spec->cpu_blocks;
+    r->block_bytes = spec->block_bytes;
+    r->pcie_bytes_per_s = spec->pcie_bytes_per_s;
     if (r->policy->keeps_watermark)
         r->watermark_blocks = (int64_t)(r->engine.watermark * (double)r->kv_blocks);
     r->partial = SEQ_NONE;
+    r->ordered = !queue_order_is_arrival(r->engine.queue_order);
+    rt_heap_init(&r->queue);
+    rt_heap_init(&r->victims);
     rt_slab_init(&r->seqs, sizeof(struct seq));
     seq_list_init(&r->waiting);
     seq_list_init(&r->running);
-    if (!kv_init(r, spec->hash_block) || !decode_init(&r->decode, r)) {
+    if (!kv_init(r, spec) || !decode_init(&r->decode, r)) {
         rt_replica_free(r);
         return rt_fail_nomem(err, "a replica");
     }
@@ -53,6 +59,7 @@ void rt_replica_free(struct rt_replica *r)
     release_all(r, &r->waiting);
     release_all(r, &r->running);
     kv_free(r);
+    queue_release(r);
     rt_slab_release(&r->seqs);
     decode_release(&r->decode);
     free(r->gaps.items);
@@ -102,15 +109,19 @@ static bool copy_texts(const struct rt_replica *r, struct seq *q, const struct r
     return true;
 }
 
-static bool take_request(struct rt_replica *r, const struct rt_request *req, struct rt_err *err)
+static bool take_request(struct rt_replica *r, const struct rt_request *req, int64_t key_ns,
+                         struct rt_err *err)
 {
     uint32_t i = rt_slab_take(&r->seqs);
-    if (i == SEQ_NONE || !decode_reserve(&r->decode, r->seqs.capacity))
+    if (i == SEQ_NONE || !decode_reserve(&r->decode, r->seqs.capacity) ||
+        !queue_reserve(r, r->seqs.capacity))
         return rt_fail_nomem(err, "requests in flight");
     struct seq *q = seq_at(r, i);
     *q = (struct seq){
         .id = req->id,
+        .rank = r->pushes++,
         .arrival_ns = req->arrival_ns,
+        .key_ns = key_ns,
         .prompt = req->prompt_tokens,
         .output = req->output_tokens,
         .scheduled_ns = RT_NEVER,
@@ -126,7 +137,7 @@ static bool take_request(struct rt_replica *r, const struct rt_request *req, str
         rt_slab_give(&r->seqs, i);
         return rt_fail_nomem(err, "requests in flight");
     }
-    seq_push_tail(r, &r->waiting, i);
+    queue_join(r, i);
     return true;
 }
 
@@ -138,14 +149,18 @@ enum rt_reason rt_replica_push(struct rt_replica *r, const struct rt_request *re
         r->totals.rejected++;
         return reason;
     }
-    /* The next boundary must admit: what is planned beyond it is void. Behind a queue it changes
-     * nothing, since the head was refused when the last batch was formed. */
-    if (r->now && r->waiting.count == 0) {
+    /* If it becomes the head of the queue, the next boundary must try to admit it: what is planned
+     * beyond is void. Behind the head it changes nothing, since that was refused when the last
+     * batch was formed; but step records tell how many waited. */
+    int64_t key_ns = rt_queue_key(r->engine.queue_order, r->engine.aging_s, req);
+    bool leads = queue_would_lead(r, key_ns);
+    if (r->now && (leads || r->steps)) {
         if (!coast_commit(r, now_ns, err))
             return RT_REASON_NONE;
-        coast_drop(r);
+        if (leads)
+            coast_drop(r);
     }
-    (void)take_request(r, req, err); /* memory: told through *err */
+    (void)take_request(r, req, key_ns, err); /* memory: told through *err */
     return RT_REASON_NONE;
 }
 
@@ -214,14 +229,15 @@ static int64_t tokens_appeared(const struct rt_replica *r, const struct seq *q)
 {
     if (in_flight(r, q->last_token_ns))
         return q->produced - 1;
-    if (q->state == SEQ_WAITING || q->state == SEQ_PREFILL)
+    if (q->state == SEQ_WAITING || q->state == SEQ_PAUSED || q->state == SEQ_PREFILL)
         return q->produced;
     int64_t completed = r->decode.round;
     if (r->ahead && r->ahead->record.shape.decodes > 0)
         completed--;
     if (r->now && r->now->record.shape.decodes > 0)
         completed--;
-    return q->produced + (completed - q->join_round);
+    /* one that was swapped in for a step that is not over has joined later than that */
+    return q->produced + (completed > q->join_round ? completed - q->join_round : 0);
 }
 
 /* What was formed ahead has not begun: its first tokens are not in flight yet. */
@@ -251,6 +267,7 @@ static bool abort_list(struct rt_replica *r, const struct seq_list *l, int64_t n
             .produced_tokens = tokens_appeared(r, q),
             .cached_tokens = q->cached,
             .preemptions = q->preemptions,
+            .preempted_ns = seq_preempted_ns(q, now_ns),
             .pool = r->pool,
             .replica = r->index,
             .class_name = q->class_name,

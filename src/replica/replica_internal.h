@@ -5,12 +5,13 @@
  *                  ^                         |   prefill, then decode set
  *                  +------- preemption ------+
  *
- * Running sequences are in admission order. All of them decode, one token a step, except at most
- * one whose prompt is still partly computed: the last admitted, `partial`. (A chunk that does not
- * finish its prompt uses up the budget, so nobody is admitted behind it; and as nobody is admitted
- * without budget, the decodes never outnumber it.) Decoding sequences therefore advance together,
- * in rounds (a round is a step that contains the decodes; prefill_first has steps without), and
- * live in sums, the decode set; a sequence's own numbers are those of the round it joined after. */
+ * Running sequences are in admission order, whatever the queue order. All of them decode, one token
+ * a step, except at most one whose prompt is still partly computed: the last admitted, `partial`.
+ * (A chunk that does not finish its prompt uses up the budget, so nobody is admitted behind it; and
+ * as nobody is admitted without budget, the decodes never outnumber it.) Decoding sequences
+ * therefore advance together, in rounds (a round is a step that contains the decodes; prefill_first
+ * has steps without), and live in sums, the decode set; a sequence's own numbers are those of the
+ * round it joined after. */
 #ifndef RT_REPLICA_INTERNAL_H
 #define RT_REPLICA_INTERNAL_H
 
@@ -27,13 +28,16 @@ enum seq_state {
     SEQ_PREFILL, /* its prompt (or recomputed tokens) is partly in KV */
     SEQ_DECODE,  /* in the decode set */
     SEQ_LAST,    /* its last token is in flight: holds blocks and seat until the step ends */
-    SEQ_GONE     /* the same, but preempted meanwhile: waits, and finishes all the same */
+    SEQ_GONE,    /* the same, but preempted meanwhile: waits, and finishes all the same */
+    SEQ_PAUSED   /* waits; was decoding, and its KV is in CPU memory */
 };
 
 struct seq { /* a request inside the replica */
     uint64_t id;
     uint64_t admission; /* rank in the running order */
+    uint64_t rank;      /* in order of arrival */
     int64_t arrival_ns;
+    int64_t key_ns; /* place in the queue, ties by rank; queue_order.c */
     int64_t prompt, output;
     int64_t produced;   /* tokens that appear with steps up to join_step */
     int64_t kv;         /* tokens in KV after join_step (decode), or now (prefill) */
@@ -41,8 +45,12 @@ struct seq { /* a request inside the replica */
     int64_t join_round; /* decode round formed last when it completed its prefill */
     int64_t gap_round;  /* its gaps in rounds after this one are those of the stack */
     int64_t scheduled_ns, first_token_ns, last_token_ns, max_itl_ns;
+    /* Preempted last at the start of the step formed then, until that of the step that readmits it
+     * (INT64_MAX: not yet); how long it was away before that. */
+    int64_t away_from_ns, away_to_ns, away_before_ns;
     int64_t cached;
-    char *session; /* owned, or NULL */
+    int64_t swapped, swapped_kv; /* blocks in CPU memory while it waits, tokens in them */
+    char *session;               /* owned, or NULL */
     /* Prefix caching only: the blocks it holds, and names of its prompt's blocks. */
     uint32_t *blocks;   /* owned */
     uint64_t *hash_ids; /* owned, or NULL */
@@ -53,7 +61,7 @@ struct seq { /* a request inside the replica */
     uint32_t preemptions, class_name;
     uint32_t prev, next; /* in waiting or running */
     uint8_t state;
-    bool newly_joined; /* its first round is to come (policies that pause decodes) */
+    bool newly_joined; /* its first round is to come (policies that pause decodes; swapped in) */
 };
 
 struct seq_list {
@@ -106,7 +114,9 @@ struct batch { /* what one step contains */
     uint32_t *fresh; /* admitted for the first time */
     uint32_t *last;  /* whose last token appears at the end, in batch order */
     uint32_t emit_count, fresh_count, last_count, capacity;
-    bool preempted; /* forming it preempted somebody: admission was not tried */
+    int64_t moved_blocks; /* copied over PCIe in it: swap preemption */
+    bool resumed;         /* it has decodes that were swapped in for it */
+    bool preempted;       /* forming it preempted somebody: admission was not tried */
 };
 
 struct coast_plan {              /* the steps after the one in progress, in order */
@@ -121,17 +131,24 @@ struct rt_replica {
     const struct rt_policy *policy;
     const struct rt_cost *cost;
     struct rt_token_stats *stats;
+    struct rt_step_list *steps; /* where steps that are over are recorded, or NULL */
     uint32_t pool, index;
     bool coast;
 
     struct rt_slab seqs;
     struct seq_list waiting, running;
+    bool ordered;                  /* the queue order is not that of arrival: */
+    struct rt_heap queue, victims; /* then the two lists in that order and in its reverse */
+    uint64_t pushes;
     uint32_t partial; /* the running sequence in prefill, or SEQ_NONE */
     uint64_t admissions;
     int64_t kv_blocks, free_blocks, watermark_blocks;
     struct kv_cache *kv; /* prefix caching with names of blocks: their identities, else NULL */
-    struct retained *retained; /* prefix caching without them, else NULL */
-    bool out_of_memory;        /* met while a batch was formed */
+    struct retained *retained;           /* prefix caching without them, else NULL */
+    int64_t cpu_blocks, cpu_free_blocks; /* swap preemption: KV blocks of CPU memory */
+    int64_t moved_blocks;                /* copied since a step was formed last */
+    double block_bytes, pcie_bytes_per_s;
+    bool out_of_memory; /* met while a batch was formed */
     struct decode_set decode;
     struct gap_stack gaps;
 
@@ -164,6 +181,15 @@ static inline struct seq *seq_at(const struct rt_replica *r, uint32_t i)
     return rt_slab_at(&r->seqs, i);
 }
 
+/* How long it was preempted, as of an instant at or after the last step begun. */
+static inline int64_t seq_preempted_ns(const struct seq *q, int64_t now_ns)
+{
+    int64_t to_ns = q->away_to_ns < now_ns ? q->away_to_ns : now_ns;
+    if (q->preemptions == 0 || to_ns <= q->away_from_ns)
+        return q->away_before_ns;
+    return q->away_before_ns + (to_ns - q->away_from_ns);
+}
+
 static inline int64_t blocks_for(const struct rt_replica *r, int64_t tokens)
 {
     return (tokens + r->engine.block_size - 1) / r->engine.block_size;
@@ -174,6 +200,22 @@ void seq_list_init(struct seq_list *l);
 void seq_push_tail(struct rt_replica *r, struct seq_list *l, uint32_t i);
 void seq_push_head(struct rt_replica *r, struct seq_list *l, uint32_t i);
 void seq_unlink(struct rt_replica *r, struct seq_list *l, uint32_t i);
+
+/* queue_order.c */
+bool queue_order_is_arrival(unsigned i);
+
+/* queue.c */
+bool queue_reserve(struct rt_replica *r, uint32_t seqs);
+void queue_release(struct rt_replica *r);
+uint32_t queue_head(const struct rt_replica *r); /* next to admit, or SEQ_NONE */
+/* Would a request that comes now with this key be the head? */
+bool queue_would_lead(const struct rt_replica *r, int64_t key_ns);
+void queue_join(struct rt_replica *r, uint32_t i);   /* a new request */
+void queue_return(struct rt_replica *r, uint32_t i); /* a preempted one */
+void queue_leave(struct rt_replica *r, uint32_t i);
+void running_join(struct rt_replica *r, uint32_t i);
+void running_leave(struct rt_replica *r, uint32_t i);
+uint32_t running_victim(const struct rt_replica *r); /* last in queue order, or SEQ_NONE */
 
 void seq_release(struct seq *q); /* what it owns; replica.c */
 
@@ -201,19 +243,41 @@ int64_t decode_linear_rounds(const struct decode_set *d, int64_t limit);
 /* form.c: what a policy may do while it forms a batch */
 void batch_add_decodes(struct rt_replica *r, struct batch *b); /* all; takes crossing blocks */
 void batch_add_prefill(struct rt_replica *r, struct batch *b, uint32_t i, int64_t tokens);
-void admit_head(struct rt_replica *r, struct batch *b); /* to running; takes the cached prefix */
-void preempt_tail(struct rt_replica *r, struct batch *b);
+void admit_head(struct rt_replica *r, struct batch *b);   /* to running; takes the cached prefix */
+void preempt_last(struct rt_replica *r, struct batch *b); /* in queue order, of those that run */
 /* Forms the next batch into *b, whose step will start at start_ns; shape.tokens == 0: nothing to
  * do. */
 bool batch_form(struct rt_replica *r, struct batch *b, int64_t start_ns, struct rt_err *err);
 void batch_retire_decodes(struct rt_replica *r,
                           struct batch *b); /* those whose last round is b's */
 
+/* check.c */
+void replica_check(const struct rt_replica *r); /* asserts the invariants; debug builds only */
+
+/* The head of the queue if a seat is free and it has something to compute; else SEQ_NONE. */
+static inline uint32_t next_to_admit(const struct rt_replica *r)
+{
+    uint32_t i = queue_head(r);
+    if (i == SEQ_NONE || r->running.count >= r->engine.max_num_seqs)
+        return SEQ_NONE;
+    return seq_at(r, i)->state == SEQ_PAUSED ? SEQ_NONE : i;
+}
+
+/* swap.c */
+/* Copies its KV to CPU memory, if there is room: it will not be recomputed. Still holds its blocks.
+ */
+bool swap_out(struct rt_replica *r, struct seq *q);
+void swap_in(struct rt_replica *r, struct seq *q); /* its tokens are in KV again */
+/* Heads of the queue that were decoding, while they fit beside the decodes and those are fewer than
+ * budget. */
+void resume_swapped(struct rt_replica *r, struct batch *b, int64_t budget);
+
 /* kv.c */
 struct kv_prefix {               /* the longest leading run of cached blocks */
-    int64_t blocks, free_blocks; /* how many; those of them nobody holds */
+    int64_t blocks, free_blocks; /* how many on the GPU; those of them nobody holds */
+    int64_t offloaded;           /* how many between and behind them are in CPU memory */
 };
-bool kv_init(struct rt_replica *r, int64_t hash_block);
+bool kv_init(struct rt_replica *r, const struct rt_replica_spec *spec);
 void kv_free(struct rt_replica *r);
 int64_t seq_blocks(const struct rt_replica *r, const struct seq *q); /* KV blocks it holds */
 void kv_take(struct rt_replica *r, struct seq *q, int64_t count);
@@ -237,6 +301,18 @@ void coast_plan(struct rt_replica *r);
 void coast_drop(struct rt_replica *r); /* plan nothing beyond the step in progress */
 /* Commits the planned steps whose predecessors end before before_ns. */
 bool coast_commit(struct rt_replica *r, int64_t before_ns, struct rt_err *err);
+
+/* The same batch, `rounds` rounds later. */
+struct rt_step_shape coast_later(const struct decode_set *d, struct rt_step_shape s,
+                                 int64_t rounds);
+
+/* step_log.c: both do nothing when no record is wanted */
+/* The step in progress is over; its totals are not added yet. */
+bool step_log(struct rt_replica *r, struct rt_err *err);
+/* It is over, and so are all but the last of the `count` planned steps that begin; the first of
+ * them has the shape `first`. Nothing of r has moved on yet. */
+bool step_log_coasted(struct rt_replica *r, uint32_t count, struct rt_step_shape first,
+                      struct rt_err *err);
 
 /* step.c */
 /* Starts r->now at start_ns: its duration, and what is known of its tokens from then on. */

@@ -56,11 +56,14 @@ static void note_emission(struct rt_replica *r, struct emission *e, int64_t end_
 }
 
 /* Where decodes pause, sequences that joined since the last round have a gap of their own in this
- * one, since the step that gave their token before. Each passes here once. */
+ * one, since the step that gave their token before; so have those swapped in for it. Each passes
+ * here once. Behind them in running order are only prompts admitted for this very step. */
 static void note_first_rounds(struct rt_replica *r, struct batch *b)
 {
     for (uint32_t i = r->running.tail; i != SEQ_NONE; i = seq_at(r, i)->prev) {
         struct seq *q = seq_at(r, i);
+        if (!q->newly_joined && (q->state == SEQ_PREFILL || q->join_round == b->round))
+            continue;
         if (!q->newly_joined)
             break; /* those before it joined earlier */
         struct emission e = {.seq = i, .gap_ns = b->record.end_ns - q->last_token_ns};
@@ -91,7 +94,7 @@ bool step_start(struct rt_replica *r, int64_t start_ns, struct rt_err *err)
     b->gap_ns = r->policy->pauses_decodes ? b->record.end_ns - r->round_end_ns : ns;
     b->gaps = b->record.shape.decodes;
     r->round_end_ns = b->record.end_ns;
-    if (r->policy->pauses_decodes)
+    if (r->policy->pauses_decodes || b->resumed)
         note_first_rounds(r, b);
     return step_note_gap(r, b->round, b->gap_ns, err);
 }
@@ -151,6 +154,7 @@ static bool finish(struct rt_replica *r, uint32_t i, int64_t now_ns, struct rt_f
         .produced_tokens = q->output,
         .cached_tokens = q->cached,
         .preemptions = q->preemptions,
+        .preempted_ns = seq_preempted_ns(q, now_ns),
         .pool = r->pool,
         .replica = r->index,
         .class_name = q->class_name,
@@ -161,9 +165,9 @@ static bool finish(struct rt_replica *r, uint32_t i, int64_t now_ns, struct rt_f
         return false;
     if (q->state == SEQ_LAST) {
         kv_release(r, i);
-        seq_unlink(r, &r->running, i);
+        running_leave(r, i);
     } else {
-        seq_unlink(r, &r->waiting, i);
+        queue_leave(r, i);
     }
     seq_release(q);
     rt_slab_give(&r->seqs, i);
@@ -174,6 +178,8 @@ static bool finish(struct rt_replica *r, uint32_t i, int64_t now_ns, struct rt_f
 bool step_complete(struct rt_replica *r, struct rt_finished_list *out, struct rt_err *err)
 {
     const struct batch *b = r->now;
+    if (!step_log(r, err))
+        return false;
     step_add_tokens(r, b);
     add_totals(r, b);
     for (uint32_t l = 0; l < b->last_count; l++)
@@ -184,5 +190,6 @@ bool step_complete(struct rt_replica *r, struct rt_finished_list *out, struct rt
         step_flush_second(r);
         r->gaps.count = 0;
     }
+    replica_check(r);
     return true;
 }

@@ -78,29 +78,34 @@ static void escape(FILE *out, const unsigned char *p)
         fputc(*p, out);
 }
 
-static void put_text(struct object *o, const char *name, const char *text)
+void rt_emit_text(FILE *out, const char *text)
 {
     const unsigned char *p = (const unsigned char *)text;
 
-    key(o, name);
-    if (*p == '\0') {
-        fputs("null", o->out);
-        return;
-    }
-    fputc('"', o->out);
+    fputc('"', out);
     while (*p != '\0') {
         unsigned n = character(p);
         if (n == 0) {
-            fputs("\\ufffd", o->out);
+            fputs("\\ufffd", out);
             p++;
         } else if (n == 1) {
-            escape(o->out, p++);
+            escape(out, p++);
         } else {
-            fwrite(p, 1, n, o->out);
+            fwrite(p, 1, n, out);
             p += n;
         }
     }
-    fputc('"', o->out);
+    fputc('"', out);
+}
+
+/* "": the run has no such text. */
+static void put_text(struct object *o, const char *name, const char *text)
+{
+    key(o, name);
+    if (*text == '\0')
+        fputs("null", o->out);
+    else
+        rt_emit_text(o->out, text);
 }
 
 /* mean_ttft_ms, median_ttft_ms, ... : percentiles are named as vLLM names them. */

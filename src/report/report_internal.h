@@ -6,5 +6,7 @@
 
 /* fputs of formatted text; lines are short, a longer one is cut at 1,023 bytes. */
 void rt_emit(FILE *out, const char *fmt, ...) RT_PRINTF(2, 3);
+/* A JSON string: escaped, and JSON whatever the bytes are. */
+void rt_emit_text(FILE *out, const char *text);
 
 #endif

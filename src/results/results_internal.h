@@ -124,10 +124,13 @@ struct rt_open_run { /* a run between begin and end */
     uint32_t pool_count;
     struct rt_slo slo;
     bool no_requests;
+    double sample_requests; /* share of the requests whose rows are written; 0: all */
+    uint64_t seed;
+    uint64_t rows_written;
     struct rt_open_run *next;
 };
 
-/* ---- tables.c: every table but `request` ---- */
+/* ---- tables.c: every table but `request` and `step` ---- */
 
 bool rt_tables_begin(sqlite3 *db, const char *path, const struct rt_run_start *run, int64_t *run_id,
                      struct rt_err *err) RT_MUST_USE;
@@ -137,14 +140,18 @@ bool rt_tables_end(sqlite3 *db, const char *path, const struct rt_open_run *run,
 bool rt_tables_set_status(sqlite3 *db, const char *path, int64_t run_id, enum rt_run_status status,
                           const char *message, struct rt_err *err) RT_MUST_USE;
 
-/* ---- rows.c: table `request` ---- */
+/* ---- rows.c: tables `request` and `step` ---- */
 
 #define RT_ROWS_A_STATEMENT 32
+
+struct rt_rows_insert { /* statements for RT_ROWS_A_STATEMENT rows and for one */
+    struct rt_insert many, one;
+};
 
 struct rt_rows_writer {
     sqlite3 *db;
     const char *path;
-    struct rt_insert many, one; /* statements for RT_ROWS_A_STATEMENT rows and for one */
+    struct rt_rows_insert requests, steps;
     uint64_t transaction_began; /* uv_hrtime; 0: no transaction is open */
 };
 bool rt_rows_init(struct rt_rows_writer *w, sqlite3 *db, const char *path,
@@ -153,6 +160,8 @@ void rt_rows_release(struct rt_rows_writer *w);
 /* Writes all rows; commits whenever the transaction has become a second old. */
 bool rt_rows_write(struct rt_rows_writer *w, const struct rt_open_run *run,
                    const struct rt_finished_list *list, struct rt_err *err) RT_MUST_USE;
+bool rt_rows_write_steps(struct rt_rows_writer *w, const struct rt_open_run *run,
+                         const struct rt_step_list *list, struct rt_err *err) RT_MUST_USE;
 /* Ends the open transaction, if any. */
 bool rt_rows_commit(struct rt_rows_writer *w, struct rt_err *err) RT_MUST_USE;
 /* Is a transaction open that should be committed? / How long until then (one is open). */

@@ -34,8 +34,10 @@ CREATE TABLE run (
     slo_ttft_s REAL,                 -- objective for TTFT
     slo_tpot_s REAL,                 -- objective for TPOT
     slo_e2e_s REAL,                  -- objective for E2E
+    request_share REAL NOT NULL,     -- share of the requests that get rows in `request`: 1 all, 0 none, else a sample
+    steps_recorded INTEGER NOT NULL, -- 1: table `step` holds every engine step
     duration_s REAL,                 -- simulated seconds from trial start to the last event, drain included
-    requests INTEGER,                -- arrived; each has one row in `request`, unless the run kept none
+    requests INTEGER,                -- arrived; each has one row in `request` when request_share is 1
     completed INTEGER,               -- of them with status ok
     rejected INTEGER,                -- of them that could never be served
     unfinished INTEGER,              -- of them still in flight when the run stopped
@@ -51,7 +53,8 @@ CREATE TABLE run (
     rows_read INTEGER,               -- rows read from the trace, those outside workload.window_s included
     zero_prompt INTEGER,             -- prompts of 0 tokens taken as 1
     zero_output INTEGER,             -- outputs of 0 tokens taken as 1
-    unsorted INTEGER                 -- rows of the trace with an earlier time than the row before
+    unsorted INTEGER,                -- rows of the trace with an earlier time than the row before
+    requests_written INTEGER         -- rows in `request`
 ) STRICT;
 
 CREATE TABLE pool (
@@ -75,12 +78,16 @@ CREATE TABLE pool (
     activation_dtype TEXT NOT NULL,
     kv_dtype TEXT NOT NULL,
     policy TEXT NOT NULL,                    -- batching policy
+    queue_order TEXT NOT NULL,               -- who is admitted next
+    preemption TEXT NOT NULL,                -- recompute, or swap to CPU memory
     async_scheduling INTEGER NOT NULL,       -- 1: step n+1 is scheduled while step n runs
     prefix_caching INTEGER NOT NULL,         -- 1: equal prefixes share KV blocks
     max_num_seqs INTEGER NOT NULL,           -- running sequences at most, a replica
     max_num_batched_tokens INTEGER NOT NULL, -- token budget of a step
     block_size INTEGER NOT NULL,             -- tokens a KV block holds
     kv_blocks INTEGER NOT NULL,              -- KV blocks of one replica, in force
+    cpu_kv_blocks INTEGER NOT NULL,          -- blocks that fit into its CPU memory; 0: none are swapped
+    offload_blocks INTEGER NOT NULL,         -- prefix blocks that fit into its CPU memory; 0: no offload tier
     max_model_len INTEGER,                   -- prompt + output tokens at most; NULL: no limit
     gpu_memory_utilization REAL NOT NULL,    -- share of memory_bytes the engine may use
     memory_bytes REAL NOT NULL,              -- of one GPU
@@ -95,7 +102,12 @@ CREATE TABLE pool (
 
 CREATE TABLE request (
     -- One row a request, in the order they left the system; exact integer nanoseconds. No key and no
-    -- index: that would double the time of writing. People query the view `requests`.
+    -- index: that would double the time of writing. People query the view `requests`. With
+    -- `--sample-requests P` a share of the requests has rows, chosen by (seed, request_id): the same ones in
+    -- every run of a trace, and those of a smaller P are among those of a larger one. With `--no-requests`
+    -- none has. Tables `metric`, `slo` and `run` count all requests all the same; what reads this table
+    -- knows the rows that are here only: `requests`, `request_outcomes`, `throughput_by_minute`,
+    -- `slowest_requests`, `why_slow`, `compare_runs`.
     run_id INTEGER NOT NULL,
     request_id INTEGER NOT NULL,     -- its place in the trace, from 0; copy r of workload.repeat adds r * rows
     class TEXT,                      -- traffic class the trace gives
@@ -110,10 +122,36 @@ CREATE TABLE request (
     pool TEXT,                       -- where it was routed; NULL: it reached no replica
     replica INTEGER,
     preemptions INTEGER NOT NULL,
+    preempted_ns INTEGER,            -- from each preemption to the first step after it, summed; NULL: no preemption
     max_itl_ns INTEGER,              -- longest gap between two of its tokens
     status TEXT NOT NULL,            -- ok, rejected, timeout, cancelled, failed, unfinished
     reason TEXT,                     -- of a rejection: kv, prompt, max_model_len, admission
     produced_tokens INTEGER          -- tokens that came out; NULL: all output_tokens did
+) STRICT;
+
+CREATE TABLE step (
+    -- Every engine step that ended, with `--steps`: about 100 bytes each. In the order they were found to be
+    -- over; those of one replica in the order of time. No key and no index, as in `request`. A step starts
+    -- where the one before ended while its replica has something to do. People query the view `steps`.
+    run_id INTEGER NOT NULL,
+    replica INTEGER NOT NULL,        -- number in the fleet, from 0
+    step INTEGER NOT NULL,           -- number on its replica, from 0
+    start_ns INTEGER NOT NULL,       -- since trial start
+    end_ns INTEGER NOT NULL,         -- when its tokens appear
+    decodes INTEGER NOT NULL,        -- sequences that decode, one token each
+    prefill_tokens INTEGER NOT NULL, -- new tokens of prompts, and of what is computed again after a preemption
+    sequences INTEGER NOT NULL,      -- in the batch
+    context_tokens INTEGER NOT NULL, -- KV tokens of the batch before the step
+    kv_blocks_used INTEGER NOT NULL, -- right after the step was scheduled
+    waiting INTEGER NOT NULL,        -- requests in the queue then
+    weights_s REAL NOT NULL,         -- seconds by term of the cost model, as in `step_time`; they add up to the step
+    compute_s REAL NOT NULL,         -- likewise
+    kv_s REAL NOT NULL,              -- likewise
+    attention_s REAL NOT NULL,       -- likewise
+    other_s REAL NOT NULL,           -- likewise
+    launch_s REAL NOT NULL,          -- likewise
+    comm_s REAL NOT NULL,            -- likewise
+    host_s REAL NOT NULL             -- likewise
 ) STRICT;
 
 CREATE TABLE replica (
@@ -131,6 +169,10 @@ CREATE TABLE replica (
     output_tokens INTEGER NOT NULL,   -- that appeared
     computed_tokens INTEGER NOT NULL, -- through the model, recomputed ones included
     kv_blocks_peak INTEGER NOT NULL,  -- most KV blocks in use
+    swapped_out_blocks INTEGER NOT NULL, -- KV blocks of preempted requests copied to CPU memory
+    swapped_in_blocks INTEGER NOT NULL,  -- and back
+    offloaded_blocks INTEGER NOT NULL,   -- evicted prefix blocks copied to CPU memory
+    loaded_blocks INTEGER NOT NULL,      -- of them copied back, found by a later request
     PRIMARY KEY (run_id, replica)
 ) STRICT, WITHOUT ROWID;
 
@@ -215,6 +257,9 @@ CREATE VIEW requests AS
         q.reason,
         q.arrival_ns / 1e9 AS arrival_s,
         (q.scheduled_ns - q.arrival_ns) / 1e9 AS queue_s, -- arrival to the first step that contains it
+        (q.first_token_ns - q.scheduled_ns) / 1e9 AS prefill_s, -- first step to first token, preemptions included
+        (q.finish_ns - q.first_token_ns) / 1e9 AS decode_s, -- first token to last token, preemptions included
+        q.preempted_ns / 1e9 AS preempted_s, -- from each preemption to the first step after it, summed; NULL: none
         (q.first_token_ns - q.arrival_ns + r.frontend_ns) / 1e9 AS ttft_s, -- arrival to first token, frontend included
         CASE WHEN q.status = 'ok' AND q.output_tokens > 1
             THEN (q.finish_ns - q.first_token_ns) / CAST(q.output_tokens - 1 AS REAL) / 1e9
@@ -232,6 +277,34 @@ CREATE VIEW requests AS
         q.replica,
         q.preemptions
     FROM request AS q JOIN run AS r ON r.run_id = q.run_id;
+
+CREATE VIEW steps AS
+    -- Table `step` in seconds, when `--steps` was given.
+    -- Example: SELECT kind, count(*), avg(duration_s), max(sequences) FROM steps WHERE run_id = 1 GROUP BY kind;
+    -- Example: SELECT replica, step, start_s, kind, duration_s FROM steps WHERE run_id = 1 ORDER BY duration_s DESC LIMIT 10;
+    SELECT
+        run_id,
+        replica,
+        step, -- number on its replica, from 0
+        CASE WHEN prefill_tokens = 0 THEN 'decode' WHEN decodes = 0 THEN 'prefill' ELSE 'mixed' END AS kind, -- prefill, decode, or mixed: both
+        start_ns / 1e9 AS start_s,
+        end_ns / 1e9 AS end_s,
+        (end_ns - start_ns) / 1e9 AS duration_s,
+        decodes, -- sequences that decode, one token each
+        prefill_tokens,
+        sequences, -- in the batch
+        context_tokens,
+        kv_blocks_used,
+        waiting, -- requests in the queue when it was scheduled
+        weights_s,
+        compute_s,
+        kv_s,
+        attention_s,
+        other_s,
+        launch_s,
+        comm_s,
+        host_s
+    FROM step;
 
 CREATE VIEW summary AS
     -- One row a run, with the names vLLM's benchmark gives its results. Latencies in milliseconds, rates a
@@ -314,7 +387,8 @@ CREATE VIEW summary AS
         ON e.run_id = r.run_id AND e.scope = 'run' AND e.metric = 'e2e_s' AND e.class IS NULL;
 
 CREATE VIEW request_outcomes AS
-    -- How many requests ended how. Counts rows, so it answers for a killed run too.
+    -- How many requests ended how. Counts rows, so it answers for a killed run too, and for the rows that
+    -- are there only: with `--sample-requests` the sample's, with `--no-requests` none (see `summary`).
     -- Example: SELECT status, reason, requests FROM request_outcomes WHERE run_id = 1;
     SELECT run_id,
         status,
@@ -326,7 +400,8 @@ CREATE VIEW request_outcomes AS
 
 CREATE VIEW throughput_by_minute AS
     -- What arrived and what finished in each minute of the trial. The tokens of a request count in the
-    -- minute it finished; rates divide by 60 s, also in the last minute.
+    -- minute it finished; rates divide by 60 s, also in the last minute. Counts rows: with
+    -- `--sample-requests` divide by `run.request_share`, with `--no-requests` it is empty.
     -- Example: SELECT minute, arrived, completed, output_tokens_per_s FROM throughput_by_minute WHERE run_id = 1;
     WITH event AS (
         SELECT run_id, arrival_ns / 60000000000 AS minute, 1 AS arrived, 0 AS completed, 0 AS input, 0 AS output
@@ -431,7 +506,7 @@ CREATE VIEW step_time_share AS
 
 CREATE VIEW slowest_requests AS
     -- The 100 requests of each run that waited longest for their first token. Requests that never got one
-    -- are not among them: see `request_outcomes`.
+    -- are not among them: see `request_outcomes`; nor are those that `--sample-requests` left out.
     -- Example: SELECT rank, request_id, ttft_s, queue_s, prompt_tokens FROM slowest_requests WHERE run_id = 1 LIMIT 10;
     WITH ranked AS (
         SELECT rowid AS place, row_number() OVER (
@@ -532,7 +607,8 @@ CREATE VIEW pareto AS
     FROM point AS a;
 
 CREATE VIEW compare_runs AS
-    -- Two runs of the same trace, request by request; difference = b - a, in seconds.
+    -- Two runs of the same trace, request by request; difference = b - a, in seconds. Requests that have rows
+    -- in both: with `--sample-requests` use the same seed for both, so that the samples are the same.
     -- Example: SELECT request_id, ttft_a_s, ttft_b_s FROM compare_runs WHERE run_a = 1 AND run_b = 2 ORDER BY ttft_difference_s LIMIT 10;
     SELECT
         a.run_id AS run_a,

@@ -11,6 +11,8 @@
  * returns that error. */
 #include "results_internal.h"
 
+#include "rooftrace/rng.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +32,8 @@ struct job {
 struct slot {
     struct rt_open_run *run;
     struct rt_finished_list rows;
-    struct job *job; /* NULL: rows */
+    struct rt_step_list steps;
+    struct job *job; /* NULL: rows or steps */
 };
 
 struct rt_store {
@@ -92,11 +95,13 @@ static void serve(struct rt_store *s, struct slot *slot)
 
     if (ok) {
         ok = slot->job ? transaction(s, slot->job, &err)
-                       : rt_rows_write(&s->rows, slot->run, &slot->rows, &err);
+                       : rt_rows_write(&s->rows, slot->run, &slot->rows, &err) &&
+                             rt_rows_write_steps(&s->rows, slot->run, &slot->steps, &err);
         if (!ok)
             writer_failed(s, &err);
     }
     rt_finished_list_reset(&slot->rows);
+    rt_step_list_reset(&slot->steps);
     if (slot->job) {
         slot->job->ok = ok;
         slot->job->err = err;
@@ -212,6 +217,8 @@ static struct rt_open_run *new_run(const struct rt_run_start *start)
     run->source = start->source;
     run->slo = start->scenario->slo;
     run->no_requests = start->no_requests;
+    run->sample_requests = start->sample_requests;
+    run->seed = start->scenario->seed;
     run->pool_count = start->pool_count;
     run->pools = calloc(start->pool_count + 1u, sizeof run->pools[0]);
     if (!run->pools) {
@@ -271,6 +278,21 @@ static bool know_class(struct rt_open_run *run, uint32_t name)
            rt_class_names_put(&run->classes, name, rt_source_name(run->source, name));
 }
 
+/* Drops rows that are not in the sample. It depends on seed and id only: the same requests in every
+ * run of a trace, and those of a smaller share are among those of a larger one. */
+static void keep_sample(const struct rt_open_run *run, struct rt_finished_list *rows)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < rows->count; i++) {
+        struct rt_rng draw;
+        rt_rng_init(&draw, run->seed, RT_RNG_SAMPLING, rows->rows[i].id);
+        if (rt_rng_unit(&draw) < run->sample_requests)
+            rows->rows[kept++] = rows->rows[i];
+    }
+    rows->count = kept;
+}
+
 bool rt_store_put(struct rt_store *s, int64_t run_id, struct rt_finished_list *rows,
                   struct rt_err *err)
 {
@@ -283,16 +305,37 @@ bool rt_store_put(struct rt_store *s, int64_t run_id, struct rt_finished_list *r
     for (size_t i = 0; i < rows->count; i++)
         if (!know_class(run, rows->rows[i].class_name))
             return rt_fail_nomem(err, "class names");
+    if (run->no_requests)
+        rt_finished_list_reset(rows);
+    else if (run->sample_requests > 0)
+        keep_sample(run, rows);
 
     uv_mutex_lock(&s->mutex);
     slot = claim(s, err);
-    if (slot && run->no_requests) {
-        rt_finished_list_reset(rows);
-    } else if (slot && rows->count > 0) {
+    if (slot && rows->count > 0) {
         struct rt_finished_list empty = slot->rows;
+        run->rows_written += rows->count;
         slot->rows = *rows;
         *rows = empty;
         slot->run = run;
+        submit(s);
+    }
+    uv_mutex_unlock(&s->mutex);
+    return slot != NULL;
+}
+
+bool rt_store_put_steps(struct rt_store *s, int64_t run_id, struct rt_step_list *steps,
+                        struct rt_err *err)
+{
+    struct slot *slot;
+
+    uv_mutex_lock(&s->mutex);
+    slot = claim(s, err);
+    if (slot && steps->count > 0) {
+        struct rt_step_list empty = slot->steps;
+        slot->steps = *steps;
+        *steps = empty;
+        slot->run = find_run(s, run_id);
         submit(s);
     }
     uv_mutex_unlock(&s->mutex);
@@ -406,8 +449,10 @@ static void release(struct rt_store *s)
 {
     rt_rows_release(&s->rows);
     sqlite3_close(s->db);
-    for (unsigned i = 0; i < RT_QUEUE; i++)
+    for (unsigned i = 0; i < RT_QUEUE; i++) {
         rt_finished_list_release(&s->ring[i].rows);
+        rt_step_list_release(&s->ring[i].steps);
+    }
     while (s->runs) {
         struct rt_open_run *run = s->runs;
         s->runs = run->next;

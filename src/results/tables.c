@@ -1,6 +1,6 @@
-/* Every table but `request`: few rows, written at the beginning and at the end of a run, always in
- * the same order, each function one table in the order of schema.sql's columns. Transactions are
- * the caller's. O(replicas + samples + buckets). */
+/* Every table but `request` and `step`: few rows, written at the beginning and at the end of a run,
+ * always in the same order, each function one table in the order of schema.sql's columns.
+ * Transactions are the caller's. O(replicas + samples + buckets). */
 #include "results_internal.h"
 
 #include "rooftrace/replica.h"
@@ -34,6 +34,8 @@ static void put_start(struct rt_insert *in, const struct rt_run_start *run)
     rt_put_real(in, s->slo.ttft_s);
     rt_put_real(in, s->slo.tpot_s);
     rt_put_real(in, s->slo.e2e_s);
+    rt_put_real(in, run->no_requests ? 0 : run->sample_requests > 0 ? run->sample_requests : 1);
+    rt_put_int(in, run->steps);
 }
 
 static bool insert_run(sqlite3 *db, const char *path, const struct rt_run_start *run,
@@ -41,10 +43,9 @@ static bool insert_run(sqlite3 *db, const char *path, const struct rt_run_start 
 {
     static const char sql[] =
         "INSERT INTO run (label, status, version, started_at, seed, trace, trace_format, scenario,"
-        " router, frontend_ns, measure_from_s, measure_to_s, slo_ttft_s, slo_tpot_s, slo_e2e_s)"
-        " VALUES (?, ?, ?, strftime('%Y-%m-%dT%H:%M:%fZ', ?, 'unixepoch'), ?, ?, ?, ?, ?, ?, ?, ?, "
-        "?, ?,"
-        " ?)";
+        " router, frontend_ns, measure_from_s, measure_to_s, slo_ttft_s, slo_tpot_s, slo_e2e_s,"
+        " request_share, steps_recorded) VALUES (?, ?, ?, strftime('%Y-%m-%dT%H:%M:%fZ', ?,"
+        " 'unixepoch'), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     struct rt_insert in;
     bool ok = rt_insert_prepare(&in, db, path, sql, err);
 
@@ -60,12 +61,16 @@ static void put_engine(struct rt_insert *in, const struct rt_engine_spec *e,
                        const struct rt_pool_plan *plan)
 {
     rt_put_text(in, rt_policy_name(e->policy));
+    rt_put_text(in, rt_queue_order_name(e->queue_order));
+    rt_put_text(in, rt_preemption_names[e->preemption]);
     rt_put_int(in, e->async_scheduling);
     rt_put_int(in, e->prefix_caching);
     rt_put_int(in, e->max_num_seqs);
     rt_put_int(in, plan->max_num_batched_tokens);
     rt_put_int(in, e->block_size);
     rt_put_int(in, plan->kv_blocks);
+    rt_put_int(in, plan->cpu_kv_blocks);
+    rt_put_int(in, plan->offload_blocks);
     if (e->max_model_len > 0)
         rt_put_int(in, e->max_model_len);
     else
@@ -127,7 +132,8 @@ bool rt_tables_begin(sqlite3 *db, const char *path, const struct rt_run_start *r
     return ok;
 }
 
-static void put_end(struct rt_insert *in, const struct rt_run_end *end)
+static void put_end(struct rt_insert *in, const struct rt_open_run *run,
+                    const struct rt_run_end *end)
 {
     const struct rt_sim_totals *t = &end->totals;
     const struct rt_tally *y = &end->metrics.tally;
@@ -153,23 +159,25 @@ static void put_end(struct rt_insert *in, const struct rt_run_end *end)
     rt_put_count(in, end->source.zero_prompt);
     rt_put_count(in, end->source.zero_output);
     rt_put_count(in, end->source.unsorted);
+    rt_put_count(in, run->rows_written);
 }
 
-static bool update_run(sqlite3 *db, const char *path, int64_t run_id, const struct rt_run_end *end,
-                       struct rt_err *err)
+static bool update_run(sqlite3 *db, const char *path, const struct rt_open_run *run,
+                       const struct rt_run_end *end, struct rt_err *err)
 {
     static const char sql[] =
         "UPDATE run SET status = ?, message = ?, wall_s = ?, duration_s = ?, requests = ?,"
         " completed = ?, rejected = ?, unfinished = ?, input_tokens = ?, output_tokens = ?,"
         " cached_tokens = ?, preemptions = ?, max_output_tokens_per_s = ?,"
         " max_concurrent_requests = ?, mean_concurrent_requests = ?, steps = ?, events = ?,"
-        " rows_read = ?, zero_prompt = ?, zero_output = ?, unsorted = ? WHERE run_id = ?";
+        " rows_read = ?, zero_prompt = ?, zero_output = ?, unsorted = ?,"
+        " requests_written = ? WHERE run_id = ?";
     struct rt_insert in;
     bool ok = rt_insert_prepare(&in, db, path, sql, err);
 
     if (ok) {
-        put_end(&in, end);
-        rt_put_int(&in, run_id);
+        put_end(&in, run, end);
+        rt_put_int(&in, run->id);
         ok = rt_insert_row(&in, err);
     }
     rt_insert_release(&in);
@@ -189,6 +197,10 @@ static void put_replica(struct rt_insert *in, const char *pool, const struct rt_
     rt_put_int(in, t->output_tokens);
     rt_put_int(in, t->computed_tokens);
     rt_put_int(in, t->kv_blocks_peak);
+    rt_put_int(in, t->swapped_out_blocks);
+    rt_put_int(in, t->swapped_in_blocks);
+    rt_put_int(in, t->offloaded_blocks);
+    rt_put_int(in, t->loaded_blocks);
 }
 
 static bool insert_replicas(struct rt_insert *in, const struct rt_open_run *run,
@@ -349,7 +361,7 @@ bool rt_tables_end(sqlite3 *db, const char *path, const struct rt_open_run *run,
         if (!ok)
             return false;
     }
-    return update_run(db, path, run->id, end, err);
+    return update_run(db, path, run, end, err);
 }
 
 bool rt_tables_set_status(sqlite3 *db, const char *path, int64_t run_id, enum rt_run_status status,

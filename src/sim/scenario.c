@@ -6,6 +6,7 @@
  * are settled to values that print exactly, so that a printed scenario repeats the same
  * nanoseconds. O(document). */
 #include "rooftrace/scenario.h"
+#include "sim_internal.h"
 #include "sim_print_internal.h"
 
 #include <cjson/cJSON.h>
@@ -19,8 +20,8 @@
 #define MAX_SEED       (INT64_C(1) << 53) /* what JSON carries exactly */
 
 static const char *const keys[] = {
-    "workload",          "model",     "cost",       "pools", "router", "slo",
-    "sample_interval_s", "measure_s", "frontend_s", "seed",
+    "workload",          "model",     "cost",       "pools", "router",  "slo",
+    "sample_interval_s", "measure_s", "frontend_s", "seed",  "classes",
 };
 static const char *const slo_keys[] = {"ttft_s", "tpot_s", "e2e_s"};
 
@@ -40,6 +41,9 @@ void rt_scenario_release(struct rt_scenario *s)
 {
     rt_workload_release(&s->workload);
     rt_fleet_spec_release(&s->fleet);
+    rt_classes_release(s->classes, s->class_count);
+    s->classes = NULL;
+    s->class_count = 0;
 }
 
 static bool parse_slo(const struct rt_json_at *root, struct rt_slo *slo, struct rt_err *err)
@@ -87,7 +91,7 @@ static bool parse_trial(const struct rt_json_at *root, struct rt_scenario *s, st
 {
     int64_t seed = (int64_t)s->seed;
 
-    if (!parse_slo(root, &s->slo, err) ||
+    if (!parse_slo(root, &s->slo, err) || !rt_classes_parse(root, s, err) ||
         !rt_json_double(root, "sample_interval_s", MIN_SAMPLE_S, MAX_SECONDS, &s->sample_interval_s,
                         err) ||
         !parse_measure(root, s, err) ||

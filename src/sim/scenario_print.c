@@ -2,7 +2,9 @@
  * left to defaults, with models and GPUs as whole objects, so that the text alone repeats the run
  * whatever a later catalogue or version says. Reading it gives the same scenario (a test).
  * O(pools). */
+#include "rooftrace/preset.h"
 #include "rooftrace/scenario.h"
+#include "sim_internal.h"
 #include "sim_print_internal.h"
 
 #include <math.h>
@@ -49,7 +51,16 @@ static void write_cost(struct rt_writer *w, const struct rt_cost_spec *s)
 static void write_engine(struct rt_writer *w, const struct rt_engine_spec *e)
 {
     rt_writer_open(w, "engine", '{');
+    if (e->preset != NULL)
+        rt_writer_string(w, "preset", e->preset->name); /* a label: all keys follow */
     rt_writer_string(w, "policy", rt_policy_name(e->policy));
+    rt_writer_string(w, "queue_order", rt_queue_order_name(e->queue_order));
+    rt_writer_double(w, "aging_s", e->aging_s);
+    rt_writer_string(w, "preemption", rt_preemption_names[e->preemption]);
+    rt_writer_int(w, "cpu_kv_bytes", e->cpu_kv_bytes);
+    if (e->num_cpu_blocks > 0)
+        rt_writer_int(w, "num_cpu_blocks", e->num_cpu_blocks);
+    rt_writer_int(w, "offload_bytes", e->offload_bytes);
     rt_writer_bool(w, "async_scheduling", e->async_scheduling);
     rt_writer_bool(w, "prefix_caching", e->prefix_caching);
     rt_writer_int(w, "max_num_seqs", e->max_num_seqs);
@@ -110,6 +121,8 @@ char *rt_scenario_print(const struct rt_scenario *s)
     rt_writer_close(&w, ']');
     rt_writer_string(&w, "router", rt_router_at(s->fleet.router)->name);
     write_slo(&w, &s->slo);
+    if (s->class_count > 0)
+        rt_writer_classes(&w, s);
     rt_writer_double(&w, "sample_interval_s", s->sample_interval_s);
     if (s->has_measure)
         write_pair(&w, "measure_s", s->measure_s);

@@ -11,6 +11,8 @@
 
 #define EVENTS_A_CALL                                                                              \
     65536 /* a call of rt_sim_next ends after so many, so that callers stay awake */
+#define STEPS_A_CALL                                                                               \
+    16384 /* and after so many step records; its last event may add 256 for each replica */
 
 enum event_kind { EVENT_STEP_END = 0, EVENT_TIMER = 2, EVENT_ARRIVAL = 3 }; /* 1: hand-overs */
 
@@ -19,7 +21,8 @@ struct rt_sim {
     struct rt_source *source;
     struct rt_fleet *fleet;
     struct rt_token_stats tokens;
-    struct rt_heap events; /* items: replicas, then arrival, then sample */
+    struct rt_step_list *steps; /* where steps are recorded, or NULL */
+    struct rt_heap events;      /* items: replicas, then arrival, then sample */
     uint32_t arrival_item, sample_item;
     uint32_t *dirty; /* replicas to schedule at this instant */
     bool *is_dirty;
@@ -27,6 +30,7 @@ struct rt_sim {
     bool source_blocked, source_ended;
     uint64_t in_flight;
     struct rt_sim_totals totals;
+    struct class_priorities priorities;
     struct sampler sampler;
 };
 
@@ -103,12 +107,20 @@ bool rt_sim_new(const struct rt_scenario *scenario, struct rt_source *source, st
     return true;
 }
 
+void rt_sim_record_steps(struct rt_sim *s, struct rt_step_list *steps)
+{
+    s->steps = steps;
+    for (uint32_t i = 0; i < rt_fleet_replicas(s->fleet); i++)
+        rt_replica_record_steps(rt_fleet_replica(s->fleet, i), steps);
+}
+
 void rt_sim_free(struct rt_sim *s)
 {
     if (!s)
         return;
     rt_fleet_free(s->fleet);
     rt_token_stats_release(&s->tokens);
+    class_priorities_release(&s->priorities);
     rt_heap_release(&s->events);
     rt_source_free(s->source);
     free(s->dirty);
@@ -132,8 +144,6 @@ static bool end_step(struct rt_sim *s, uint32_t i, struct rt_finished_list *out,
     struct rt_replica *r = rt_fleet_replica(s->fleet, i);
     if (!rt_replica_step_end(r, s->totals.now_ns, out, err))
         return false;
-    rt_heap_remove(&s->events, i);
-    mark_dirty(s, i);
     size_t done = out->count - before;
     if (done == 0)
         return true;
@@ -192,12 +202,13 @@ static bool route(struct rt_sim *s, const struct rt_request *req, struct rt_fini
 /* Takes every request that has arrived by now and learns when to ask again. */
 static bool pull_arrivals(struct rt_sim *s, struct rt_finished_list *out, struct rt_err *err)
 {
-    rt_heap_remove(&s->events, s->arrival_item);
     for (;;) {
         struct rt_request req;
         int64_t later_ns;
         switch (rt_source_next(s->source, s->totals.now_ns, &req, &later_ns, err)) {
         case RT_PULL_REQUEST:
+            if (!class_priorities_apply(&s->priorities, s->scenario, s->source, &req))
+                return rt_fail_nomem(err, "classes");
             if (!route(s, &req, out, err))
                 return false;
             break;
@@ -208,9 +219,11 @@ static bool pull_arrivals(struct rt_sim *s, struct rt_finished_list *out, struct
         case RT_PULL_BLOCKED:
             assert(s->in_flight > 0);
             s->source_blocked = true;
+            rt_heap_remove(&s->events, s->arrival_item);
             return true;
         case RT_PULL_END:
             s->source_ended = true;
+            rt_heap_remove(&s->events, s->arrival_item);
             return true;
         case RT_PULL_ERROR:
             return false;
@@ -236,14 +249,20 @@ static void take_sample(struct rt_sim *s)
         rt_heap_remove(&s->events, s->sample_item);
 }
 
+static bool schedule(struct rt_sim *s, uint32_t i, struct rt_err *err)
+{
+    if (!rt_replica_schedule(rt_fleet_replica(s->fleet, i), s->totals.now_ns, err))
+        return false;
+    post_replica(s, i);
+    return true;
+}
+
 static bool schedule_dirty(struct rt_sim *s, struct rt_err *err)
 {
     for (uint32_t d = 0; d < s->dirty_count; d++) {
-        uint32_t i = s->dirty[d];
-        s->is_dirty[i] = false;
-        if (!rt_replica_schedule(rt_fleet_replica(s->fleet, i), s->totals.now_ns, err))
+        s->is_dirty[s->dirty[d]] = false;
+        if (!schedule(s, s->dirty[d], err))
             return false;
-        post_replica(s, i);
     }
     s->dirty_count = 0;
     return true;
@@ -261,9 +280,19 @@ static bool handle(struct rt_sim *s, uint32_t item, struct rt_finished_list *out
     s->totals.events++;
     if (item == s->arrival_item)
         return pull_arrivals(s, out, err);
-    if (item != s->sample_item)
-        return end_step(s, item, out, err);
-    take_sample(s);
+    if (item == s->sample_item) {
+        take_sample(s);
+        return true;
+    }
+    bool alone = s->dirty_count == 0 && !s->source_blocked &&
+                 rt_heap_second_time(&s->events) > s->totals.now_ns;
+    if (!end_step(s, item, out, err))
+        return false;
+    if (alone) /* nothing else at this instant: its next step begins without going through the heap
+                */
+        return schedule(s, item, err);
+    rt_heap_remove(&s->events, item);
+    mark_dirty(s, item);
     return true;
 }
 
@@ -276,6 +305,8 @@ enum rt_sim_answer rt_sim_next(struct rt_sim *s, size_t rows, struct rt_finished
                                struct rt_err *err)
 {
     for (int n = 0; n < EVENTS_A_CALL && out->count < rows; n++) {
+        if (s->steps && s->steps->count >= STEPS_A_CALL)
+            return RT_SIM_MORE;
         if (all_served(s))
             return RT_SIM_DONE;
         const struct rt_heap_node *top = rt_heap_top(&s->events);

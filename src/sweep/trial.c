@@ -18,6 +18,7 @@ struct rt_trial {
     struct rt_metrics *metrics;
     struct rt_store *store; /* NULL until the first row, or without an output */
     struct rt_finished_list rows;
+    struct rt_step_list steps; /* when wanted */
     struct timespec started;
     int64_t run_id;
 };
@@ -40,6 +41,8 @@ bool rt_trial_new(const struct rt_scenario *s, const struct rt_trial_options *o,
         rt_trial_free(t);
         return false;
     }
+    if (o->steps)
+        rt_sim_record_steps(t->sim, &t->steps);
     *out = t;
     return true;
 }
@@ -53,6 +56,7 @@ void rt_trial_free(struct rt_trial *t)
     rt_metrics_free(t->metrics);
     rt_sim_free(t->sim);
     rt_finished_list_release(&t->rows);
+    rt_step_list_release(&t->steps);
     free(t);
 }
 
@@ -90,6 +94,8 @@ static bool begin_run(struct rt_trial *t, struct rt_err *err)
         .scenario = t->scenario,
         .source = rt_sim_source(t->sim),
         .no_requests = t->options.discard_rows,
+        .sample_requests = t->options.sample_requests,
+        .steps = t->options.steps,
     };
     char *json = rt_scenario_print(t->scenario);
     struct rt_run_pool *pools = describe_pools(t, &start.pool_count);
@@ -102,19 +108,21 @@ static bool begin_run(struct rt_trial *t, struct rt_err *err)
     return ok;
 }
 
-/* Counts the rows and hands them to the store, which empties the list. */
+/* Counts the rows and hands them and the steps to the store, which empties the lists. */
 static bool pass_rows(struct rt_trial *t, struct rt_err *err)
 {
     for (size_t i = 0; i < t->rows.count; i++)
         if (!rt_metrics_add(t->metrics, &t->rows.rows[i], err))
             return false;
-    if (t->rows.count > 0 && t->options.output) {
+    if (t->rows.count + t->steps.count > 0 && t->options.output) {
         if (!t->store && !begin_run(t, err))
             return false;
-        if (!rt_store_put(t->store, t->run_id, &t->rows, err))
+        if (!rt_store_put(t->store, t->run_id, &t->rows, err) ||
+            !rt_store_put_steps(t->store, t->run_id, &t->steps, err))
             return false;
     }
     rt_finished_list_reset(&t->rows);
+    rt_step_list_reset(&t->steps);
     return true;
 }
 

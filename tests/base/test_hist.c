@@ -1,4 +1,5 @@
-/* Histogram: bucket borders, quantiles against sorted values, exact sums, merging in any order. */
+/* Histogram: bucket borders, quantiles against sorted values, exact sums, merging in any order,
+ * ascending runs against adding one by one. */
 #include "support/test.h"
 
 #include "rooftrace/hist.h"
@@ -259,6 +260,114 @@ static void merging_order_does_not_matter(void **state)
     }
 }
 
+/* ---- ascending runs: the same as one by one -------------------------------------------------- */
+
+#define RUN_MAX 9000
+
+/* A value as the fast path of rt_hist_add_ascending may trip over it: at a border of a bucket, at
+ * 2^26 (where sums of squares leave 64 bits), huge, or any. */
+static int64_t nasty_value(struct rt_rng *r)
+{
+    uint32_t bucket = (uint32_t)rt_rng_below(r, RT_HIST_BUCKETS);
+    int64_t low = rt_hist_bucket_low(bucket);
+
+    switch (rt_rng_below(r, 6)) {
+    case 0:
+        return low > 0 ? low - 1 : 0;
+    case 1:
+        return low;
+    case 2:
+        return low + (rt_hist_bucket_width(bucket) - 1);
+    case 3:
+        return ((int64_t)1 << 26) - 2 + (int64_t)rt_rng_below(r, 4);
+    case 4:
+        return INT64_MAX - (int64_t)rt_rng_below(r, 3);
+    default:
+        return random_value(r, 60);
+    }
+}
+
+/* n ascending values. Kinds: all alike, close together (most in one bucket, as the steps of one
+ * decode batch are), all just below 2^26, nasty ones, spread over `bits` bits. */
+static void ascending_run(struct rt_rng *r, int64_t *values, size_t n)
+{
+    unsigned kind = (unsigned)rt_rng_below(r, 5), bits = 1 + (unsigned)rt_rng_below(r, 60);
+    int64_t at = kind == 1 ? nasty_value(r) / 2 : nasty_value(r);
+
+    for (size_t i = 0; i < n; i++) {
+        if (kind == 1)
+            at += (int64_t)rt_rng_below(r, 3);
+        else if (kind == 2)
+            at = ((int64_t)1 << 26) - 1 - (int64_t)rt_rng_below(r, 2);
+        else if (kind == 3)
+            at = nasty_value(r);
+        else if (kind == 4)
+            at = random_value(r, bits);
+        values[i] = at;
+    }
+    qsort(values, n, sizeof *values, compare_i64);
+}
+
+static size_t run_length(struct rt_rng *r)
+{
+    static const size_t edges[] = {0, 1, 2, 4095, 4096, 4097, RUN_MAX};
+
+    return rt_rng_below(r, 3) == 0 ? edges[rt_rng_below(r, sizeof edges / sizeof *edges)]
+                                   : rt_rng_below(r, 300);
+}
+
+/* Several runs into one histogram, so that what is there already is kept. */
+static void ascending_runs_equal_single_adds(void **state)
+{
+    static const uint64_t times_of[] = {0, 1, 1, 3, UINT64_C(1) << 32};
+    int64_t *values = malloc(RUN_MAX * sizeof *values);
+
+    (void)state;
+    assert_non_null(values);
+    for (uint64_t round = 0; round < 60; round++) {
+        struct rt_hist together, single;
+        struct rt_rng r;
+        rt_rng_init(&r, 26, RT_RNG_TOOLS, round);
+        assert_true(rt_hist_init(&together) && rt_hist_init(&single));
+        for (int run = 0; run < 6; run++) {
+            size_t n = run_length(&r);
+            uint64_t times = times_of[rt_rng_below(&r, sizeof times_of / sizeof *times_of)];
+            ascending_run(&r, values, n);
+            rt_hist_add_ascending(&together, values, n, times);
+            for (size_t i = 0; i < n; i++)
+                rt_hist_add(&single, values[i], times);
+        }
+        assert_same(&together, &single);
+        rt_hist_release(&together);
+        rt_hist_release(&single);
+    }
+    free(values);
+}
+
+/* The most that the 64-bit sums of the fast path have to hold, and one more; by hand. */
+static void ascending_sums_at_their_limit(void **state)
+{
+    int64_t values[4097];
+    int64_t most = ((int64_t)1 << 26) - 1;
+    rt_u128 square = (rt_u128)most * (rt_u128)most;
+
+    (void)state;
+    for (size_t n = 4095; n <= 4097; n++)
+        for (int above = 0; above < 2; above++) {
+            struct rt_hist h;
+            int64_t last = most + above;
+            for (size_t i = 0; i < n; i++)
+                values[i] = i + 1 == n ? last : most;
+            assert_true(rt_hist_init(&h));
+            rt_hist_add_ascending(&h, values, n, UINT64_C(1) << 32);
+            assert_true(h.count == (uint64_t)n << 32);
+            assert_true(h.sum == ((rt_u128)most * (n - 1) + (rt_u128)last) << 32);
+            assert_true(h.sum_squares == (square * (n - 1) + (rt_u128)last * (rt_u128)last) << 32);
+            assert_true(h.min == most && h.max == last);
+            rt_hist_release(&h);
+        }
+}
+
 /* Counts that no double holds exactly must not walk off the buckets. */
 static void enormous_counts_stay_in_range(void **state)
 {
@@ -291,6 +400,8 @@ int main(void)
         cmocka_unit_test(sums_hold_what_is_promised),
         cmocka_unit_test(times_is_repeated_adding),
         cmocka_unit_test(merging_order_does_not_matter),
+        cmocka_unit_test(ascending_runs_equal_single_adds),
+        cmocka_unit_test(ascending_sums_at_their_limit),
         cmocka_unit_test(enormous_counts_stay_in_range),
     };
 

@@ -3,6 +3,7 @@
 #include "rooftrace/fleet.h"
 #include "support/test.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct fixture {
@@ -79,6 +80,36 @@ static void given_blocks_win(void **state)
     rt_fleet_free(fleet);
 }
 
+/* A block of llama-3.1-8b is 2 MiB; two GPUs hold half of it each. */
+static void cpu_memory_for_swap_is_planned(void **state)
+{
+    static const struct {
+        const char *engine;
+        int64_t blocks, offload;
+    } cases[] = {
+        {"\"preemption\":\"swap\"", 2048, 0}, /* 4 GiB */
+        {"\"preemption\":\"swap\",\"cpu_kv_bytes\":2097151", 0, 0},
+        {"\"preemption\":\"swap\",\"cpu_kv_bytes\":6291456", 3, 0},
+        {"\"preemption\":\"swap\",\"num_cpu_blocks\":5", 5, 0},
+        {"\"num_cpu_blocks\":5", 0, 0}, /* nobody swaps */
+        {"\"offload_bytes\":6291456", 0, 3},
+        {"\"offload_bytes\":1", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rt_fleet *fleet;
+        struct rt_err err = {0};
+        char json[256];
+        snprintf(json, sizeof json,
+                 "{\"model\":\"llama-3.1-8b\",\"pools\":[{\"gpu\":\"h100-sxm\","
+                 "\"tensor_parallel\":2,\"engine\":{%s}}]}",
+                 cases[i].engine);
+        assert_ok(build(*state, json, 0, &fleet, &err), &err);
+        assert_int_equal(rt_fleet_pool(fleet, 0)->cpu_kv_blocks, cases[i].blocks);
+        assert_int_equal(rt_fleet_pool(fleet, 0)->offload_blocks, cases[i].offload);
+        rt_fleet_free(fleet);
+    }
+}
+
 static void bad_fleets_are_refused(void **state)
 {
     static const struct {
@@ -93,6 +124,10 @@ static void bad_fleets_are_refused(void **state)
         {"{\"model\":\"llama-3.1-8b\",\"router\":\"robin\",\"pools\":[{\"name\":\"p\","
          "\"gpu\":\"h100-sxm\"}]}",
          "round_robin"},
+        {"{\"model\":\"llama-3.1-8b\",\"pools\":[{\"gpu\":{\"name\":\"Mine\",\"mem_gb\":80,"
+         "\"mem_bw_gb_per_s\":1000,\"tflops\":{\"bf16\":100}},"
+         "\"engine\":{\"preemption\":\"swap\"}}]}",
+         "Mine has no pcie_gb_per_s"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct rt_fleet *fleet;
@@ -135,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pool_is_planned),
         cmocka_unit_test(given_blocks_win),
+        cmocka_unit_test(cpu_memory_for_swap_is_planned),
         cmocka_unit_test(bad_fleets_are_refused),
         cmocka_unit_test(nothing_is_lost),
     };

@@ -75,6 +75,20 @@ static void draw_params(struct naive_params *p, struct rt_rng *g, const struct a
         p->hash_block = p->block_size * PICK(g, 0, 1, 1, 2, 5); /* 0: no names of blocks */
     }
     memcpy(p->cost_s, costs[below(g, sizeof costs / sizeof *costs)], sizeof p->cost_s);
+    if (below(g, 2)) {
+        p->swap = !p->prefix_cache;
+        if (p->swap)
+            p->cpu_blocks = PICK(g, 0, 3, 20, 1000);
+        else
+            p->offload_blocks = PICK(g, 1, 3, 20, 1000);
+        p->block_bytes = (double)PICK(g, 1, 4096, 2097152);
+        p->pcie_bytes_per_s = (double)PICK(g, 1000, 3000000, 31500000000);
+    }
+    if (below(g, 2)) {
+        int64_t step_ns = (int64_t)(1e9 * p->cost_s[0]) + 1; /* worth from nothing to a lot */
+        p->order = (enum naive_order)below(g, NAIVE_ORDER_COUNT);
+        p->aging_ns = step_ns * PICK(g, 0, 1, 7, 1000, 100000);
+    }
 }
 
 static int64_t draw_length(struct rt_rng *g, const struct naive_params *p)
@@ -187,6 +201,8 @@ void scenario_draw(struct scenario *s, uint64_t seed, const struct abilities *a)
         s->requests[i].prompt = prompt > 1 ? prompt : 1;
         s->requests[i].output = output > 1 ? output : 1;
         s->order[i] = (uint32_t)i;
+        s->requests[i].priority = below(&g, 2) ? below(&g, 7) - 3 : 0;
+        s->requests[i].deadline_ns = below(&g, 4) ? below(&g, 100 * step + 1) : -1;
         make_fit(&s->params, &s->requests[i], &g);
         draw_hashes(s, i, &g);
     }
@@ -198,15 +214,20 @@ void scenario_draw(struct scenario *s, uint64_t seed, const struct abilities *a)
 const char *scenario_text(const struct scenario *s, uint64_t seed, char *buf, size_t size)
 {
     const struct naive_params *p = &s->params;
-    int len = snprintf(
-        buf, size,
-        "seed %llu: %s, %lld blocks of %lld, %lld seqs, budget %lld, chunk %lld, "
-        "watermark %g, hash block %lld%s%s, cost %g,%g,%g,%g,%g, requests (arrival:prompt+output)",
-        (unsigned long long)seed, naive_policy_names[p->policy], (long long)p->kv_blocks,
-        (long long)p->block_size, (long long)p->max_seqs, (long long)p->max_batched_tokens,
-        (long long)p->chunk, p->watermark, (long long)p->hash_block, p->run_ahead ? ", async" : "",
-        p->prefix_cache ? ", cache" : "", p->cost_s[0], p->cost_s[1], p->cost_s[2], p->cost_s[3],
-        p->cost_s[4]);
+    int len = snprintf(buf, size,
+                       "seed %llu: %s, %lld blocks of %lld, %lld seqs, budget %lld, chunk %lld, "
+                       "watermark %g, hash block %lld%s%s, %s by %lld ns, swap %d (%lld blocks, "
+                       "%g/%g s), offload %lld, cost "
+                       "%g,%g,%g,%g,%g, requests "
+                       "(arrival:prompt+output)",
+                       (unsigned long long)seed, naive_policy_names[p->policy],
+                       (long long)p->kv_blocks, (long long)p->block_size, (long long)p->max_seqs,
+                       (long long)p->max_batched_tokens, (long long)p->chunk, p->watermark,
+                       (long long)p->hash_block, p->run_ahead ? ", async" : "",
+                       p->prefix_cache ? ", cache" : "", naive_order_names[p->order],
+                       (long long)p->aging_ns, p->swap, (long long)p->cpu_blocks, p->block_bytes,
+                       p->pcie_bytes_per_s, (long long)p->offload_blocks, p->cost_s[0],
+                       p->cost_s[1], p->cost_s[2], p->cost_s[3], p->cost_s[4]);
     for (size_t i = 0; i < s->count && len > 0 && (size_t)len < size; i++)
         len += snprintf(buf + len, size - (size_t)len, " %lld:%lld+%lld",
                         (long long)s->requests[i].arrival_ns, (long long)s->requests[i].prompt,
@@ -229,6 +250,11 @@ static void engine_spec(const struct naive_params *p, struct rt_engine_spec *e)
     e->block_size = p->block_size;
     e->num_gpu_blocks = p->kv_blocks;
     e->watermark = p->watermark;
+    e->preemption = p->swap ? RT_PREEMPTION_SWAP : RT_PREEMPTION_RECOMPUTE;
+    for (e->queue_order = 0;
+         strcmp(rt_queue_order_name(e->queue_order), naive_order_names[p->order]) != 0;)
+        e->queue_order++;
+    e->aging_s = (double)p->aging_ns * 1e-9;
 }
 
 static struct rt_cost *linear_cost(const struct naive_params *p)
@@ -266,7 +292,8 @@ static void push(struct drive *d, struct rt_replica *r, const struct scenario *s
                              .arrival_ns = n->arrival_ns,
                              .prompt_tokens = n->prompt,
                              .output_tokens = n->output,
-                             .deadline_ns = RT_NO_DEADLINE,
+                             .priority = (int32_t)n->priority,
+                             .deadline_ns = n->deadline_ns < 0 ? RT_NO_DEADLINE : n->deadline_ns,
                              .think_ns = -1,
                              .hash_ids = n->hash_ids,
                              .hash_count = (uint32_t)n->hash_count};
@@ -352,11 +379,17 @@ void drive_run(struct drive *d, const struct scenario *s)
     struct rt_replica_spec spec = {.engine = &engine,
                                    .cost = cost,
                                    .kv_blocks = s->params.kv_blocks,
+                                   .cpu_blocks = s->params.cpu_blocks,
+                                   .offload_blocks = s->params.offload_blocks,
+                                   .block_bytes = s->params.block_bytes,
+                                   .pcie_bytes_per_s = s->params.pcie_bytes_per_s,
                                    .hash_block = s->params.hash_block,
                                    .coast = d->coast,
                                    .stats = &d->stats};
     struct rt_replica *r = NULL;
     assert_ok(rt_replica_new(&spec, &r, &err), &err);
+    if (d->log)
+        rt_replica_record_steps(r, &d->step_log);
     loop(d, r, s);
     if (d->stop_ns != RT_NEVER_AGAIN) {
         assert_ok(rt_replica_abort(r, d->stop_ns, &d->rows, &err), &err);
@@ -373,6 +406,7 @@ void drive_release(struct drive *d)
 {
     rt_finished_list_release(&d->rows);
     rt_token_stats_release(&d->stats);
+    rt_step_list_release(&d->step_log);
     free(d->steps);
     free(d->gauges);
 }

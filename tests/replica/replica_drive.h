@@ -39,8 +39,10 @@ struct drive {
                         end */
     /* out */
     struct rt_finished_list rows; /* rejected ones included */
-    struct rt_step_record *steps; /* coast = false only */
+    struct rt_step_record *steps; /* as each begins; coast = false only */
     size_t step_count, step_capacity;
+    bool log;                         /* in: record the steps below */
+    struct rt_step_list step_log;     /* as each ends */
     struct rt_replica_gauges *gauges; /* by probe */
     size_t gauge_count;
     struct rt_replica_gauges at_end; /* unless stopped */

@@ -71,7 +71,9 @@ static void every_key_is_read(void **state)
     assert_ok(parse("{\"policy\":\"chunked\",\"async_scheduling\":false,\"prefix_caching\":false,"
                     "\"max_num_seqs\":3,\"max_num_batched_tokens\":100,\"chunk_tokens\":64,"
                     "\"block_size\":32,\"gpu_memory_utilization\":0.5,\"num_gpu_blocks\":2588,"
-                    "\"watermark\":0.25,\"max_model_len\":32768,\"$comment\":\"kept out\"}",
+                    "\"watermark\":0.25,\"max_model_len\":32768,\"queue_order\":\"deadline\","
+                    "\"preemption\":\"swap\",\"cpu_kv_bytes\":5,\"num_cpu_blocks\":6,"
+                    "\"aging_s\":0.5,\"$comment\":\"kept out\"}",
                     &e, &err),
               &err);
     assert_int_equal(e.max_num_seqs, 3);
@@ -82,6 +84,11 @@ static void every_key_is_read(void **state)
     assert_int_equal(e.max_model_len, 32768);
     assert_true(e.gpu_memory_utilization == 0.5);
     assert_true(e.watermark == 0.25);
+    assert_string_equal(rt_queue_order_name(e.queue_order), "deadline");
+    assert_true(e.aging_s == 0.5);
+    assert_int_equal(e.preemption, RT_PREEMPTION_SWAP);
+    assert_int_equal(e.cpu_kv_bytes, 5);
+    assert_int_equal(e.num_cpu_blocks, 6);
 }
 
 static void every_policy_is_known_by_its_name(void **state)
@@ -112,6 +119,10 @@ static void switches_follow_the_policy(void **state)
     assert_false(e.async_scheduling || e.prefix_caching);
     assert_ok(parse("{\"policy\":\"static\",\"prefix_caching\":false}", &e, &err), &err);
     assert_false(e.async_scheduling || e.prefix_caching);
+    assert_ok(parse("{\"preemption\":\"swap\"}", &e, &err), &err);
+    assert_true(e.async_scheduling && !e.prefix_caching);
+    assert_ok(parse("{\"offload_bytes\":4096}", &e, &err), &err);
+    assert_int_equal(e.offload_bytes, 4096);
 }
 
 static void wrong_input_says_where_and_what(void **state)
@@ -144,6 +155,21 @@ static void wrong_input_says_where_and_what(void **state)
         {"{\"gpu_memory_utilization\":0}", "$.gpu_memory_utilization"},
         {"{\"gpu_memory_utilization\":1.01}", "$.gpu_memory_utilization"},
         {"{\"watermark\":-0.1}", "$.watermark"},
+        {"{\"queue_order\":\"fifo\"}", "$.queue_order: unknown name \"fifo\""},
+        {"{\"queue_order\":\"priorty\"}", "did you mean \"priority\"?"},
+        {"{\"aging_s\":-1}", "$.aging_s"},
+        {"{\"preemption\":\"swop\"}", "did you mean \"swap\"?"},
+        {"{\"preemption\":\"swap\",\"prefix_caching\":true}",
+         "$.prefix_caching: swap preemption does not go together with it in this version"},
+        {"{\"cpu_kv_bytes\":-1}", "$.cpu_kv_bytes"},
+        {"{\"offload_bytes\":-1}", "$.offload_bytes"},
+        {"{\"offload_bytes\":1,\"prefix_caching\":false}",
+         "$.offload_bytes: without prefix caching"},
+        {"{\"offload_bytes\":1,\"policy\":\"sarathi\"}", "$.offload_bytes: without prefix caching"},
+        {"{\"offload_bytes\":1,\"preemption\":\"swap\"}",
+         "$.offload_bytes: without prefix caching"},
+        {"{\"num_cpu_blocks\":0}", "$.num_cpu_blocks"},
+        {"{\"aging_s\":1e10}", "$.aging_s"},
         {"{\"watermark\":1}", "$.watermark"},
     };
 

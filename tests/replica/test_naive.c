@@ -287,6 +287,110 @@ static void preempted_by_hand(void **state)
     naive_result_release(&result);
 }
 
+/* The same with swap; a block takes 0.5 s to copy.
+ * t=9    the second's block goes out while the first decodes: 2.5 s.
+ * t=11.5 the second needs 2 blocks for 5 tokens, 1 is free: it waits; the first is done at 13.5.
+ * t=13.5 its block comes back, and it decodes in the same step: 2.5 s, its second token at 16.
+ * t=16   decode: done at 18. */
+static void swapped_by_hand(void **state)
+{
+    (void)state;
+    struct naive_params p = {.policy = NAIVE_CHUNKED,
+                             .kv_blocks = 3,
+                             .block_size = 4,
+                             .max_seqs = 8,
+                             .max_batched_tokens = 100,
+                             .cost_s = {1, 1, 0, 0, 0},
+                             .swap = true,
+                             .cpu_blocks = 1,
+                             .block_bytes = 1e9,
+                             .pcie_bytes_per_s = 2e9};
+    struct naive_request r[2] = {{.prompt = 4, .output = 3}, {.prompt = 4, .output = 3}};
+    struct naive_result result;
+    naive_run(&p, r, 2, &result);
+    const int64_t s = 1000000000;
+    assert_int_equal(r[0].finish_ns, 13 * s + s / 2);
+    assert_int_equal(r[0].max_gap_ns, 2 * s + s / 2);
+    assert_int_equal(r[1].finish_ns, 18 * s);
+    assert_int_equal(r[1].max_gap_ns, 7 * s);
+    assert_int_equal(r[1].preemptions, 1);
+    assert_int_equal(result.swapped_out, 1);
+    assert_int_equal(result.swapped_in, 1);
+    assert_int_equal(result.step_count, 5);
+    assert_int_equal(result.computed_tokens, 8 + 1 + 1 + 1 + 1); /* nothing again */
+    naive_result_release(&result);
+    p.cpu_blocks = 0; /* no room: as with recompute */
+    naive_run(&p, r, 2, &result);
+    assert_int_equal(r[1].finish_ns, 21 * s);
+    assert_int_equal(result.swapped_out, 0);
+    naive_result_release(&result);
+}
+
+/* One seat, an urgent request that comes while the first runs: with a level worth 10 s it passes
+ * the one that came before it, by less than 10 s; the one after that does not. */
+static void priority_by_hand(void **state)
+{
+    (void)state;
+    const int64_t s = 1000000000;
+    struct naive_params p = {.policy = NAIVE_CHUNKED,
+                             .kv_blocks = 9,
+                             .block_size = 4,
+                             .max_seqs = 1,
+                             .max_batched_tokens = 100,
+                             .cost_s = {20, 0, 0, 0, 0},
+                             .order = NAIVE_PRIORITY,
+                             .aging_ns = 10 * s};
+    struct naive_request r[4] = {{.arrival_ns = 0},
+                                 {.arrival_ns = 1, .priority = 1},
+                                 {.arrival_ns = 10 * s},
+                                 {.arrival_ns = 10 * s + 2}};
+    struct naive_result result;
+    naive_run(&p, r, 4, &result);
+    assert_int_equal(r[0].finish_ns, 20 * s);
+    assert_int_equal(r[2].finish_ns, 40 * s);
+    assert_int_equal(r[1].finish_ns, 60 * s);
+    assert_int_equal(r[3].finish_ns, 80 * s);
+    naive_result_release(&result);
+}
+
+/* Blocks of 4, 3 blocks b0..b2, room for one copy; 1 s a step + 1 s a new token, 0.5 s a copy.
+ * t=0   names 1, 2 are computed into b0, b1: 9 s. Free then: b2, b1 (name 2), b0 (name 1).
+ * t=9   names 3, 4 into b2, b1: name 2 is offloaded. Free then: b0 (1), b1 (4), b2 (3).
+ * t=18  9 tokens, of names 1 and 2: b0 is shared, the copy of 2 comes back into b1 (name 4 takes
+ * its place), the ninth token goes to b2 (name 3 pushes 4 out): 1 + 1 + 0.5 s. */
+static void offloaded_by_hand(void **state)
+{
+    (void)state;
+    const int64_t s = 1000000000;
+    const uint64_t first[] = {1, 2}, second[] = {3, 4};
+    struct naive_params p = {.policy = NAIVE_CHUNKED,
+                             .kv_blocks = 3,
+                             .block_size = 4,
+                             .max_seqs = 1,
+                             .max_batched_tokens = 100,
+                             .prefix_cache = true,
+                             .offload_blocks = 1,
+                             .block_bytes = 1e9,
+                             .pcie_bytes_per_s = 2e9,
+                             .cost_s = {1, 1, 0, 0, 0}};
+    struct naive_request r[3] = {{.prompt = 8, .hash_ids = first, .hash_count = 2},
+                                 {.prompt = 8, .hash_ids = second, .hash_count = 2},
+                                 {.prompt = 9, .hash_ids = first, .hash_count = 2}};
+    struct naive_result result;
+    naive_run(&p, r, 3, &result);
+    assert_int_equal(r[1].finish_ns, 18 * s);
+    assert_int_equal(r[2].cached, 8);
+    assert_int_equal(r[2].finish_ns, 20 * s + s / 2);
+    assert_int_equal(result.offloaded, 3);
+    assert_int_equal(result.loaded, 1);
+    naive_result_release(&result);
+    p.offload_blocks = 0;
+    naive_run(&p, r, 3, &result);
+    assert_int_equal(r[2].cached, 4);
+    assert_int_equal(r[2].finish_ns, 24 * s);
+    naive_result_release(&result);
+}
+
 int main(void)
 {
     static char *cases[] = {"01_static_azure",
@@ -302,10 +406,12 @@ int main(void)
                             "11_chunked_edges_async_ties",
                             "12_prefill_first_edges"};
     enum { CASES = sizeof cases / sizeof *cases };
-    struct CMUnitTest tests[CASES + 2] = {cmocka_unit_test(sha256_known),
-                                          cmocka_unit_test(preempted_by_hand)};
+    struct CMUnitTest tests[CASES + 5] = {
+        cmocka_unit_test(sha256_known), cmocka_unit_test(preempted_by_hand),
+        cmocka_unit_test(swapped_by_hand), cmocka_unit_test(priority_by_hand),
+        cmocka_unit_test(offloaded_by_hand)};
     for (int i = 0; i < CASES; i++)
-        tests[i + 2] = (struct CMUnitTest){
+        tests[i + 5] = (struct CMUnitTest){
             .name = cases[i], .test_func = check_case, .initial_state = cases[i]};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

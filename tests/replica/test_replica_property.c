@@ -77,6 +77,18 @@ static void rows_by_id(const struct run *run, const struct drive *d,
     }
 }
 
+/* How long a request was preempted by that instant. */
+static int64_t away_before(const struct run *run, uint32_t id, int64_t ns)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < run->naive.away_count; i++) {
+        const struct naive_away *a = &run->naive.aways[i];
+        if (a->request == id && a->from_ns < ns)
+            sum += (a->to_ns < ns ? a->to_ns : ns) - a->from_ns;
+    }
+    return sum;
+}
+
 static void check_rejected(const struct run *run, const struct rt_finished *row,
                            const struct naive_request *want, unsigned id)
 {
@@ -104,6 +116,7 @@ static void check_rows(const struct run *run, const struct drive *d)
         SAME(run, rows[i]->finish_ns, want->finish_ns, "request", i);
         SAME(run, rows[i]->max_itl_ns, or_never(want->max_gap_ns), "request", i);
         SAME(run, rows[i]->preemptions, want->preemptions, "request", i);
+        SAME(run, rows[i]->preempted_ns, away_before(run, i, INT64_MAX), "request", i);
         SAME(run, rows[i]->cached_tokens, want->cached, "request", i);
         SAME(run, rows[i]->prompt_tokens, want->prompt, "request", i);
         SAME(run, rows[i]->output_tokens, want->output, "request", i);
@@ -111,19 +124,24 @@ static void check_rows(const struct run *run, const struct drive *d)
     }
 }
 
-/* First come, first served: nobody starts before somebody who was there earlier. */
+/* Nobody starts before somebody who was there earlier, but for a smaller key: with fcfs nobody at
+ * all, otherwise nobody who came later than the handicap allows. */
 static void check_order(const struct run *run, const struct drive *d)
 {
     const struct rt_finished *rows[SCENARIO_MAX];
     rows_by_id(run, d, rows);
-    int64_t last = INT64_MIN;
     for (size_t i = 0; i < run->s.count; i++) {
         const struct rt_finished *row = rows[run->s.order[i]];
         if (row->status != RT_STATUS_OK)
             continue;
-        CHECK(run, row->scheduled_ns >= last, "request %u overtook", run->s.order[i]);
         CHECK(run, row->scheduled_ns >= row->arrival_ns, "request %u", run->s.order[i]);
-        last = row->scheduled_ns;
+        for (size_t k = 0; k < i; k++) {
+            const struct rt_finished *earlier = rows[run->s.order[k]];
+            CHECK(run,
+                  earlier->status != RT_STATUS_OK || row->scheduled_ns >= earlier->scheduled_ns ||
+                      run->s.requests[row->id].key_ns < run->s.requests[earlier->id].key_ns,
+                  "request %u overtook %u", run->s.order[i], run->s.order[k]);
+        }
     }
 }
 
@@ -154,6 +172,33 @@ static void check_steps(const struct run *run, const struct drive *d)
     SAME(run, d->step_count, run->naive.step_count, "steps", -1);
 }
 
+/* The records of steps that are over: those of the model, their terms together the totals'. */
+static void check_step_log(const struct run *run, const struct drive *d)
+{
+    double terms_s[RT_TERM_COUNT] = {0};
+    SAME(run, d->step_log.count, run->naive.step_count, "step records", -1);
+    for (size_t i = 0; i < d->step_log.count; i++) {
+        const struct rt_step_row *got = &d->step_log.rows[i];
+        const struct naive_step *want = &run->naive.steps[i];
+        SAME(run, got->step, i, "step", i);
+        SAME(run, got->start_ns, want->start_ns, "step", i);
+        SAME(run, got->end_ns, want->end_ns, "step", i);
+        SAME(run, got->decodes, want->decodes, "step", i);
+        SAME(run, got->prefill_tokens, want->prefill_tokens, "step", i);
+        SAME(run, got->sequences, want->sequences, "step", i);
+        SAME(run, got->context_tokens, want->held, "step", i);
+        SAME(run, got->kv_blocks_used, want->kv_used, "step", i);
+        SAME(run, got->waiting, want->queue, "step", i);
+        for (int t = 0; t < RT_TERM_COUNT; t++)
+            terms_s[t] += got->terms_s[t];
+    }
+    for (int t = 0; t < RT_TERM_COUNT; t++)
+        CHECK(run,
+              fabs(terms_s[t] - d->totals.terms_s[t]) <=
+                  1e-9 * (double)run->naive.step_count + 1e-9 * fabs(terms_s[t]),
+              "term %d: %.12g s, totals %.12g s", t, terms_s[t], d->totals.terms_s[t]);
+}
+
 static void check_totals(const struct run *run, const struct drive *d)
 {
     int64_t busy = 0, output = 0, prompt = 0, cached = 0;
@@ -179,6 +224,10 @@ static void check_totals(const struct run *run, const struct drive *d)
     SAME(run, d->totals.prompt_tokens, prompt, "totals", -1);
     SAME(run, d->totals.cached_tokens, cached, "totals", -1);
     SAME(run, d->totals.kv_blocks_peak, run->naive.kv_peak, "totals", -1);
+    SAME(run, d->totals.swapped_out_blocks, run->naive.swapped_out, "totals", -1);
+    SAME(run, d->totals.swapped_in_blocks, run->naive.swapped_in, "totals", -1);
+    SAME(run, d->totals.offloaded_blocks, run->naive.offloaded, "totals", -1);
+    SAME(run, d->totals.loaded_blocks, run->naive.loaded, "totals", -1);
     double terms =
         0; /* each step's terms sum to its time before rounding: half a nanosecond each */
     for (int i = 0; i < RT_TERM_COUNT; i++)
@@ -235,12 +284,24 @@ static void check_tokens(const struct run *run, const struct drive *d)
     SAME(run, rt_token_stats_peak(&d->stats), peak, "tokens in the best second", -1);
 }
 
+static bool same_record(const struct rt_step_row *a, const struct rt_step_row *b)
+{
+    return memcmp(a->terms_s, b->terms_s, sizeof a->terms_s) == 0 && a->step == b->step &&
+           a->replica == b->replica && a->start_ns == b->start_ns && a->end_ns == b->end_ns &&
+           a->decodes == b->decodes && a->prefill_tokens == b->prefill_tokens &&
+           a->sequences == b->sequences && a->context_tokens == b->context_tokens &&
+           a->kv_blocks_used == b->kv_blocks_used && a->waiting == b->waiting;
+}
+
 /* Stepping and coasting: the same rows in the same order, the same gauges. */
 static void check_same_drive(const struct run *run, const struct drive *step,
                              const struct drive *coast)
 {
     for (size_t i = 0; i < step->rows.count; i++)
         SAME(run, coast->rows.rows[i].id, step->rows.rows[i].id, "row", i);
+    SAME(run, coast->step_log.count, step->step_log.count, "step records", -1);
+    for (size_t i = 0; i < step->step_log.count; i++) /* seconds to the last bit */
+        CHECK(run, same_record(&coast->step_log.rows[i], &step->step_log.rows[i]), "step %zu", i);
     SAME(run, coast->gauge_count, step->gauge_count, "gauges", -1);
     for (size_t i = 0; i < step->gauge_count; i++) {
         long long at = (long long)step->probes[i];
@@ -313,6 +374,7 @@ static void check_aborted_row(const struct run *run, const struct rt_finished *r
     SAME(run, row->first_token_ns, want->first_token_ns < stop ? want->first_token_ns : RT_NEVER,
          "request", id);
     SAME(run, row->produced_tokens, tokens_before(run, id, stop), "request", id);
+    SAME(run, row->preempted_ns, away_before(run, id, stop), "request", id);
 }
 
 /* Stops at an instant that is no step end: every request that came is there exactly once. */
@@ -336,7 +398,7 @@ static void check_abort(const struct run *run, struct rt_rng *g, bool coast)
 }
 
 struct coverage { /* what the scenarios met, so that an easy generator is seen */
-    uint64_t requests, rejected, preempted, cached, steps;
+    uint64_t requests, rejected, preempted, cached, steps, overtakers, swapped, loaded;
 };
 
 static void count_coverage(const struct run *run, struct coverage *c)
@@ -344,9 +406,14 @@ static void count_coverage(const struct run *run, struct coverage *c)
     c->requests += run->s.count;
     c->steps += run->naive.step_count;
     c->preempted += run->naive.preemptions;
+    c->swapped += (uint64_t)run->naive.swapped_out;
+    c->loaded += (uint64_t)run->naive.loaded;
     for (size_t i = 0; i < run->s.count; i++) {
         c->rejected += run->s.requests[i].status != NAIVE_OK;
         c->cached += run->s.requests[i].cached > 0;
+        const struct naive_request *r = &run->s.requests[run->s.order[i]];
+        const struct naive_request *before = i ? &run->s.requests[run->s.order[i - 1]] : r;
+        c->overtakers += r->status == NAIVE_OK && r->scheduled_ns < before->scheduled_ns;
     }
 }
 
@@ -363,12 +430,16 @@ static void check_one(uint64_t seed, const struct abilities *abilities, struct c
     struct drive drives[2];
     for (int coast = 0; coast < 2; coast++) {
         struct drive *d = &drives[coast];
-        *d = (struct drive){
-            .coast = coast, .probes = probes, .probe_count = PROBES, .stop_ns = RT_NEVER_AGAIN};
+        *d = (struct drive){.coast = coast,
+                            .log = true,
+                            .probes = probes,
+                            .probe_count = PROBES,
+                            .stop_ns = RT_NEVER_AGAIN};
         drive_run(d, &run.s);
         if (!coast)
             check_steps(&run, d);
         check_rows(&run, d);
+        check_step_log(&run, d);
         check_order(&run, d);
         check_totals(&run, d);
         check_tokens(&run, d);
@@ -376,7 +447,7 @@ static void check_one(uint64_t seed, const struct abilities *abilities, struct c
         check_abort(&run, &g, coast);
     }
     check_same_drive(&run, &drives[0], &drives[1]);
-    /* Looking at the gauges must change nothing: once more without. */
+    /* Looking at the gauges and recording must change nothing: once more without. */
     struct drive quiet = {.coast = true, .stop_ns = RT_NEVER_AGAIN};
     drive_run(&quiet, &run.s);
     check_rows(&run, &quiet);
@@ -407,12 +478,18 @@ static void random_scenarios(void **state)
     for (uint64_t i = 0; i < cases; i++)
         check_one(seed + i, &abilities, &c);
     print_message(
-        "%llu requests (%llu rejected, %llu with a cached prefix), %llu preemptions, %llu "
-        "steps: all equal\n",
+        "%llu requests (%llu rejected, %llu with a cached prefix, %llu overtook the one before), "
+        "%llu preemptions, %llu blocks swapped, %llu loaded from the offload tier, %llu steps: all "
+        "equal\n",
         (unsigned long long)c.requests, (unsigned long long)c.rejected,
-        (unsigned long long)c.cached, (unsigned long long)c.preempted, (unsigned long long)c.steps);
+        (unsigned long long)c.cached, (unsigned long long)c.overtakers,
+        (unsigned long long)c.preempted, (unsigned long long)c.swapped,
+        (unsigned long long)c.loaded, (unsigned long long)c.steps);
     if (cases >= 100 && !only) {
         assert_true(c.preempted > cases / 2);
+        assert_true(c.overtakers > cases / 20);
+        assert_true(c.swapped > cases / 2);
+        assert_true(c.loaded > cases / 20);
         assert_true(c.rejected > 0 && c.rejected < c.requests / 2);
     }
 }

@@ -139,6 +139,7 @@ static inline struct rt_finished fixture_row(struct fixture *f, uint64_t id)
     row.first_token_ns = row.scheduled_ns + 10000000 + (int64_t)fixture_draw(r, 300000000);
     row.session = id % 4 == 0 ? "s-1" : NULL;
     row.preemptions = (uint32_t)(id % 7 == 0);
+    row.preempted_ns = row.preemptions * INT64_C(1500000);
     if (id % 17 == 5) {
         row.status = RT_STATUS_UNFINISHED;
         row.produced_tokens = row.output_tokens / 2;
@@ -176,7 +177,42 @@ static inline struct rt_run_start fixture_start(struct fixture *f)
                                  .scenario = &f->scenario,
                                  .pools = f->pools,
                                  .pool_count = 2,
-                                 .source = &f->source};
+                                 .source = &f->source,
+                                 .steps = true};
+}
+
+/* Step k of the run: in turn one of decodes, of prompts, of both. */
+static inline struct rt_step_row fixture_step(uint64_t k)
+{
+    struct rt_step_row row = {.step = k / FIXTURE_REPLICAS,
+                              .replica = (uint32_t)(k % FIXTURE_REPLICAS),
+                              .start_ns = (int64_t)k * 10000000,
+                              .end_ns = (int64_t)k * 10000000 + 9000000 + (int64_t)k,
+                              .decodes = k % 3 == 1 ? 0 : 7,
+                              .prefill_tokens = k % 3 == 0 ? 0 : 512,
+                              .sequences = 8,
+                              .context_tokens = (int64_t)k * 1000,
+                              .kv_blocks_used = 100 + (int64_t)k,
+                              .waiting = (int64_t)(k % 5)};
+
+    for (unsigned t = 0; t < RT_TERM_COUNT; t++)
+        row.terms_s[t] = t == RT_TERM_COMM ? 0 : 0.0009765625 * (t + 1);
+    return row;
+}
+
+static inline void fixture_put_steps(struct rt_store *s, int64_t run_id, uint64_t n)
+{
+    struct rt_step_list steps = {0};
+    struct rt_err err;
+
+    for (uint64_t k = 0; k < n; k++) {
+        struct rt_step_row *row = rt_step_list_add(&steps);
+        assert_non_null(row);
+        *row = fixture_step(k);
+    }
+    assert_ok(rt_store_put_steps(s, run_id, &steps, &err), &err);
+    assert_int_equal(steps.count, 0);
+    rt_step_list_release(&steps);
 }
 
 static inline struct rt_run_end fixture_end(struct fixture *f, uint64_t n)
@@ -198,7 +234,11 @@ static inline struct rt_run_end fixture_end(struct fixture *f, uint64_t n)
                                                   .computed_tokens = 9000,
                                                   .prompt_tokens = 8000,
                                                   .cached_tokens = 2000,
-                                                  .kv_blocks_peak = 500};
+                                                  .kv_blocks_peak = 500,
+                                                  .swapped_out_blocks = 60,
+                                                  .swapped_in_blocks = 40,
+                                                  .offloaded_blocks = 30,
+                                                  .loaded_blocks = 20};
         for (unsigned t = 0; t < RT_TERM_COUNT; t++)
             f->totals[i].terms_s[t] = 0.125 * (t + 1);
         f->replicas[i] = &f->totals[i];
@@ -224,7 +264,9 @@ static inline struct rt_run_end fixture_end(struct fixture *f, uint64_t n)
     return end;
 }
 
-/* A whole run of n requests into the store, in lists of 100 rows. */
+#define FIXTURE_STEPS 50
+
+/* A whole run of n requests into the store, in lists of 100 rows, and a few steps. */
 static inline int64_t fixture_run(struct fixture *f, struct rt_store *s, uint64_t n)
 {
     struct rt_run_start start = fixture_start(f);
@@ -244,6 +286,7 @@ static inline int64_t fixture_run(struct fixture *f, struct rt_store *s, uint64_
             assert_int_equal(part.count, 0);
         }
     }
+    fixture_put_steps(s, run_id, FIXTURE_STEPS);
     end = fixture_end(f, n);
     assert_ok(rt_store_end(s, run_id, &end, &err), &err);
     rt_finished_list_release(&all);

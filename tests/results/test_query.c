@@ -83,6 +83,8 @@ static void four_rows(struct fixture *f)
                                   ok_row(2, 65, 0, 200, 101), ok_row(3, 70, 0, 0, 1)};
     f->scenario.frontend_s = 0;
     rows[1].class_name = 1;
+    rows[2].preemptions = 2;
+    rows[2].preempted_ns = 750000000;
     rows[3].status = RT_STATUS_REJECTED;
     rows[3].reason = RT_REASON_MAX_MODEL_LEN;
     rows[3].scheduled_ns = rows[3].first_token_ns = rows[3].finish_ns = RT_NEVER;
@@ -407,6 +409,9 @@ static void view_requests(void **state)
         "1|chat|5.0|1.5|2.0|NULL|2.0|NULL|NULL|1|ok|NULL|big|0\n"
         "2|NULL|65.0|0.0|0.2|0.02|2.2|50.0|0.02|101|ok|NULL|big|0\n"
         "3|NULL|70.0|NULL|NULL|NULL|NULL|NULL|NULL|0|rejected|max_model_len|NULL|NULL\n");
+    assert_sql(f->db, "SELECT request_id, queue_s, prefill_s, decode_s, preempted_s FROM requests",
+               "0|0.1|0.3|0.2|NULL\n1|1.5|0.5|0.0|NULL\n2|0.0|0.2|2.0|0.75\n"
+               "3|NULL|NULL|NULL|NULL\n");
 }
 
 static void view_throughput_and_outcomes(void **state)

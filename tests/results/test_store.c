@@ -63,6 +63,7 @@ static char *expected_rows(const struct rt_finished_list *list)
         else
             fprintf(out, "|%s|%u", pools[r->pool], r->replica);
         fprintf(out, "|%u", r->preemptions);
+        print_time(out, r->preemptions > 0 ? r->preempted_ns : RT_NEVER);
         print_time(out, r->max_itl_ns);
         fprintf(out, "|%s|%s", rt_status_names[r->status],
                 r->reason ? rt_reason_names[r->reason] : "NULL");
@@ -108,6 +109,7 @@ static void extreme_integers(void **state)
                               .prompt_tokens = INT64_C(1) << 40,
                               .output_tokens = INT64_C(1) << 40,
                               .preemptions = UINT32_MAX,
+                              .preempted_ns = INT64_MAX,
                               .replica = 65535,
                               .pool = 7, /* not a pool of the run */
                               .status = RT_STATUS_UNFINISHED,
@@ -126,8 +128,55 @@ static void extreme_integers(void **state)
     assert_sql(f->db, "SELECT * FROM request",
                "1|9223372036854775807|NULL|Ünï \"quote\" 'x'|9223372036854775807|"
                "9223372036854775807|9223372036854775807|9223372036854775807|1099511627776|"
-               "1099511627776|0|NULL|NULL|4294967295|0|unfinished|NULL|0\n");
+               "1099511627776|0|NULL|NULL|4294967295|9223372036854775807|0|unfinished|NULL|0\n");
     rt_finished_list_release(&list);
+}
+
+static char *expected_steps(uint64_t n)
+{
+    size_t size = 0;
+    char *text = NULL;
+    FILE *out = open_memstream(&text, &size);
+
+    for (uint64_t k = 0; k < n; k++) {
+        struct rt_step_row r = fixture_step(k);
+        fprintf(out, "1|%u|%llu", r.replica, (unsigned long long)r.step);
+        print_time(out, r.start_ns);
+        print_time(out, r.end_ns);
+        fprintf(out, "|%lld|%lld|%lld|%lld|%lld|%lld", (long long)r.decodes,
+                (long long)r.prefill_tokens, (long long)r.sequences, (long long)r.context_tokens,
+                (long long)r.kv_blocks_used, (long long)r.waiting);
+        fprintf(out, "|0.0009765625|0.001953125|0.0029296875|0.00390625|0.0048828125|0.005859375"
+                     "|0.0|0.0078125\n");
+    }
+    fclose(out);
+    return text;
+}
+
+static void steps_are_what_was_put(void **state)
+{
+    static const uint64_t counts[] = {0, 1, 31, 32, 33, 64, 1777};
+    struct fixture *f = *state;
+    struct rt_run_start start = fixture_start(f);
+    struct rt_store *s;
+    struct rt_err err;
+    int64_t run_id;
+
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        char *want = expected_steps(counts[i]);
+        unlink(f->db);
+        assert_ok(rt_store_open(f->db, &s, &err), &err);
+        assert_ok(rt_store_begin(s, &start, &run_id, &err), &err);
+        fixture_put_steps(s, run_id, counts[i]);
+        rt_store_close(s);
+        assert_sql(f->db, "SELECT * FROM step ORDER BY rowid", want);
+        free(want);
+    }
+    assert_sql(f->db,
+               "SELECT kind, count(*), max(round(duration_s * 1e9)), min(start_s) FROM steps"
+               " GROUP BY kind",
+               "decode|593|9001776.0|0.0\nmixed|592|9001775.0|0.02\nprefill|592|9001774.0|0.01\n");
+    assert_sql(f->db, "SELECT steps_recorded FROM run", "1\n");
 }
 
 static void other_tables(void **state)
@@ -147,14 +196,16 @@ static void other_tables(void **state)
                " events, rows_read, zero_prompt, zero_output, unsorted FROM run",
                "200|20|200|27|321.0|12|1.0|303|1000|201|2|3|4\n");
     assert_sql(f->db, "SELECT * FROM pool ORDER BY first_replica",
-               "1|big|model-x|gpu-0|1|2|0|4|2.0|2|1|1|1|fp8|bf16|fp16|chunked|0|1|8|2048|16|1000|"
+               "1|big|model-x|gpu-0|1|2|0|4|2.0|2|1|1|1|fp8|bf16|fp16|chunked|fcfs|recompute|0|1|8|"
+               "2048|16|1000|0|0|"
                "NULL|0.9|80000000000.0|72000000000.0|16000000000.0|1000000000.0|2000000000.0|"
                "2097152.0|1000\n"
-               "1|small|model-x|gpu-1|0|1|2|2|2.0|2|1|1|1|fp8|bf16|fp16|chunked|0|1|8|2048|16|1000|"
+               "1|small|model-x|gpu-1|0|1|2|2|2.0|2|1|1|1|fp8|bf16|fp16|chunked|fcfs|recompute|0|1|"
+               "8|2048|16|1000|0|0|"
                "NULL|0.9|80000000000.0|72000000000.0|16000000000.0|1000000000.0|2000000000.0|"
                "2097152.0|1000\n");
     assert_sql(f->db, "SELECT * FROM replica WHERE replica = 2",
-               "1|2|small|102|1.500000002|5|1|2|8000|2000|5000|9000|500\n");
+               "1|2|small|102|1.500000002|5|1|2|8000|2000|5000|9000|500|60|40|30|20\n");
     assert_sql(f->db, "SELECT group_concat(pool, ' ') FROM replica", "big big small\n");
     assert_sql(f->db, "SELECT * FROM sample WHERE time_s = 2", "1|2.0|NULL|3.0|2.5|2700.0|6.0\n");
     for (unsigned t = 0; t < RT_TERM_COUNT; t++) {
@@ -235,7 +286,7 @@ static void two_runs_append(void **state)
     assert_sql(f->db, "PRAGMA integrity_check", "ok\n");
 }
 
-static const char *const tables[] = {"pool",   "request",   "replica",       "sample",
+static const char *const tables[] = {"pool",   "request",   "replica",       "sample", "step",
                                      "metric", "step_time", "itl_histogram", "slo"};
 
 static void equal_runs_give_equal_rows(void **state)
@@ -294,9 +345,80 @@ static void no_requests_keeps_aggregates(void **state)
     end = fixture_end(f, 100);
     assert_ok(rt_store_end(s, run_id, &end, &err), &err);
     rt_store_close(s);
-    assert_sql(f->db, "SELECT (SELECT count(*) FROM request), requests FROM run", "0|100\n");
+    assert_sql(f->db,
+               "SELECT (SELECT count(*) FROM request), requests, request_share, requests_written"
+               " FROM run",
+               "0|100|0.0|0\n");
     assert_sql(f->db, "SELECT count(DISTINCT class) FROM metric", "3\n");
     rt_finished_list_release(&list);
+}
+
+#define SAMPLED 3000
+
+/* A run of which a share is written, handed over in lists of `chunk` rows. */
+static void sampled_run(struct fixture *f, struct rt_store *s, double share, uint64_t chunk)
+{
+    struct rt_run_start start = fixture_start(f);
+    struct rt_finished_list all, part;
+    struct rt_run_end end;
+    struct rt_err err;
+    int64_t run_id;
+
+    rt_finished_list_init(&all);
+    rt_finished_list_init(&part);
+    fixture_rows(f, &all, SAMPLED);
+    start.sample_requests = share;
+    assert_ok(rt_store_begin(s, &start, &run_id, &err), &err);
+    for (uint64_t i = 0; i < SAMPLED; i++) {
+        assert_true(rt_finished_list_add(&part, &all.rows[i]));
+        if (part.count == chunk || i == SAMPLED - 1) {
+            assert_ok(rt_store_put(s, run_id, &part, &err), &err);
+            assert_int_equal(part.count, 0);
+        }
+    }
+    end = fixture_end(f, SAMPLED);
+    assert_ok(rt_store_end(s, run_id, &end, &err), &err);
+    rt_finished_list_release(&all);
+    rt_finished_list_release(&part);
+}
+
+/* The sample is as large as asked for, does not depend on how rows were handed over, a smaller one
+ * lies within a larger one; other seeds choose others; statistics are those of all requests. */
+static void samples_of_requests(void **state)
+{
+    struct fixture *f = *state;
+    struct rt_store *s;
+    struct rt_err err;
+
+    assert_ok(rt_store_open(f->db, &s, &err), &err);
+    sampled_run(f, s, 0, 100);
+    sampled_run(f, s, 0.3, 100);
+    sampled_run(f, s, 0.3, 1);
+    sampled_run(f, s, 0.1, SAMPLED);
+    f->scenario.seed++;
+    sampled_run(f, s, 0.3, 100);
+    sampled_run(f, s, 1e-9, 100);
+    rt_store_close(s);
+    assert_sql(f->db,
+               "SELECT r.run_id, request_share, requests, abs(requests_written - 3000 *"
+               " request_share) < 75, requests_written = (SELECT count(*) FROM request AS q"
+               " WHERE q.run_id = r.run_id) FROM run AS r",
+               "1|1.0|3000|1|1\n2|0.3|3000|1|1\n3|0.3|3000|1|1\n4|0.1|3000|1|1\n"
+               "5|0.3|3000|1|1\n6|1.0e-09|3000|1|1\n");
+    assert_sql(f->db, /* chunks do not matter; each sample within the larger ones, row by row */
+               "SELECT b.run_id, a.run_id, count(*) = sum(a.request_id IS NOT NULL) FROM request"
+               " AS b LEFT JOIN request AS a ON a.request_id = b.request_id AND a.run_id + 1 ="
+               " b.run_id AND a.finish_ns IS b.finish_ns AND a.session_id IS b.session_id"
+               " WHERE b.run_id BETWEEN 2 AND 4 GROUP BY 1, 2",
+               "2|1|1\n3|2|1\n4|3|1\n");
+    assert_sql(f->db,
+               "SELECT count(*) BETWEEN 200 AND 350 FROM request AS a JOIN request AS b USING"
+               " (request_id) WHERE a.run_id = 2 AND b.run_id = 5",
+               "1\n"); /* 0.09 of 3000 = 270 */
+    assert_sql(f->db,
+               "SELECT count(DISTINCT p99 || '/' || mean) FROM metric WHERE scope = 'run' AND"
+               " class IS NULL AND metric = 'ttft_s'",
+               "1\n");
 }
 
 static void status_of_runs(void **state)
@@ -432,6 +554,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(equal_runs_give_equal_rows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(equal_runs_give_equal_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_requests_keeps_aggregates, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(samples_of_requests, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(steps_are_what_was_put, set_up, tear_down),
         cmocka_unit_test_setup_teardown(status_of_runs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_seed_that_does_not_fit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rows_appear_while_it_runs, set_up, tear_down),

@@ -150,8 +150,26 @@ def good_cases():
         yield f"weights {dtype}", changed("pools.0.weight_dtype", dtype)
         yield f"KV {dtype}", changed("pools.0.kv_dtype", dtype)
         yield f"activations {dtype}", changed("pools.0.activation_dtype", dtype)
+    for name in SCENARIO["$defs"]["engine"]["properties"]["preset"]["enum"]:
+        yield f"preset {name}", changed("pools.0.engine.preset", name)
+        yield f"preset {name} changed", changed("pools.0.engine", {
+            "preset": name, "policy": "chunked", "prefix_caching": True, "max_num_seqs": 3,
+            "num_gpu_blocks": 9})
     for name in SCENARIO["$defs"]["engine"]["properties"]["policy"]["enum"]:
         yield f"policy {name}", changed("pools.0.engine.policy", name)
+    for name in SCENARIO["$defs"]["engine"]["properties"]["queue_order"]["enum"]:
+        yield f"queue order {name}", changed("pools.0.engine.queue_order", name)
+    for name in ("recompute", "swap"):
+        yield f"preemption {name}", changed("pools.0.engine.preemption", name)
+    yield "swap without cache", changed("pools.0.engine", {
+        "num_gpu_blocks": 9, "preemption": "swap", "prefix_caching": False})
+    for more in ({}, {"policy": "chunked"}, {"prefix_caching": True}, {"preemption": "recompute"}):
+        yield f"offload {more}", changed("pools.0.engine", {
+            "num_gpu_blocks": 9, "offload_bytes": 1 << 40, **more})
+    yield "nothing offloaded", changed("pools.0.engine", {
+        "num_gpu_blocks": 9, "offload_bytes": 0, "policy": "static"})
+    yield "no classes", changed("classes", [])
+    yield "classes", changed("classes", [{"name": "a", "priority": -5}, {"name": "b", "priority": 0}])
     for name in SCENARIO["properties"]["router"]["enum"]:
         yield f"router {name}", changed("router", name)
     for name in SCENARIO["$defs"]["workload"]["properties"]["format"]["enum"]:
@@ -173,7 +191,9 @@ def bad_cases():
         for wrong in (5, None, [], True, "", {}):
             yield f"{path} = {wrong!r}", changed(path, wrong)
     for path in ("router", "workload.format", "pools.0.role", "pools.0.weight_dtype",
-                 "pools.0.kv_dtype", "pools.0.activation_dtype", "pools.0.engine.policy"):
+                 "pools.0.kv_dtype", "pools.0.activation_dtype", "pools.0.engine.policy",
+                 "pools.0.engine.preset",
+                 "pools.0.engine.queue_order", "pools.0.engine.preemption"):
         for wrong in ("nothing", "", 1, None, "CHUNKED"):
             yield f"{path} = {wrong!r}", changed(path, wrong)
     for path in ("pools.0.engine.async_scheduling", "pools.0.engine.prefix_caching"):
@@ -181,6 +201,8 @@ def bad_cases():
             yield f"{path} = {wrong!r}", changed(path, wrong)
     for switch in ("async_scheduling", "prefix_caching"):
         yield f"{switch} of static", changed("pools.0.engine", {"policy": "static", switch: True})
+        for preset in ("vllm-0.6", "vllm-0.6-chunked", "sarathi", "orca", "static"):
+            yield f"{switch} of {preset}", changed("pools.0.engine", {"preset": preset, switch: True})
     for path in ("pools.0.pipeline_parallel", "pools.0.data_parallel"):
         for wrong in (0, 2, 1.5, "1", None, True):
             yield f"{path} = {wrong!r}", changed(path, wrong)
@@ -206,6 +228,13 @@ def bad_cases():
     for path in ("measure_s", "workload.window_s"):
         for wrong in (5, "0:1", [], [1], [1, 2, 3], [-1, 2], [0, "x"], [0, None], [0, 1e10], {}):
             yield f"{path} = {wrong!r}", changed(path, wrong)
+    for wrong in (5, {}, "a", None, ["a"], [{"name": "a"}], [{"priority": 1}],
+                  [{"name": "", "priority": 1}], [{"name": "a", "priority": 1.5}],
+                  [{"name": "a", "priority": 1 << 31}], [{"name": "a", "priority": 1, "x": 1}]):
+        yield f"classes {wrong}", changed("classes", wrong)
+    for more in ({"policy": "static"}, {"prefix_caching": False}, {"preemption": "swap"}):
+        yield f"offload {more}", changed("pools.0.engine", {"offload_bytes": 1, **more})
+    yield "swap with cache", changed("pools.0.engine", {"preemption": "swap", "prefix_caching": True})
     yield "trace empty", changed("workload.trace", "")
     yield "trace 5", changed("workload.trace", 5)
     yield "gpu without bandwidth", changed("pools.0.gpu", {"name": "x", "mem_gb": 1})
@@ -264,11 +293,12 @@ def check_names(checker):
     text = subprocess.run([ROOFTRACE, "run", "--help"], capture_output=True, text=True,
                           check=True).stdout
     engine = SCENARIO["$defs"]["engine"]["properties"]["policy"]["enum"]
+    presets = SCENARIO["$defs"]["engine"]["properties"]["preset"]["enum"]
     formats = SCENARIO["$defs"]["workload"]["properties"]["format"]["enum"]
     for title, names in (("trace formats", [n for n in formats if n != "auto"]),
-                         ("policies", engine), ("routers", SCENARIO["properties"]["router"]["enum"])):
+                         ("presets", presets), ("policies", engine), ("routers", SCENARIO["properties"]["router"]["enum"])):
         block = re.search(rf"^{title}:\n((?:  .*\n)+)", text, re.M).group(1)
-        listed = [line.split()[0] for line in block.splitlines()]
+        listed = [line.split()[0] for line in block.splitlines() if not line.startswith("   ")]
         if sorted(listed) != sorted(names):
             checker.fail(f"{title}: the schema has {names}, the program {listed}")
 

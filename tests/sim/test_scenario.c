@@ -1,6 +1,7 @@
 /* Scenario documents: every key, every default, what is refused, and parse(print(s)) == s. */
 #include "support/test.h"
 
+#include "rooftrace/preset.h"
 #include "rooftrace/rng.h"
 #include "rooftrace/scenario.h"
 
@@ -125,9 +126,13 @@ static const char example[] =
     "    \"engine\": { \"policy\": \"chunked\", \"async_scheduling\": false, \"max_num_seqs\": 128,"
     "      \"max_num_batched_tokens\": 4096, \"chunk_tokens\": 256, \"block_size\": 32,"
     "      \"gpu_memory_utilization\": 0.85, \"num_gpu_blocks\": 2588, \"prefix_caching\": false,"
-    "      \"watermark\": 0.02, \"max_model_len\": 32768 } },"
+    "      \"watermark\": 0.02, \"max_model_len\": 32768, \"queue_order\": \"priority\","
+    "      \"aging_s\": 12.5, \"preemption\": \"swap\", \"cpu_kv_bytes\": 1000000000,"
+    "      \"num_cpu_blocks\": 77 } },"
     "    { \"gpu\": \"h100-sxm\" } ],"
     "  \"router\": \"round_robin\","
+    "  \"classes\": [ { \"name\": \"chat\", \"priority\": -2 },"
+    "    { \"name\": \"batch \\u00e4\", \"priority\": 2147483647 } ],"
     "  \"slo\": { \"ttft_s\": 0.5, \"tpot_s\": 0.05, \"e2e_s\": 9 },"
     "  \"sample_interval_s\": 0.5, \"measure_s\": [60, 3600], \"frontend_s\": 0.002,"
     "  \"seed\": 9007199254740992 }";
@@ -153,6 +158,15 @@ static void every_key_is_read(void **state)
     assert_int_equal(p[0].dtypes.kv, RT_INT8);
     assert_int_equal(p[0].engine.max_num_seqs, 128);
     assert_int_equal(p[1].engine.max_num_batched_tokens, 8192);
+    assert_string_equal(rt_queue_order_name(p[0].engine.queue_order), "priority");
+    assert_true(p[0].engine.aging_s == 12.5);
+    assert_int_equal(p[0].engine.preemption, RT_PREEMPTION_SWAP);
+    assert_int_equal(p[0].engine.cpu_kv_bytes, 1000000000);
+    assert_int_equal(p[0].engine.num_cpu_blocks, 77);
+    assert_int_equal(s.class_count, 2);
+    assert_string_equal(s.classes[0].name, "chat");
+    assert_int_equal(s.classes[0].priority, -2);
+    assert_int_equal(s.classes[1].priority, INT32_MAX);
     assert_string_equal(rt_router_at(s.fleet.router)->name, "round_robin");
     assert_true(s.slo.ttft_s == 0.5 && s.slo.tpot_s == 0.05 && s.slo.e2e_s == 9.0);
     assert_true(s.has_measure && s.measure_s[0] == 60.0 && s.measure_s[1] == 3600.0);
@@ -173,6 +187,7 @@ static void expect_refused(const struct rt_catalog *catalog, const struct bad *c
         assert_fails(parse(catalog, cases[i].text, &s, &err), &err, RT_ECONFIG, cases[i].message);
         assert_null(s.workload.trace); /* as initialised: nothing to release */
         assert_null(s.fleet.pools);
+        assert_null(s.classes);
         assert_null(strchr(err.msg, '\n'));
     }
 }
@@ -191,6 +206,15 @@ static void wrong_trials_say_where_and_what(void **state)
         {WITH("\"modle\":1"), "unknown key \"modle\", did you mean \"model\"?"},
         {WITH("\"router\":\"round_robbin\""), "did you mean \"round_robin\"?"},
         {WITH("\"router\":1"), "$.router: expected a string, read 1"},
+        {WITH("\"classes\":{}"), "$.classes: expected an array"},
+        {WITH("\"classes\":[5]"), "$.classes[0]: expected an object"},
+        {WITH("\"classes\":[{\"priority\":1}]"), "$.classes[0]: missing key \"name\""},
+        {WITH("\"classes\":[{\"name\":\"a\"}]"), "$.classes[0]: missing key \"priority\""},
+        {WITH("\"classes\":[{\"name\":\"\",\"priority\":1}]"), "$.classes[0].name"},
+        {WITH("\"classes\":[{\"name\":\"a\",\"priority\":2147483648}]"), "$.classes[0].priority"},
+        {WITH("\"classes\":[{\"name\":\"a\",\"priorty\":1}]"), "did you mean \"priority\"?"},
+        {WITH("\"classes\":[{\"name\":\"a\",\"priority\":1},{\"name\":\"a\",\"priority\":2}]"),
+         "$.classes[1]: two classes are named \"a\""},
         {WITH("\"slo\":[]"), "$.slo: expected an object"},
         {WITH("\"slo\":{\"ttft\":1}"), "unknown key \"ttft\", did you mean \"ttft_s\"?"},
         {WITH("\"slo\":{\"ttft_s\":0}"), "$.slo.ttft_s: expected a number from 1e-09"},
@@ -290,9 +314,12 @@ static void same_model(const struct rt_model *a, const struct rt_model *b)
 
 static void same_engine(const struct rt_engine_spec *a, const struct rt_engine_spec *b)
 {
+    assert_ptr_equal(a->preset, b->preset);
     assert_int_equal(a->policy, b->policy);
     assert_int_equal(a->async_scheduling, b->async_scheduling);
     assert_int_equal(a->prefix_caching, b->prefix_caching);
+    assert_int_equal(a->queue_order, b->queue_order);
+    assert_int_equal(a->preemption, b->preemption);
     words_equal(a, b, offsetof(struct rt_engine_spec, max_num_seqs), sizeof *a);
 }
 
@@ -326,6 +353,11 @@ static void same_scenario(const struct rt_scenario *a, const struct rt_scenario 
     assert_int_equal(a->fleet.cost.speed_of_light, b->fleet.cost.speed_of_light);
     assert_memory_equal(a->fleet.cost.coefficients_s, b->fleet.cost.coefficients_s,
                         sizeof a->fleet.cost.coefficients_s);
+    assert_int_equal(a->class_count, b->class_count);
+    for (uint32_t i = 0; i < a->class_count; i++) {
+        assert_string_equal(a->classes[i].name, b->classes[i].name);
+        assert_int_equal(a->classes[i].priority, b->classes[i].priority);
+    }
     assert_int_equal(a->fleet.router, b->fleet.router);
     assert_int_equal(a->fleet.pool_count, b->fleet.pool_count);
     for (uint32_t i = 0; i < a->fleet.pool_count; i++)
@@ -381,6 +413,32 @@ static void examples_survive_printing(void **state)
                             ",\"pools\":[" MINIMAL_POOL "]}");
 }
 
+/* Resolved by GPU and model, every key stated, the name kept. */
+static void presets_survive_printing(void **state)
+{
+    for (unsigned i = 0; i < rt_preset_count(); i++) {
+        struct rt_scenario s;
+        struct rt_err err;
+        char text[512], *printed;
+        snprintf(text, sizeof text,
+                 "{" WORKLOAD "," MODEL ",\"pools\":[{\"gpu\":\"h100-sxm\",\"engine\":"
+                 "{\"preset\":\"%s\"}},{\"gpu\":\"a100-sxm-80gb\",\"engine\":"
+                 "{\"preset\":\"%s\",\"max_num_seqs\":3,\"max_model_len\":100}}]}",
+                 rt_preset_at(i)->name, rt_preset_at(i)->name);
+        round_trip_text(*state, text);
+        assert_ok(parse(*state, text, &s, &err), &err);
+        assert_ptr_equal(s.fleet.pools[0].engine.preset, rt_preset_at(i));
+        assert_true(s.fleet.pools[0].engine.max_num_seqs > 0);
+        assert_true(s.fleet.pools[0].engine.max_num_batched_tokens > 0);
+        assert_int_equal(s.fleet.pools[1].engine.max_num_seqs, 3);
+        printed = rt_scenario_print(&s);
+        assert_non_null(printed);
+        assert_non_null(strstr(printed, "\"preset\""));
+        free(printed);
+        rt_scenario_release(&s);
+    }
+}
+
 static void every_record_of_the_catalogue_survives_printing(void **state)
 {
     const struct rt_catalog *catalog = *state;
@@ -420,6 +478,12 @@ static void randomise(struct rt_scenario *s, struct rt_rng *r)
     e->watermark = draw(r, 0, 0.99);
     e->num_gpu_blocks = (int64_t)(1 + rt_rng_below(r, UINT64_C(1) << 35));
     e->policy = (unsigned)rt_rng_below(r, rt_policy_count());
+    e->queue_order = (unsigned)rt_rng_below(r, rt_queue_order_count());
+    e->aging_s = draw(r, 0, 9e9);
+    e->preemption = (unsigned)rt_rng_below(r, RT_PREEMPTION_COUNT);
+    e->cpu_kv_bytes = (int64_t)rt_rng_below(r, UINT64_C(1) << 53);
+    e->offload_bytes =
+        e->prefix_caching && e->preemption == RT_PREEMPTION_RECOMPUTE ? e->cpu_kv_bytes : 0;
     s->fleet.router = (unsigned)rt_rng_below(r, rt_router_count());
     /* Only values that a reader can have made: a decimal times a unit. */
     g->mem_bytes = floor(draw(r, 1e9, 1e12));
@@ -455,6 +519,7 @@ int main(void)
         cmocka_unit_test(wrong_trials_say_where_and_what),
         cmocka_unit_test(wrong_fleets_say_where_and_what),
         cmocka_unit_test(examples_survive_printing),
+        cmocka_unit_test(presets_survive_printing),
         cmocka_unit_test(every_record_of_the_catalogue_survives_printing),
         cmocka_unit_test(random_scenarios_survive_printing),
     };

@@ -13,6 +13,8 @@
 
 const char *const naive_policy_names[NAIVE_POLICY_COUNT] = {"static", "continuous", "prefill_first",
                                                             "sarathi", "chunked"};
+const char *const naive_order_names[NAIVE_ORDER_COUNT] = {"fcfs", "priority", "shortest_prompt",
+                                                          "deadline"};
 const char *const naive_status_names[3] = {"ok", "rejected_kv", "rejected_prompt"};
 
 static void *grown(void *items, size_t *capacity, size_t wanted, size_t item_bytes)
@@ -37,8 +39,12 @@ struct seq {
     int64_t target; /* prefill ends when kv reaches it */
     int64_t *blocks;
     size_t block_count, block_capacity;
-    int64_t published; /* leading blocks already offered to the cache */
+    int64_t published;           /* leading blocks already offered to the cache */
+    int64_t swapped, swapped_kv; /* blocks in CPU memory while it waits, tokens in them */
+    bool decoding;               /* when it was swapped out */
     int64_t produced, last_token_ns;
+    const struct batch *evicted_by; /* preempted while that batch was formed, which has not begun */
+    int64_t away_since_ns;          /* not in a step since, after a preemption; -1: no */
 };
 
 struct entry {
@@ -51,10 +57,10 @@ struct batch {
     struct entry *entries;
     struct seq **emitters;
     size_t count, emitter_count, capacity, emitter_capacity;
-    int64_t kv_used, queue;
+    int64_t kv_used, queue, moved;
 };
 
-struct list { /* of sequences, in (arrival, id) order */
+struct list { /* of sequences: waiting in queue order, running in order of admission */
     struct seq **at;
     size_t count;
 };
@@ -66,9 +72,13 @@ struct engine {
     struct seq **future; /* accepted ones in order */
     size_t future_count, future_next;
     struct list waiting, running;
+    const struct batch *forming;
     int64_t now, watermark;
+    struct naive_key *tier; /* names in the offload tier, least recently put first */
+    size_t tier_count;
+    int64_t cpu_used, moved; /* blocks in CPU memory; copied since a step was formed */
     struct naive_result *out;
-    size_t step_capacity, token_capacity;
+    size_t step_capacity, token_capacity, away_capacity;
     int64_t *hits; /* blocks found by cached_prefix */
 };
 
@@ -103,14 +113,100 @@ static size_t list_find(const struct list *l, const struct seq *q)
     return i;
 }
 
+/* ---- queue orders ---------------------------------------------------------------------------- */
+
+/* Rule 5: arrival + handicap. Tests keep the numbers small enough. */
+static int64_t queue_key(const struct naive_params *p, const struct naive_request *r,
+                         const struct seq *q)
+{
+    switch (p->order) {
+    case NAIVE_PRIORITY:
+        return r->arrival_ns + r->priority * p->aging_ns;
+    case NAIVE_SHORTEST:
+        return r->arrival_ns + q->prompt * p->aging_ns / 1000;
+    case NAIVE_DEADLINE:
+        return r->arrival_ns + (r->deadline_ns < 0 ? p->aging_ns : r->deadline_ns);
+    case NAIVE_FCFS:
+    case NAIVE_ORDER_COUNT:
+        break;
+    }
+    return r->arrival_ns;
+}
+
+static bool goes_before(const struct seq *x, const struct seq *y)
+{
+    if (x->r->key_ns != y->r->key_ns)
+        return x->r->key_ns < y->r->key_ns;
+    if (x->r->arrival_ns != y->r->arrival_ns)
+        return x->r->arrival_ns < y->r->arrival_ns;
+    return x->id < y->id;
+}
+
+static void queue_insert(struct engine *e, struct seq *q)
+{
+    size_t place = 0;
+    while (place < e->waiting.count && goes_before(e->waiting.at[place], q))
+        place++;
+    list_insert(&e->waiting, place, q);
+}
+
+/* Who is preempted: last in queue order. */
+static size_t victim_place(const struct engine *e)
+{
+    size_t last = 0;
+    for (size_t i = 1; i < e->running.count; i++)
+        if (goes_before(e->running.at[last], e->running.at[i]))
+            last = i;
+    if (e->p->order == NAIVE_FCFS)
+        naive_need(last == e->running.count - 1, "with fcfs the last one admitted is the victim");
+    return last;
+}
+
 /* ---- KV blocks (rules 9 and 10) -------------------------------------------------------------- */
+
+static bool same_key(const struct naive_key *x, const struct naive_key *y)
+{
+    return x->is_private == y->is_private && x->name == y->name && x->place == y->place;
+}
+
+/* Place of the name in the offload tier, tier_count: it is not there. */
+static size_t tier_find(const struct engine *e, const struct naive_key *key)
+{
+    size_t i = 0;
+    while (i < e->tier_count && !same_key(&e->tier[i], key))
+        i++;
+    return i;
+}
+
+static void tier_remove(struct engine *e, size_t place)
+{
+    if (place == e->tier_count)
+        return;
+    e->tier_count--;
+    memmove(e->tier + place, e->tier + place + 1, (e->tier_count - place) * sizeof *e->tier);
+}
+
+/* The head of the free queue; with an offload tier its name goes there. */
+static int64_t take_block(struct engine *e)
+{
+    int64_t head = e->pool.head;
+    if (e->p->offload_blocks > 0 && e->pool.blocks[head].published) {
+        naive_need(tier_find(e, &e->pool.blocks[head].key) == e->tier_count,
+                   "a name in both tiers");
+        if ((int64_t)e->tier_count == e->p->offload_blocks)
+            tier_remove(e, 0);
+        e->tier[e->tier_count++] = e->pool.blocks[head].key;
+        e->out->offloaded++;
+    }
+    return naive_pool_take(&e->pool);
+}
 
 /* Takes blocks until q can hold `tokens`. */
 static void grow(struct engine *e, struct seq *q, int64_t tokens)
 {
     while ((int64_t)q->block_count < blocks_for(e, tokens)) {
         q->blocks = grown(q->blocks, &q->block_capacity, q->block_count + 1, sizeof *q->blocks);
-        q->blocks[q->block_count++] = naive_pool_take(&e->pool);
+        q->blocks[q->block_count++] = take_block(e);
     }
 }
 
@@ -132,7 +228,7 @@ static struct naive_key key_of(const struct engine *e, const struct seq *q, int6
     return (struct naive_key){true, q->id, (uint64_t)b};
 }
 
-/* Rule 10: the longest leading run of published blocks, into e->hits. */
+/* Rule 10: the longest leading run of published blocks, into e->hits; NAIVE_NONE: offloaded. */
 static size_t cached_prefix(struct engine *e, const struct seq *q)
 {
     size_t count = 0;
@@ -140,7 +236,7 @@ static size_t cached_prefix(struct engine *e, const struct seq *q)
     for (int64_t i = 0; e->p->prefix_cache && i < most; i++) {
         struct naive_key key = key_of(e, q, i);
         int64_t b = naive_pool_find(&e->pool, &key);
-        if (b == NAIVE_NONE)
+        if (b == NAIVE_NONE && tier_find(e, &key) == e->tier_count)
             break;
         e->hits[count++] = b;
     }
@@ -155,9 +251,46 @@ static void batch_add(struct batch *b, struct seq *q, int64_t fresh, bool prefil
     b->entries[b->count++] = (struct entry){q, fresh, q->kv, prefill};
 }
 
+/* Decodes that were swapped out do not start with a prefill: resume_swapped. */
 static bool can_admit(const struct engine *e)
 {
-    return e->waiting.count > 0 && (int64_t)e->running.count < e->p->max_seqs;
+    return e->waiting.count > 0 && (int64_t)e->running.count < e->p->max_seqs &&
+           !(e->waiting.at[0]->swapped > 0 && e->waiting.at[0]->decoding);
+}
+
+static void swap_out(struct engine *e, struct seq *q)
+{
+    int64_t blocks = blocks_for(e, q->kv);
+    bool last_in_flight = q->kv == q->limit;
+    if (!e->p->swap || last_in_flight || e->cpu_used + blocks > e->p->cpu_blocks)
+        return;
+    e->cpu_used += blocks;
+    e->moved += blocks;
+    e->out->swapped_out += blocks;
+    q->swapped = blocks;
+    q->swapped_kv = q->kv;
+    q->decoding = q->kv >= q->target;
+}
+
+static void swap_in(struct engine *e, struct seq *q)
+{
+    if (q->swapped == 0)
+        return;
+    e->cpu_used -= q->swapped;
+    e->moved += q->swapped;
+    e->out->swapped_in += q->swapped;
+    q->swapped = 0;
+    q->kv = q->swapped_kv;
+}
+
+/* Copied back from the offload tier, which has forgotten it. */
+static void load_block(struct engine *e, struct seq *q, int64_t i)
+{
+    struct naive_key key = key_of(e, q, i);
+    q->blocks[i] = take_block(e);
+    naive_pool_publish(&e->pool, &key, q->blocks[i]);
+    e->moved++;
+    e->out->loaded++;
 }
 
 /* The queue head moves to `running`; its first `hits` blocks are shared. */
@@ -166,13 +299,21 @@ static void admit(struct engine *e, struct seq *q, size_t hits)
     naive_need(e->waiting.at[0] == q, "admitted out of order");
     list_remove(&e->waiting, 0);
     for (size_t i = 0; i < hits; i++) {
-        naive_pool_share(&e->pool, e->hits[i]);
+        struct naive_key key = key_of(e, q, (int64_t)i);
+        if (e->hits[i] != NAIVE_NONE)
+            naive_pool_share(&e->pool, e->hits[i]);
+        else
+            tier_remove(e, tier_find(e, &key));
         q->blocks = grown(q->blocks, &q->block_capacity, q->block_count + 1, sizeof *q->blocks);
         q->blocks[q->block_count++] = e->hits[i];
     }
+    for (size_t i = 0; i < hits; i++)
+        if (e->hits[i] == NAIVE_NONE)
+            load_block(e, q, (int64_t)i);
     q->published = (int64_t)hits;
     q->target = q->known;
     q->kv = (int64_t)hits * e->p->block_size;
+    swap_in(e, q);
     if (q->r->preemptions == 0)
         q->r->cached = q->kv;
     list_insert(&e->running, e->running.count, q);
@@ -181,13 +322,18 @@ static void admit(struct engine *e, struct seq *q, size_t hits)
 /* Rule 11. */
 static struct seq *preempt_last(struct engine *e)
 {
-    struct seq *q = e->running.at[e->running.count - 1];
-    list_remove(&e->running, e->running.count - 1);
+    size_t place = victim_place(e);
+    struct seq *q = e->running.at[place];
+    list_remove(&e->running, place);
+    swap_out(e, q);
     release_blocks(e, q);
     q->kv = 0;
     q->r->preemptions++;
+    q->evicted_by = e->forming;
     e->out->preemptions++;
-    list_insert(&e->waiting, 0, q);
+    queue_insert(e, q);
+    if (e->p->order == NAIVE_FCFS)
+        naive_need(e->waiting.at[0] == q, "with fcfs a preempted request is the head");
     return q;
 }
 
@@ -223,9 +369,58 @@ static void batch_continuous(struct engine *e, struct batch *b)
     admit_whole_prompts(e, b);
 }
 
-/* Rule 14, second half; also the first part of rule 15. */
-static void decode_pass(struct engine *e, struct batch *b)
+/* Every decode finds a free block at its turn. */
+static bool decodes_fit(const struct engine *e)
 {
+    int64_t free_count = e->pool.free_count;
+    for (size_t i = 0; i < e->running.count; i++) {
+        const struct seq *q = e->running.at[i];
+        if (q->kv < q->target)
+            continue;
+        if (free_count == 0)
+            return false;
+        free_count -= blocks_for(e, q->kv + 1) - (int64_t)q->block_count;
+    }
+    return true;
+}
+
+/* Heads of the queue that were decoding come back, before the decodes take their blocks. */
+static void resume_swapped(struct engine *e, int64_t budget)
+{
+    bool vllm_v0 = e->p->policy != NAIVE_CHUNKED;
+    int64_t margin = vllm_v0 ? (e->watermark > 1 ? e->watermark : 1) : 0;
+    while (e->waiting.count > 0 && (int64_t)e->running.count < e->p->max_seqs) {
+        struct seq *q = e->waiting.at[0];
+        int64_t need = blocks_for(e, q->swapped_kv + 1), decodes = 0;
+        for (size_t i = 0; i < e->running.count; i++) {
+            const struct seq *other = e->running.at[i];
+            if (other->kv < other->target)
+                return; /* a prompt is unfinished */
+            if (other->kv == other->known)
+                continue; /* its last token is in flight */
+            need += blocks_for(e, other->kv + 1) - (int64_t)other->block_count;
+            decodes++;
+        }
+        if (q->swapped == 0 || !q->decoding || decodes >= budget ||
+            e->pool.free_count - need < margin)
+            return;
+        list_remove(&e->waiting, 0);
+        swap_in(e, q);
+        grow(e, q, q->kv);
+        list_insert(&e->running, e->running.count, q);
+    }
+}
+
+/* Rule 14, second half; also the first part of rule 15. */
+static void decode_pass(struct engine *e, struct batch *b, int64_t budget)
+{
+    bool preempted = false;
+    while ((e->p->order != NAIVE_FCFS || e->p->swap) && !decodes_fit(e)) {
+        preempted = true;
+        preempt_last(e);
+    }
+    if (!preempted)
+        resume_swapped(e, budget);
     for (size_t i = 0; i < e->running.count; i++) {
         struct seq *q = e->running.at[i];
         if (q->kv < q->target)
@@ -253,12 +448,12 @@ static void batch_prefill_first(struct engine *e, struct batch *b)
         batch_add(b, q, q->known, true);
     }
     if (b->count == 0)
-        decode_pass(e, b);
+        decode_pass(e, b, e->p->max_batched_tokens);
 }
 
 static void batch_sarathi(struct engine *e, struct batch *b)
 {
-    decode_pass(e, b);
+    decode_pass(e, b, e->p->chunk);
     int64_t left = e->p->chunk - (int64_t)b->count;
     for (size_t i = 0; i < e->running.count; i++) {
         struct seq *q = e->running.at[i];
@@ -274,16 +469,36 @@ static void batch_sarathi(struct engine *e, struct batch *b)
             break;
         admit(e, q, 0);
         grow(e, q, q->known);
-        int64_t n = min64(q->known, left);
+        int64_t n = min64(q->known - q->kv, left);
         batch_add(b, q, n, true);
         left -= n;
     }
+}
+
+/* Blocks that the running sequences need in this step. */
+static int64_t chunked_need(const struct engine *e)
+{
+    int64_t left = e->p->max_batched_tokens, need = 0;
+    for (size_t i = 0; i < e->running.count; i++) {
+        const struct seq *q = e->running.at[i];
+        int64_t n = min64(q->known - q->kv, left);
+        if (n > 0)
+            need += blocks_for(e, q->kv + n) - (int64_t)q->block_count;
+        left -= n;
+    }
+    return need;
 }
 
 /* Rule 16, running sequences. False: somebody was preempted, nobody may be admitted. */
 static bool chunked_running(struct engine *e, struct batch *b, int64_t *left)
 {
     bool preempted = false;
+    while ((e->p->order != NAIVE_FCFS || e->p->swap) && chunked_need(e) > e->pool.free_count) {
+        preempted = true;
+        preempt_last(e);
+    }
+    if (!preempted)
+        resume_swapped(e, *left);
     for (size_t i = 0; i<e->running.count && * left> 0; i++) {
         struct seq *q = e->running.at[i];
         int64_t n = min64(q->known - q->kv, *left);
@@ -310,9 +525,14 @@ static void batch_chunked(struct engine *e, struct batch *b)
         struct seq *q = e->waiting.at[0];
         size_t hits = cached_prefix(e, q);
         int64_t available = e->pool.free_count;
-        for (size_t i = 0; i < hits; i++)
+        int64_t need = blocks_for(e, q->known);
+        for (size_t i = 0; i < hits; i++) {
+            if (e->hits[i] == NAIVE_NONE)
+                continue; /* needs a block like one that is computed */
+            need--;
             available -= e->pool.blocks[e->hits[i]].refs == 0;
-        if (blocks_for(e, q->known) - (int64_t)hits > available)
+        }
+        if (need > available)
             break;
         admit(e, q, hits);
         int64_t n = min64(q->known - q->kv, left);
@@ -353,6 +573,7 @@ static void publish_full_blocks(struct engine *e, struct seq *q)
     for (int64_t i = q->published; e->p->prefix_cache && i < full; i++) {
         struct naive_key key = key_of(e, q, i);
         naive_pool_publish(&e->pool, &key, q->blocks[i]);
+        tier_remove(e, tier_find(e, &key));
     }
     q->published = full;
 }
@@ -361,8 +582,9 @@ static void publish_full_blocks(struct engine *e, struct seq *q)
 static bool schedule(struct engine *e, struct batch *b)
 {
     b->count = b->emitter_count = 0;
+    e->forming = b;
     while (e->future_next < e->future_count && e->future[e->future_next]->r->arrival_ns <= e->now)
-        list_insert(&e->waiting, e->waiting.count, e->future[e->future_next++]);
+        queue_insert(e, e->future[e->future_next++]);
     form_batch(e, b);
     for (size_t i = 0; i < b->count; i++) {
         struct seq *q = b->entries[i].q;
@@ -376,18 +598,24 @@ static bool schedule(struct engine *e, struct batch *b)
         b->emitters[b->emitter_count++] = q;
         q->known = min64(q->known + 1, q->limit);
     }
+    if (b->count > 0) { /* copies go with the next step that there is */
+        b->moved = e->moved;
+        e->moved = 0;
+    }
     b->kv_used = e->pool.count - e->pool.free_count;
     b->queue = (int64_t)e->waiting.count;
     return b->count > 0;
 }
 
 /* Rule 5: doubles in this order, no fused multiply-add, half to even. */
-static int64_t duration_ns(const struct engine *e, const struct naive_step *s)
+static int64_t duration_ns(const struct engine *e, const struct naive_step *s, int64_t moved)
 {
     const double *b = e->p->cost_s;
     double c = b[0] + b[1] * (double)(s->prefill_tokens + s->decodes);
     c = c + b[2] * (double)s->held;
     c = c + b[3] * (double)s->area;
+    if (moved > 0)
+        c = c + (double)moved * e->p->block_bytes / e->p->pcie_bytes_per_s;
     c = c + b[4] * (double)s->sequences;
     int64_t ns = (int64_t)nearbyint(c * 1e9);
     naive_need(ns >= 0, "negative step time");
@@ -412,7 +640,7 @@ static struct naive_step measure(const struct engine *e, const struct batch *b)
         s.tiles2 += (q + 63) / 64 * (2 * k + q + 64);
         s.longest = q > s.longest ? q : s.longest;
     }
-    s.end_ns = s.start_ns + duration_ns(e, &s);
+    s.end_ns = s.start_ns + duration_ns(e, &s, b->moved);
     return s;
 }
 
@@ -455,12 +683,40 @@ static void complete(struct engine *e, const struct batch *b, int64_t now)
     }
 }
 
+static void begin_aways(const struct list *l, const struct batch *b, int64_t now)
+{
+    for (size_t i = 0; i < l->count; i++)
+        if (l->at[i]->evicted_by == b) {
+            l->at[i]->evicted_by = NULL;
+            l->at[i]->away_since_ns = now;
+        }
+}
+
+/* A step begins: whom its batch pushed out is away from now on, even if the batch formed ahead took
+ * it back; who is in it is back. */
+static void record_aways(struct engine *e, const struct batch *b, int64_t now)
+{
+    struct naive_result *out = e->out;
+    begin_aways(&e->waiting, b, now);
+    begin_aways(&e->running, b, now);
+    for (size_t i = 0; i < b->count; i++) {
+        struct seq *q = b->entries[i].q;
+        if (q->away_since_ns >= 0) {
+            out->aways =
+                grown(out->aways, &e->away_capacity, out->away_count + 1, sizeof *out->aways);
+            out->aways[out->away_count++] = (struct naive_away){q->id, q->away_since_ns, now};
+        }
+        q->away_since_ns = -1;
+    }
+}
+
 static void record_step(struct engine *e, const struct batch *b, const struct naive_step *s)
 {
     struct naive_result *out = e->out;
     out->steps = grown(out->steps, &e->step_capacity, out->step_count + 1, sizeof *out->steps);
     out->steps[out->step_count++] = *s;
     out->kv_peak = s->kv_used > out->kv_peak ? s->kv_used : out->kv_peak;
+    record_aways(e, b, s->start_ns);
     for (size_t i = 0; i < b->count; i++)
         if (b->entries[i].q->r->scheduled_ns < 0)
             b->entries[i].q->r->scheduled_ns = s->start_ns;
@@ -488,6 +744,8 @@ static void run(struct engine *e)
         e->now = step.end_ns;
     }
     naive_need(e->pool.free_count == e->pool.count, "blocks leaked");
+    naive_need(e->cpu_used == 0 && e->out->swapped_in == e->out->swapped_out,
+               "swapped blocks leaked");
     e->out->end_ns = e->now;
     for (unsigned i = 0; i < 2; i++) {
         free(batches[i].entries);
@@ -521,8 +779,10 @@ static void take_request(struct engine *e, struct naive_request *r, uint32_t id)
     q->prompt = r->prompt > 1 ? r->prompt : 1;
     q->output = r->output > 1 ? r->output : 1;
     q->known = q->prompt;
+    q->away_since_ns = -1;
     q->limit = q->prompt + q->output - 1 + (e->p->surplus ? 1 : 0);
     r->scheduled_ns = r->first_token_ns = r->finish_ns = r->max_gap_ns = -1;
+    r->key_ns = queue_key(e->p, r, q);
     r->cached = 0;
     r->preemptions = 0;
     r->status = judge(e, q);
@@ -553,6 +813,7 @@ void naive_run(const struct naive_params *params, struct naive_request *requests
     e.future = naive_zeroed(count, sizeof(struct seq *));
     e.waiting.at = naive_zeroed(count + 1, sizeof(struct seq *));
     e.running.at = naive_zeroed(count + 1, sizeof(struct seq *));
+    e.tier = naive_zeroed((size_t)params->offload_blocks + 1, sizeof *e.tier);
     e.hits = naive_zeroed((size_t)params->kv_blocks, sizeof *e.hits);
     for (size_t i = 0; i < count; i++)
         take_request(&e, &requests[i], (uint32_t)i);
@@ -560,6 +821,7 @@ void naive_run(const struct naive_params *params, struct naive_request *requests
     run(&e);
     for (size_t i = 0; i < count; i++)
         free(e.seqs[i].blocks);
+    free(e.tier);
     free(e.hits);
     free(e.running.at);
     free(e.waiting.at);
@@ -572,5 +834,6 @@ void naive_result_release(struct naive_result *r)
 {
     free(r->steps);
     free(r->tokens);
+    free(r->aways);
     *r = (struct naive_result){0};
 }

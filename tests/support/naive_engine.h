@@ -4,8 +4,8 @@
  * time, every KV block with its own number. It shares no code with src/replica, so that agreement
  * means something. A step costs O(batch + queue); the running time is of no concern.
  *
- * It knows more than the product does: all five policies, asynchronous scheduling with and without
- * surplus steps, prefix cache. It trusts its caller: bad parameters and no memory abort the test.
+ * It knows more than the product does: asynchronous scheduling with surplus steps. It trusts its
+ * caller: bad parameters and no memory abort the test.
  */
 #ifndef NAIVE_ENGINE_H
 #define NAIVE_ENGINE_H
@@ -24,6 +24,9 @@ enum naive_policy {
 };
 extern const char *const naive_policy_names[NAIVE_POLICY_COUNT];
 
+enum naive_order { NAIVE_FCFS, NAIVE_PRIORITY, NAIVE_SHORTEST, NAIVE_DEADLINE, NAIVE_ORDER_COUNT };
+extern const char *const naive_order_names[NAIVE_ORDER_COUNT];
+
 enum naive_status { NAIVE_OK, NAIVE_REJECTED_KV, NAIVE_REJECTED_PROMPT };
 extern const char *const naive_status_names[3];
 
@@ -37,16 +40,25 @@ struct naive_params {
     bool prefix_cache;  /* chunked only */
     double watermark;   /* prefill_first, sarathi */
     double cost_s[5];   /* rule 5 */
+    enum naive_order order;
+    int64_t aging_ns; /* orders other than fcfs */
+    bool swap;        /* preempted sequences go to CPU memory while it has room */
+    int64_t cpu_blocks;
+    int64_t offload_blocks; /* prefix cache: CPU memory for blocks that lose their name */
+    double block_bytes, pcie_bytes_per_s;
 };
 
 struct naive_request {                  /* its id is its place in the array */
     int64_t arrival_ns, prompt, output; /* 0 tokens act as 1 */
     const uint64_t *hash_ids;
     size_t hash_count;
+    int64_t priority;
+    int64_t deadline_ns; /* since arrival; -1: none */
     /* results; times that never happened are -1 */
     int64_t scheduled_ns, first_token_ns, finish_ns;
     int64_t max_gap_ns; /* longest time between two of its tokens, -1 with fewer than two */
     int64_t cached;
+    int64_t key_ns; /* its place in the queue, ties by (arrival, id) */
     uint32_t preemptions;
     enum naive_status status;
 };
@@ -69,15 +81,24 @@ struct naive_token { /* one output token */
     int64_t gap_ns; /* since the previous token of the request; -1: its first */
 };
 
+struct naive_away { /* a preemption: from the start of the step it made room for ... */
+    uint32_t request;
+    int64_t from_ns, to_ns; /* ... to that of the next step with the request */
+};
+
 struct naive_result {
     struct naive_step *steps;
     size_t step_count;
     struct naive_token *tokens; /* in the order they appeared */
     size_t token_count;
+    struct naive_away *aways;
+    size_t away_count;
     int64_t end_ns;
     uint64_t preemptions;
-    int64_t computed_tokens; /* through the model, recomputed ones included */
-    int64_t kv_peak;         /* most blocks used right after a step was scheduled */
+    int64_t computed_tokens;         /* through the model, recomputed ones included */
+    int64_t swapped_out, swapped_in; /* blocks */
+    int64_t offloaded, loaded;       /* blocks */
+    int64_t kv_peak;                 /* most blocks used right after a step was scheduled */
 };
 
 /* Runs the whole trace; fills the results of requests[0..count) and *out. */

@@ -1,0 +1,47 @@
+/* scenario_options.c merges a scenario file and options into one document; scenario_engine.c is the
+ * part that knows presets and pasted command lines. */
+#ifndef RT_SCENARIO_INTERNAL_H
+#define RT_SCENARIO_INTERNAL_H
+
+#include "rooftrace/engine_args.h"
+#include "rooftrace/options.h"
+#include "rooftrace/scenario.h"
+
+struct cJSON;
+
+/* What stderr says when the scenario is complete. */
+struct scenario_notes {
+    char kept[256]; /* keys of the file that win over --preset */
+};
+
+/* A document under construction; `ok` turns false when memory is out. */
+struct scenario_builder {
+    const struct rt_options *o;
+    const char *file;                    /* of the scenario, or NULL */
+    const struct rt_engine_args *pasted; /* keys NULL: none */
+    struct scenario_notes *notes;
+    struct cJSON *root;
+    bool ok;
+};
+
+/* Replaces the member `key` by `value`, which it takes over; NULL stands for memory that is out. */
+void scenario_put(struct scenario_builder *b, struct cJSON *object, const char *key,
+                  struct cJSON *value);
+/* The object under `key`, made when absent; NULL when something else stands there (the parser of
+ * the whole document will say so) or memory is out. */
+struct cJSON *scenario_section(struct scenario_builder *b, struct cJSON *object, const char *key);
+/* cJSON prints some doubles as a neighbour; raw text keeps them. */
+void scenario_keep_numbers(struct scenario_builder *b, struct cJSON *node);
+/* Does the text name the file of a record, and not a record of the catalogue? */
+bool scenario_names_record(const char *text);
+/* A path given on the command line, as the scenario's file would have to write it. */
+struct cJSON *scenario_path_item(const struct scenario_builder *b, const char *path);
+
+/* The preset for every pool. Notes what the file says itself about the engine. */
+void scenario_put_preset(struct scenario_builder *b, const char *preset);
+/* What --engine-args said, for every pool. */
+void scenario_put_pasted(struct scenario_builder *b);
+/* What of it needs the GPU. */
+void scenario_settle_fp8(const struct scenario_builder *b, struct rt_scenario *s);
+
+#endif

@@ -1,0 +1,117 @@
+/* The record of every step, for those who want it (rt_replica_record_steps).
+ *
+ * A step is appended when it is over: by step_complete, or, for steps that were coasted through,
+ * when coast_commit makes them real. Those are worked out one by one from the sums that the plan
+ * was made of, so that the rows are the same as without coasting (a test). Seconds by term are
+ * asked of the cost model step by step: the sums coasting keeps add up in another order, which the
+ * last bits would show. Cost: one evaluation of the cost model a step; nothing when nobody asked.
+ */
+#include "replica_internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+void rt_step_list_release(struct rt_step_list *l)
+{
+    free(l->rows);
+    *l = (struct rt_step_list){0};
+}
+
+void rt_step_list_reset(struct rt_step_list *l)
+{
+    l->count = 0;
+}
+
+struct rt_step_row *rt_step_list_add(struct rt_step_list *l)
+{
+    if (l->count == l->capacity) {
+        size_t capacity = l->capacity ? 2 * l->capacity : 64;
+        struct rt_step_row *rows = realloc(l->rows, capacity * sizeof rows[0]);
+        if (!rows)
+            return NULL;
+        l->rows = rows;
+        l->capacity = capacity;
+    }
+    return &l->rows[l->count++];
+}
+
+void rt_replica_record_steps(struct rt_replica *r, struct rt_step_list *steps)
+{
+    r->steps = steps;
+}
+
+static bool append(struct rt_replica *r, const struct rt_step_record *rec, uint64_t number,
+                   struct rt_err *err)
+{
+    struct rt_step_row *row = rt_step_list_add(r->steps);
+    if (!row)
+        return rt_fail_nomem(err, "step records");
+    *row = (struct rt_step_row){
+        .step = number,
+        .replica = r->index,
+        .start_ns = rec->start_ns,
+        .end_ns = rec->end_ns,
+        .decodes = rec->shape.decodes,
+        .prefill_tokens = rec->shape.prefill_tokens,
+        .sequences = rec->shape.sequences,
+        .context_tokens = rec->shape.held_tokens,
+        .kv_blocks_used = rec->kv_blocks_used,
+        .waiting = rec->waiting,
+    };
+    int64_t ns = rt_cost_step(r->cost, &rec->shape, row->terms_s);
+    (void)ns; /* only asserted */
+    assert(ns == rec->end_ns - rec->start_ns);
+    return true;
+}
+
+bool step_log(struct rt_replica *r, struct rt_err *err)
+{
+    return !r->steps || append(r, &r->now->record, r->totals.steps, err);
+}
+
+/* What a planned step adds to the record of the one before: it was formed in the state now, some
+ * rounds later. The step formed ahead has a record of its own. */
+static void plan_record(const struct rt_replica *r, uint32_t i, uint32_t *cursor,
+                        struct rt_step_record *rec)
+{
+    rec->start_ns = rec->end_ns;
+    rec->end_ns = r->plan.end_at[i];
+    if (r->ahead && i == r->plan.next) {
+        rec->kv_blocks_used = r->ahead->record.kv_blocks_used;
+        rec->waiting = r->ahead->record.waiting;
+        return;
+    }
+    if (i == r->plan.next + (r->ahead ? 1 : 0))
+        rec->kv_blocks_used = r->kv_blocks - r->free_blocks;
+    if (!r->policy->reserves_output)
+        rec->kv_blocks_used += r->decode.phase[*cursor];
+    *cursor = *cursor == 0 ? (uint32_t)r->engine.block_size - 1 : *cursor - 1;
+    rec->waiting = r->waiting.count;
+}
+
+bool step_log_coasted(struct rt_replica *r, uint32_t count, struct rt_step_shape first,
+                      struct rt_err *err)
+{
+    if (!r->steps)
+        return true;
+    uint32_t cursor = r->decode.cursor;
+    uint64_t number = r->totals.steps;
+    struct rt_step_record rec = r->now->record;
+    if (!append(r, &rec, number, err))
+        return false;
+    rec.shape = first;
+    for (uint32_t n = 0; n < count; n++) {
+        plan_record(r, r->plan.next + n, &cursor, &rec);
+        if (n + 1 == count)
+            break; /* it has begun and is not over */
+        if (!append(r, &rec, ++number, err))
+            return false;
+        rec.shape = coast_later(&r->decode, rec.shape, 1);
+    }
+    /* The records that stay: of the step in progress, and with it of the one formed ahead. */
+    r->now->record.waiting = r->waiting.count;
+    struct batch *begun = r->ahead ? r->ahead : r->now;
+    begun->record.kv_blocks_used = rec.kv_blocks_used;
+    begun->record.waiting = rec.waiting;
+    return true;
+}
