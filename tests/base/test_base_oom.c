@@ -1,5 +1,6 @@
 /* Out of memory: the n-th allocation fails, for every n until all goes through. Each time the
  * answer is RT_ENOMEM (or NULL, false, RT_SLAB_NONE), nothing leaks and the object still works. */
+#include "support/failing_alloc.h"
 #include "support/test.h"
 
 #include "rooftrace/arena.h"
@@ -11,48 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* The linker sends the code's allocations here (--wrap); a test may have state. */
-static long countdown = -1; /* allocations that still succeed; negative: all */
-
-static bool fails(void)
-{
-    if (countdown < 0)
-        return false;
-    if (countdown == 0)
-        return true;
-    countdown--;
-    return false;
-}
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-char *__wrap_strdup(const char *text);
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails() ? NULL : __real_realloc(old, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return fails() ? NULL : __real_strdup(text);
-}
 
 static const char text[] =
     "{\"name\":\"demo\",\"list\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18],"
@@ -69,9 +28,9 @@ static void json_parse(void **state)
     (void)state;
     for (;; n++) {
         bool ok;
-        countdown = n;
+        failing_alloc_after(n);
         ok = rt_json_parse(text, sizeof text - 1, "o.json", &doc, &err);
-        countdown = -1;
+        failing_alloc_after(-1);
         if (ok)
             break;
         assert_int_equal(err.code, RT_ENOMEM);
@@ -95,9 +54,9 @@ static void json_load(void **state)
     assert_int_equal(fclose(file), 0);
     for (long n = 0;; n++) {
         bool ok;
-        countdown = n;
+        failing_alloc_after(n);
         ok = rt_json_load(path, &doc, &err);
-        countdown = -1;
+        failing_alloc_after(-1);
         if (ok)
             break;
         assert_int_equal(err.code, RT_ENOMEM);
@@ -118,16 +77,16 @@ static void json_print_and_path(void **state)
     root = rt_json_root(doc);
     for (long n = 0; printed == NULL; n++) {
         assert_in_range(n, 0, 50);
-        countdown = n;
+        failing_alloc_after(n);
         printed = rt_json_print(&root);
-        countdown = -1;
+        failing_alloc_after(-1);
     }
     assert_string_equal(printed, text);
     free(printed);
     rt_json_free(doc);
-    countdown = 0;
+    failing_alloc_after(0);
     printed = rt_path_beside("a/b", "c");
-    countdown = -1;
+    failing_alloc_after(-1);
     assert_null(printed);
 }
 
@@ -139,9 +98,9 @@ static void arena_stays_usable(void **state)
     (void)state;
     rt_arena_init(&a);
     kept = rt_arena_strdup(&a, "kept");
-    countdown = 0;
+    failing_alloc_after(0);
     assert_null(rt_arena_alloc(&a, 1 << 20));
-    countdown = -1;
+    failing_alloc_after(-1);
     assert_string_equal(kept, "kept");
     assert_non_null(rt_arena_alloc(&a, 1 << 20));
     rt_arena_release(&a);
@@ -154,10 +113,10 @@ static void slab_stays_usable(void **state)
 
     (void)state;
     rt_slab_init(&s, 8);
-    countdown = 1;
+    failing_alloc_after(1);
     while ((index = rt_slab_take(&s)) != RT_SLAB_NONE)
         taken++;
-    countdown = -1;
+    failing_alloc_after(-1);
     assert_true(taken > 0);
     assert_int_equal(s.used, taken);
     assert_int_equal(rt_slab_take(&s), taken);
@@ -174,18 +133,18 @@ static void heap_and_hist(void **state)
     assert_true(rt_heap_reserve(&h, 4));
     rt_heap_set(&h, 3, 1, 1);
     for (long n = 0; n < 2; n++) { /* first array, second array */
-        countdown = n;
+        failing_alloc_after(n);
         assert_false(rt_heap_reserve(&h, 1000));
-        countdown = -1;
+        failing_alloc_after(-1);
         assert_int_equal(h.capacity, 4);
         assert_int_equal(rt_heap_top(&h)->item, 3);
     }
     assert_true(rt_heap_reserve(&h, 1000));
     assert_false(rt_heap_has(&h, 999));
     rt_heap_release(&h);
-    countdown = 0;
+    failing_alloc_after(0);
     assert_false(rt_hist_init(&hist));
-    countdown = -1;
+    failing_alloc_after(-1);
     rt_hist_release(&hist);
 }
 
@@ -196,7 +155,7 @@ int main(void)
         cmocka_unit_test(json_print_and_path), cmocka_unit_test(arena_stays_usable),
         cmocka_unit_test(slab_stays_usable),   cmocka_unit_test(heap_and_hist),
     };
-    cJSON_Hooks hooks = {.malloc_fn = __wrap_malloc, .free_fn = free};
+    cJSON_Hooks hooks = {.malloc_fn = failing_alloc, .free_fn = free};
 
     cJSON_InitHooks(&hooks);
     return cmocka_run_group_tests(tests, NULL, NULL);

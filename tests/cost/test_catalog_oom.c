@@ -1,5 +1,6 @@
 /* Out of memory: the n-th allocation of opening a catalogue and asking it fails, for every n until
  * all goes through. Each time the answer is RT_ENOMEM and nothing leaks. */
+#include "support/failing_alloc.h"
 #include "support/test.h"
 
 #include "rooftrace/catalog.h"
@@ -8,48 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* The linker sends the code's allocations here (--wrap); a test may have state. */
-static long countdown = -1; /* allocations that still succeed; negative: all */
-
-static bool fails(void)
-{
-    if (countdown < 0)
-        return false;
-    if (countdown == 0)
-        return true;
-    countdown--;
-    return false;
-}
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-char *__wrap_strdup(const char *text);
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails() ? NULL : __real_realloc(old, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return fails() ? NULL : __real_strdup(text);
-}
 
 static void write_file(const char *path, const char *text)
 {
@@ -128,9 +87,9 @@ static void every_allocation_may_fail(void **state)
     write_file(file, "{\"base\": \"n\", \"layers\": 3}");
     write_file(scenario, "{\"name\": \"H\", \"base\": {\"base\": \"g\"}, \"file\": \"mine.json\"}");
     for (; !ok && n < 100000; n++) {
-        countdown = n;
+        failing_alloc_after(n);
         ok = use(dir, scenario, &err);
-        countdown = -1;
+        failing_alloc_after(-1);
         if (!ok && err.code != RT_ENOMEM)
             fail_msg("allocation %ld: %s", n, err.msg);
     }
@@ -151,9 +110,9 @@ static void a_suggestion_needs_no_memory(void **state)
 
     (void)state;
     assert_ok(rt_catalog_open(NULL, &c, &err), &err);
-    countdown = 0;
+    failing_alloc_after(0);
     bool found = rt_catalog_gpu(c, "h10-sxm", &gpu, &err);
-    countdown = -1;
+    failing_alloc_after(-1);
     assert_false(found);
     assert_int_equal(err.code, RT_ECONFIG);
     assert_non_null(strstr(err.msg, "unknown GPU \"h10-sxm\": `rooftrace catalog` lists them"));

@@ -5,66 +5,19 @@
 #include "fixture.h"
 
 #include "rooftrace/query.h"
+#include "support/failing_alloc.h"
 
-#include <stdatomic.h>
-
-/* Allocations that still succeed; negative: all. Test state that the wrappers can reach. */
-static atomic_long ours = -1, of_sqlite = -1;
+static atomic_long of_sqlite = -1; /* as failing_alloc_countdown, for SQLite's allocations */
 static sqlite3_mem_methods real_methods;
-
-static bool fails(atomic_long *countdown)
-{
-    long now = atomic_load(countdown);
-
-    if (now > 0)
-        atomic_fetch_sub(countdown, 1);
-    return now == 0;
-}
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-char *__real_strdup(const char *text);
-char *__real_strndup(const char *text, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-char *__wrap_strdup(const char *text);
-char *__wrap_strndup(const char *text, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    return fails(&ours) ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return fails(&ours) ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails(&ours) ? NULL : __real_realloc(old, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return fails(&ours) ? NULL : __real_strdup(text);
-}
-
-char *__wrap_strndup(const char *text, size_t size)
-{
-    return fails(&ours) ? NULL : __real_strndup(text, size);
-}
 
 static void *sqlite_malloc(int size)
 {
-    return fails(&of_sqlite) ? NULL : real_methods.xMalloc(size);
+    return failing_alloc_fails(&of_sqlite) ? NULL : real_methods.xMalloc(size);
 }
 
 static void *sqlite_realloc(void *old, int size)
 {
-    return fails(&of_sqlite) ? NULL : real_methods.xRealloc(old, size);
+    return failing_alloc_fails(&of_sqlite) ? NULL : real_methods.xRealloc(old, size);
 }
 
 /* ---- metrics ---- */
@@ -95,9 +48,9 @@ static void metrics(void **state)
         rows[i] = fixture_row(&f, i * 10);
     for (bool ok = false; !ok; n++) {
         struct rt_err err = {RT_OK, ""};
-        atomic_store(&ours, n);
+        atomic_store(failing_alloc_countdown(), n);
         ok = all_metrics(&f, rows, 60, &err);
-        atomic_store(&ours, -1);
+        atomic_store(failing_alloc_countdown(), -1);
         assert_int_equal(err.code, ok ? RT_OK : RT_ENOMEM);
     }
     assert_true(n > 20);
@@ -159,7 +112,7 @@ static long fail_each(atomic_long *countdown, long step, bool only_nomem)
 static void store_and_query(void **state)
 {
     (void)state;
-    assert_true(fail_each(&ours, 1, true) > 10);
+    assert_true(fail_each(failing_alloc_countdown(), 1, true) > 10);
 }
 
 static void sqlite_inside(void **state)

@@ -1,5 +1,6 @@
 /* Out of memory: the n-th allocation of this folder's code fails, for every n until all goes
  * through. Each time the answer is RT_ENOMEM, and nothing leaks. */
+#include "support/failing_alloc.h"
 #include "support/test.h"
 
 #include "trace_files.h"
@@ -7,48 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* The linker sends the code's allocations here (--wrap); a test may have state. */
-static long countdown = -1; /* allocations that still succeed; negative: all */
-
-static bool fails(void)
-{
-    if (countdown < 0)
-        return false;
-    if (countdown == 0)
-        return true;
-    countdown--;
-    return false;
-}
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-char *__wrap_strdup(const char *text);
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails() ? NULL : __real_realloc(old, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return fails() ? NULL : __real_strdup(text);
-}
 
 /* Answers how many requests came, or -1 with the error. */
 static int replay(const struct rt_workload_spec *w, struct rt_err *err)
@@ -76,9 +35,9 @@ static void expect_every_failure(const char *path, uint64_t repeat, int want)
     w.repeat = repeat;
     for (; count < 0; n++) {
         struct rt_err err = {0};
-        countdown = n;
+        failing_alloc_after(n);
         count = replay(&w, &err);
-        countdown = -1;
+        failing_alloc_after(-1);
         if (count < 0)
             assert_int_equal(err.code, RT_ENOMEM);
     }
@@ -87,9 +46,9 @@ static void expect_every_failure(const char *path, uint64_t repeat, int want)
     for (n = 0;; n++) {
         struct rt_trace_stat s;
         struct rt_err err = {0};
-        countdown = n;
+        failing_alloc_after(n);
         bool ok = rt_trace_stat(path, NULL, &s, &err);
-        countdown = -1;
+        failing_alloc_after(-1);
         if (ok)
             break;
         assert_int_equal(err.code, RT_ENOMEM);
@@ -144,9 +103,9 @@ static void spec(void **state)
     for (long n = 0;; n++) {
         struct rt_workload_spec w;
         rt_workload_init(&w);
-        countdown = n;
+        failing_alloc_after(n);
         bool ok = rt_workload_parse(&root, &w, &err);
-        countdown = -1;
+        failing_alloc_after(-1);
         rt_workload_release(&w);
         if (ok)
             break;
