@@ -10,6 +10,17 @@ target_compile_options(rt_flags INTERFACE
   # Doubles give the same result at every optimisation level and on every compiler:
   # no fused multiply-add, no fast-math. math-errno only costs calls.
   -ffp-contract=off -fno-math-errno)
+# gcc clears and copies structs of a few hundred bytes with `rep stos`, which takes some 30 cycles to
+# begin; unrolled it makes a replay 12 % faster (measured: conversation trace, 1 and 4 replicas).
+include(CheckCCompilerFlag)
+set(RT_UNROLL unrolled_loop:512:noalign,libcall:-1:noalign)
+check_c_compiler_flag("-mmemset-strategy=${RT_UNROLL}" RT_HAS_MEMSET_STRATEGY)
+if(RT_HAS_MEMSET_STRATEGY)
+  target_compile_options(rt_flags INTERFACE -mmemset-strategy=${RT_UNROLL}
+                         -mmemcpy-strategy=${RT_UNROLL})
+  target_link_options(rt_flags INTERFACE -mmemset-strategy=${RT_UNROLL}
+                      -mmemcpy-strategy=${RT_UNROLL}) # optimisation across files happens there
+endif()
 if(RT_LTO)
   include(CheckIPOSupported)
   check_ipo_supported(RESULT RT_LTO_WORKS OUTPUT RT_LTO_WHY LANGUAGES C)

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define STEPS_ALONE 64 /* of one replica, before the caller is looked after again */
 #define EVENTS_A_CALL                                                                              \
     65536 /* a call of rt_sim_next ends after so many, so that callers stay awake */
 #define STEPS_A_CALL                                                                               \
@@ -274,6 +275,26 @@ static void advance_clock(struct rt_sim *s, int64_t now_ns)
     s->totals.now_ns = now_ns;
 }
 
+/* Replica i is next and nothing else happens at this instant: its steps follow each other, without
+ * going through the heap, until something else comes first. */
+static bool run_alone(struct rt_sim *s, uint32_t i, struct rt_finished_list *out,
+                      struct rt_err *err)
+{
+    struct rt_replica *r = rt_fleet_replica(s->fleet, i);
+    int64_t until_ns = rt_heap_second_time(&s->events);
+    for (int n = 0;; n++) {
+        if (!end_step(s, i, out, err) || !rt_replica_schedule(r, s->totals.now_ns, err))
+            return false;
+        int64_t next_ns = rt_replica_next_ns(r);
+        if (next_ns >= until_ns || n == STEPS_ALONE)
+            break;
+        advance_clock(s, next_ns);
+        s->totals.events++;
+    }
+    post_replica(s, i);
+    return true;
+}
+
 static bool handle(struct rt_sim *s, uint32_t item, struct rt_finished_list *out,
                    struct rt_err *err)
 {
@@ -284,13 +305,11 @@ static bool handle(struct rt_sim *s, uint32_t item, struct rt_finished_list *out
         take_sample(s);
         return true;
     }
-    bool alone = s->dirty_count == 0 && !s->source_blocked &&
-                 rt_heap_second_time(&s->events) > s->totals.now_ns;
+    if (s->dirty_count == 0 && !s->source_blocked &&
+        rt_heap_second_time(&s->events) > s->totals.now_ns)
+        return run_alone(s, item, out, err);
     if (!end_step(s, item, out, err))
         return false;
-    if (alone) /* nothing else at this instant: its next step begins without going through the heap
-                */
-        return schedule(s, item, err);
     rt_heap_remove(&s->events, item);
     mark_dirty(s, item);
     return true;
