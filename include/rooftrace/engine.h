@@ -26,6 +26,14 @@ const char *rt_queue_order_help(unsigned i);
 enum rt_preemption { RT_PREEMPTION_RECOMPUTE, RT_PREEMPTION_SWAP, RT_PREEMPTION_COUNT };
 extern const char *const rt_preemption_names[RT_PREEMPTION_COUNT];
 
+#define RT_MAX_DRAFT_TOKENS 64
+
+struct rt_speculative {                     /* speculative decoding; all zero: none */
+    int64_t draft_tokens;                   /* k, in a round */
+    double acceptance[RT_MAX_DRAFT_TOKENS]; /* of the draft at a position, all before it accepted */
+    double draft_s_per_token;               /* what drafting costs without a model of its own */
+};
+
 struct rt_preset; /* preset.h */
 
 struct rt_engine_spec {
@@ -47,8 +55,14 @@ struct rt_engine_spec {
     int64_t cpu_kv_bytes; /* CPU memory of a replica for swapped KV; 4 GiB */
     int64_t num_cpu_blocks; /* KV blocks there; 0 = from cpu_kv_bytes */
     int64_t offload_bytes;  /* CPU memory of a replica for evicted prefix blocks; 0 = none */
+    struct rt_speculative speculative;
     double aging_s; /* what a priority level, or 1000 prompt tokens, is worth in the queue; 60 */
 };
+
+/* With the budget of a step resolved: chunked needs it to hold all sequences' tokens and drafts. */
+bool rt_engine_budget_holds(const struct rt_engine_spec *e);
+double rt_engine_tokens_per_round(
+    const struct rt_engine_spec *e); /* mean, of a decode; 1 or more */
 
 void rt_engine_init(struct rt_engine_spec *e);
 /* Reads the section at `at` over *e; unknown keys and values are errors. */

@@ -18,6 +18,8 @@ struct rt_pool_spec {
     struct rt_dtypes dtypes;
     int64_t replicas;
     struct rt_engine_spec engine;
+    bool has_draft_model; /* speculative decoding */
+    struct rt_model draft_model;
 };
 
 struct rt_fleet_spec {
@@ -29,8 +31,8 @@ struct rt_fleet_spec {
 
 /* What a pool became: stored with the run. */
 struct rt_pool_plan {
-    struct rt_memory_plan memory; /* blocks: as derived; all 0 bytes when num_gpu_blocks was given
-                                     with a linear cost */
+    struct rt_memory_plan memory; /* with the draft model's weights and KV; blocks: as derived; all
+                                     0 bytes when num_gpu_blocks was given with a linear cost */
     int64_t kv_blocks;            /* in force */
     int64_t cpu_kv_blocks;        /* swap preemption: blocks that fit into CPU memory */
     int64_t offload_blocks;       /* prefix caching: likewise, of the offload tier */

@@ -64,7 +64,8 @@ struct rt_step_record {
 struct rt_replica_spec {
     const struct rt_engine_spec *engine; /* max_num_batched_tokens resolved, >= 1 */
     const struct rt_cost *cost;
-    int64_t kv_blocks; /* > 0 */
+    const struct rt_cost *draft_cost; /* of the draft model, without sliding windows; or NULL */
+    int64_t kv_blocks;                /* > 0 */
     /* Prefix caching: tokens a hash id names, a multiple of block_size; 0: the trace has none. */
     int64_t hash_block;
     /* Swap preemption: blocks that fit into CPU memory (0: always recompute), and what their copies

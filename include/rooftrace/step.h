@@ -10,10 +10,11 @@
 #define RT_PREFILL_TILE 64 /* query rows of one attention tile */
 
 struct rt_step_shape {
-    int64_t tokens;         /* M: sum of q + decodes */
-    int64_t decodes;        /* B: sequences that decode, one token each */
+    int64_t tokens;         /* M: sum of q + decodes, times draft_tokens + 1 when they verify */
+    int64_t decodes;        /* B: sequences that decode */
     int64_t sequences;      /* Q: sequences in the batch */
-    int64_t samples;        /* S: sequences that get a token from this step */
+    int64_t samples;        /* S: positions whose logits are sampled; one a sequence that gets a
+                               token, draft_tokens + 1 a decode with speculative decoding */
     int64_t held_tokens;    /* C: KV tokens of all sequences before the step (linear model) */
     int64_t decode_context; /* sum of ctx over decodes */
     /* sum of min(ctx, w) per sliding window of the model */
@@ -28,6 +29,8 @@ struct rt_step_shape {
     int64_t prefill_longest; /* largest q */
     /* Seconds the engine copies KV blocks over PCIe in this step, part of RT_TERM_COMM. */
     double transfer_s;
+    double draft_s; /* seconds of a draft model before it (speculative decoding), part of
+                       RT_TERM_OTHER */
 };
 
 /* Where the seconds of a step go; the step is their sum in this order. */

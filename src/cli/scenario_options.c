@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum section { ROOT, WORKLOAD, POOL, ENGINE, COST };
+enum section { ROOT, WORKLOAD, POOL, ENGINE, SPECULATIVE, COST };
 
 static const struct place {
     const char *option;
@@ -49,6 +49,10 @@ static const struct place {
     {"--cpu-kv-bytes", ENGINE, "cpu_kv_bytes", false},
     {"--num-cpu-blocks", ENGINE, "num_cpu_blocks", false},
     {"--offload-bytes", ENGINE, "offload_bytes", false},
+    {"--speculative-tokens", SPECULATIVE, "draft_tokens", false},
+    {"--speculative-acceptance", SPECULATIVE, "acceptance", false},
+    {"--speculative-model", SPECULATIVE, "draft_model", true},
+    {"--draft-s-per-token", SPECULATIVE, "draft_s_per_token", false},
     {"--async-scheduling", ENGINE, "async_scheduling", false},
     {"--no-async-scheduling", ENGINE, "async_scheduling", false},
     {"--enable-prefix-caching", ENGINE, "prefix_caching", false},
@@ -167,6 +171,31 @@ static cJSON *range_item(const char *text)
     return list;
 }
 
+/* "P" or "P,P,...", for the reader of scenarios to judge: what is no number stays a text. */
+static cJSON *shares_item(const char *text)
+{
+    cJSON *list = cJSON_CreateArray();
+    const char *rest = text;
+    double value = 0;
+    bool ok = list != NULL;
+
+    while (ok && *rest != '\0') {
+        size_t len = strcspn(rest, ",");
+        char one[64];
+        snprintf(one, sizeof one, "%.*s", (int)(len < 63 ? len : 63), rest);
+        if (!rt_read_number(one, &value)) {
+            cJSON_Delete(list);
+            return cJSON_CreateString(text);
+        }
+        ok = cJSON_AddItemToArray(list, number_item(value)) != 0;
+        rest += len + (rest[len] == ',' ? 1 : 0);
+    }
+    if (ok && cJSON_GetArraySize(list) != 1)
+        return list;
+    cJSON_Delete(list);
+    return ok ? number_item(value) : NULL;
+}
+
 static bool check_ranges(const struct rt_options *o, struct rt_err *err)
 {
     static const char *const names[] = {"--window-s", "--measure-s"};
@@ -195,6 +224,8 @@ static cJSON *option_item(const struct scenario_builder *b, const struct place *
         return number_item(v->number);
     if (strcmp(p->key, "window_s") == 0 || strcmp(p->key, "measure_s") == 0)
         return range_item(v->text);
+    if (p->section == SPECULATIVE && strcmp(p->key, "acceptance") == 0)
+        return shares_item(v->text);
     return names_file(p, v->text) ? scenario_path_item(b, v->text) : cJSON_CreateString(v->text);
 }
 
@@ -205,9 +236,11 @@ static void put_in_pools(struct scenario_builder *b, const struct place *p)
 
     cJSON_ArrayForEach(pool, pools)
     {
-        cJSON *into = !cJSON_IsObject(pool)  ? NULL
-                      : p->section == ENGINE ? scenario_section(b, pool, "engine")
-                                             : pool;
+        cJSON *into = cJSON_IsObject(pool) ? pool : NULL;
+        if (into != NULL && p->section != POOL)
+            into = scenario_section(b, into, "engine");
+        if (into != NULL && p->section == SPECULATIVE)
+            into = scenario_section(b, into, "speculative");
         if (into != NULL)
             scenario_put(b, into, p->key, option_item(b, p));
     }
@@ -217,7 +250,7 @@ static void put_option(struct scenario_builder *b, const struct place *p)
 {
     cJSON *into = b->root;
 
-    if (p->section == POOL || p->section == ENGINE) {
+    if (p->section == POOL || p->section == ENGINE || p->section == SPECULATIVE) {
         put_in_pools(b, p);
         return;
     }

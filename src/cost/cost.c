@@ -153,6 +153,8 @@ void rt_cost_step_terms(const struct rt_cost *c, const struct rt_step_shape *s,
         terms_s[i] = 0;
     c->model->terms(c, s, terms_s);
     terms_s[RT_TERM_COMM] += s->transfer_s;
+    if (s->draft_s > 0)
+        terms_s[RT_TERM_OTHER] += s->draft_s;
 }
 
 /* The sum in the order of enum rt_term, with another KV term in its place. */

@@ -10,7 +10,7 @@
 struct pool {
     struct rt_pool_plan plan;
     struct rt_engine_spec engine; /* resolved */
-    struct rt_cost *cost;
+    struct rt_cost *cost, *draft_cost;
     double pcie_bytes_per_s;
 };
 
@@ -62,6 +62,60 @@ static bool plan_cpu_memory(struct pool *p, const struct rt_pool_spec *spec, str
     return true;
 }
 
+/* The draft model runs on the same GPUs: what it is split by, and its types where it does not bring
+ * its own. */
+static struct rt_cost_inputs draft_inputs(const struct rt_pool_spec *spec,
+                                          const struct rt_cost_inputs *of)
+{
+    struct rt_cost_inputs in = *of;
+    in.model = spec->draft_model;
+    in.dtypes = rt_pool_default_dtypes(&spec->gpu, &spec->draft_model);
+    in.dtypes.kv = spec->dtypes.kv;
+    in.parallel.expert = spec->draft_model.experts > 0 ? spec->parallel.expert : 1;
+    in.max_tokens = in.max_seqs = spec->engine.max_num_seqs;
+    return in;
+}
+
+static bool price_draft_model(struct pool *p, const struct rt_pool_spec *spec,
+                              const struct rt_cost_inputs *of, struct rt_err *err)
+{
+    int64_t windows[RT_MAX_WINDOWS];
+    struct rt_cost_inputs in = draft_inputs(spec, of);
+    if (!spec->has_draft_model)
+        return true;
+    if (in.spec.kind == RT_COST_LINEAR)
+        return rt_fail(err, RT_ECONFIG,
+                       "draft_model: the linear cost knows no models; give draft_s_per_token");
+    if (!rt_cost_new(&in, &p->draft_cost, err))
+        return rt_fail_in(err, "draft_model %s", spec->draft_model.name);
+    if (rt_cost_windows(p->draft_cost, windows) > 0)
+        return rt_fail(err, RT_ECONFIG,
+                       "draft_model %s has sliding windows, which drafting does not know in this "
+                       "version; give draft_s_per_token",
+                       spec->draft_model.name);
+    return true;
+}
+
+/* Its weights come off the pool's memory, and a block holds its KV, too. */
+static bool plan_draft_memory(struct pool *p, const struct rt_pool_spec *spec,
+                              const struct rt_cost_inputs *of, struct rt_err *err)
+{
+    struct rt_memory_plan draft, *m = &p->plan.memory;
+    struct rt_cost_inputs in = draft_inputs(spec, of);
+    if (!spec->has_draft_model)
+        return true;
+    rt_memory_figures(&in, p->engine.gpu_memory_utilization, p->engine.block_size, &draft);
+    m->weights += draft.weights;
+    m->block_bytes += draft.block_bytes;
+    double left = m->usable - m->weights - m->activations - m->context;
+    m->blocks = (int64_t)floor(fmax(left, -m->total) / m->block_bytes);
+    if (m->blocks < 1 && p->engine.num_gpu_blocks == 0)
+        return rt_fail(err, RT_ECONFIG,
+                       "%s and the draft model %s do not fit together: %.2f GB missing per GPU",
+                       spec->model.name, spec->draft_model.name, (m->block_bytes - left) / 1e9);
+    return true;
+}
+
 static bool plan_pool(struct pool *p, const struct rt_pool_spec *spec,
                       const struct rt_cost_spec *cost, struct rt_err *err)
 {
@@ -75,12 +129,18 @@ static bool plan_pool(struct pool *p, const struct rt_pool_spec *spec,
         .parallel = spec->parallel,
         .dtypes = spec->dtypes,
         .max_tokens = p->engine.max_num_batched_tokens,
-        .max_seqs = p->engine.max_num_seqs,
+        .max_seqs = p->engine.max_num_seqs * (p->engine.speculative.draft_tokens + 1),
     };
+    if (!rt_engine_budget_holds(&p->engine))
+        return rt_fail(err, RT_ECONFIG, "max_num_batched_tokens: too small for the drafts");
+    if (!price_draft_model(p, spec, &in, err))
+        return false;
     double use = p->engine.gpu_memory_utilization;
     if (p->engine.num_gpu_blocks > 0)
         rt_memory_figures(&in, use, p->engine.block_size, &p->plan.memory);
     else if (!rt_memory_plan(&in, use, p->engine.block_size, &p->plan.memory, err))
+        return false;
+    if (!plan_draft_memory(p, spec, &in, err))
         return false;
     p->plan.kv_blocks =
         p->engine.num_gpu_blocks > 0 ? p->engine.num_gpu_blocks : p->plan.memory.blocks;
@@ -111,6 +171,7 @@ static bool add_replicas(struct rt_fleet *f, uint32_t pool, int64_t count,
         struct rt_replica_spec spec = {
             .engine = &p->engine,
             .cost = p->cost,
+            .draft_cost = p->draft_cost,
             .kv_blocks = p->plan.kv_blocks,
             .cpu_blocks = p->plan.cpu_kv_blocks,
             .offload_blocks = p->plan.offload_blocks,
@@ -177,8 +238,10 @@ void rt_fleet_free(struct rt_fleet *f)
         return;
     for (uint32_t i = 0; i < f->replica_count; i++)
         rt_replica_free(f->replicas[i]);
-    for (uint32_t p = 0; p < f->pool_count; p++)
+    for (uint32_t p = 0; p < f->pool_count; p++) {
         rt_cost_free(f->pools[p].cost);
+        rt_cost_free(f->pools[p].draft_cost);
+    }
     rt_heap_release(&f->by_load);
     free(f->replicas);
     free(f->pools);

@@ -194,6 +194,32 @@ static bool parse_hardware(const struct rt_json_at *at, const struct rt_catalog 
     return true;
 }
 
+static bool parse_draft_model(const struct rt_json_at *engine, const struct rt_catalog *catalog,
+                              struct rt_pool_spec *pool, struct rt_err *err)
+{
+    struct rt_json_at speculative = rt_json_get(engine, "speculative");
+    struct rt_json_at draft = rt_json_get(&speculative, "draft_model");
+
+    if (rt_json_kind(&draft) == RT_JSON_ABSENT)
+        return true;
+    pool->has_draft_model = true;
+    return rt_catalog_model_from(catalog, &draft, &pool->draft_model, err);
+}
+
+static bool check_budget(const struct rt_json_at *engine, const struct rt_engine_spec *e,
+                         struct rt_err *err)
+{
+    struct rt_json_at speculative = rt_json_get(engine, "speculative");
+
+    if (rt_engine_budget_holds(e))
+        return true;
+    return rt_json_fail(&speculative, err,
+                        "max_num_batched_tokens, %lld, is too small for max_num_seqs * "
+                        "(draft_tokens + 1), %lld * %lld",
+                        (long long)e->max_num_batched_tokens, (long long)e->max_num_seqs,
+                        (long long)e->speculative.draft_tokens + 1);
+}
+
 static bool parse_pool(const struct rt_json_at *at, const struct rt_catalog *catalog,
                        const struct rt_model *model, struct rt_pool_spec *pool, struct rt_err *err)
 {
@@ -211,12 +237,13 @@ static bool parse_pool(const struct rt_json_at *at, const struct rt_catalog *cat
     if (!parse_dtype(at, "weight_dtype", &pool->dtypes.weight, err) ||
         !parse_dtype(at, "activation_dtype", &pool->dtypes.activation, err) ||
         !parse_dtype(at, "kv_dtype", &pool->dtypes.kv, err) ||
-        !rt_engine_parse(&engine, &pool->engine, err))
+        !rt_engine_parse(&engine, &pool->engine, err) ||
+        !parse_draft_model(&engine, catalog, pool, err))
         return false;
     rt_preset_resolve(&pool->engine, &pool->gpu, &pool->model);
     if (pool->engine.max_num_batched_tokens == 0)
         pool->engine.max_num_batched_tokens = rt_pool_default_step_tokens(&pool->gpu);
-    return true;
+    return check_budget(&engine, &pool->engine, err);
 }
 
 static bool parse_router(const struct rt_json_at *root, unsigned *router, struct rt_err *err)

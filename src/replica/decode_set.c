@@ -1,12 +1,14 @@
-/* The decode set: all sequences that get one token a round, as sums.
+/* The decode set: all sequences that get tokens in a round, as sums.
  *
  * A member's own fields are frozen as of the round it joined after (join_round, kv, produced); its
- * present numbers follow from the count of rounds since. Joining and leaving are O(log members) for
- * the finish heap, advancing is O(1).
+ * present numbers follow from the tokens of the rounds since. Joining and leaving are O(log
+ * members) for the finish heap, advancing is O(1).
  *
  * Blocks: a member with kv tokens needs a new block for its next token iff kv mod B == 0. As every
- * member's kv grows by one a round, (kv - round) mod B never changes: members are counted by that
- * phase, and the members of phase (-round) mod B, the cursor, need a block in round + 1. */
+ * member's kv grows by the same tokens a round, (kv - tokens) mod B never changes: members are
+ * counted by that phase, and the members of phase (-tokens) mod B, the cursor, need a block for
+ * their next token, those of the phase before it for the one after. With speculative decoding a
+ * member holds blocks for its drafts, too: read kv + drafts for kv. */
 #include "replica_internal.h"
 
 #include <stdlib.h>
@@ -14,7 +16,7 @@
 static uint32_t phase_of(const struct rt_replica *r, const struct seq *q)
 {
     int64_t b = r->engine.block_size;
-    int64_t p = (q->kv - q->join_round) % b;
+    int64_t p = (q->kv + decode_drafts(r) - q->join_tokens) % b;
     return (uint32_t)(p < 0 ? p + b : p);
 }
 
@@ -27,6 +29,10 @@ bool decode_init(struct decode_set *d, const struct rt_replica *r)
         rt_heap_init(&d->windows[w].reach);
     }
     rt_heap_init(&d->finish);
+    d->per_round = speculated_mean(&r->engine.speculative);
+    d->width = r->engine.speculative.draft_tokens + 1;
+    d->next = decode_tokens_at(d, 1);
+    d->phase_count = (uint32_t)r->engine.block_size;
     d->phase = calloc((size_t)r->engine.block_size, sizeof d->phase[0]);
     if (!d->phase || !r->kv)
         return d->phase != NULL;
@@ -55,12 +61,12 @@ bool decode_reserve(struct decode_set *d, uint32_t seqs)
 
 int64_t decode_kv(const struct decode_set *d, const struct seq *q)
 {
-    return q->kv + (d->round - q->join_round);
+    return q->kv + (d->tokens - q->join_tokens);
 }
 
 int64_t decode_produced(const struct decode_set *d, const struct seq *q)
 {
-    return q->produced + (d->round - q->join_round);
+    return q->produced + (d->tokens - q->join_tokens);
 }
 
 bool decode_crosses(const struct rt_replica *r, const struct seq *q)
@@ -73,7 +79,7 @@ static void window_join(struct window_sum *w, uint32_t i, const struct seq *q)
     w->sum += q->kv < w->tokens ? q->kv : w->tokens;
     if (q->kv < w->tokens) {
         w->growing++;
-        rt_heap_set(&w->reach, i, q->join_round + (w->tokens - q->kv), q->admission);
+        rt_heap_set(&w->reach, i, q->join_tokens + (w->tokens - q->kv), q->admission);
     }
 }
 
@@ -118,12 +124,13 @@ void decode_join(struct rt_replica *r, uint32_t i)
     struct seq *q = seq_at(r, i);
     q->state = SEQ_DECODE;
     q->gap_round = q->join_round = d->round;
+    q->join_tokens = d->tokens;
     d->count++;
     d->context += q->kv;
     d->phase[phase_of(r, q)]++;
     if (d->members)
         members_add(r, &d->members[phase_of(r, q)], i);
-    rt_heap_set(&d->finish, i, d->round + (q->output - q->produced), q->admission);
+    rt_heap_set(&d->finish, i, d->tokens + (q->output - q->produced), q->admission);
     for (unsigned w = 0; w < d->window_count; w++)
         window_join(&d->windows[w], i, q);
 }
@@ -143,10 +150,11 @@ void decode_leave(struct rt_replica *r, uint32_t i)
         window_leave(&d->windows[w], i, kv);
 }
 
-static void window_advance(struct window_sum *w, int64_t rounds, int64_t now_round)
+static void window_advance(struct window_sum *w, int64_t tokens, int64_t now)
 {
-    w->sum += w->growing * rounds;
-    while (w->reach.count > 0 && rt_heap_top(&w->reach)->time <= now_round) {
+    w->sum += w->growing * tokens;
+    while (w->reach.count > 0 && rt_heap_top(&w->reach)->time <= now) {
+        w->sum -= now - rt_heap_top(&w->reach)->time; /* it stopped growing on the way */
         rt_heap_remove(&w->reach, rt_heap_top(&w->reach)->item);
         w->growing--;
     }
@@ -155,21 +163,37 @@ static void window_advance(struct window_sum *w, int64_t rounds, int64_t now_rou
 void decode_advance(struct rt_replica *r, int64_t rounds)
 {
     struct decode_set *d = &r->decode;
-    int64_t b = r->engine.block_size;
-    int64_t cursor = d->cursor - (rounds < b ? rounds : rounds % b);
+    int64_t b = r->engine.block_size, tokens = rounds;
     d->round += rounds;
-    d->context += d->count * rounds;
+    if (d->per_round != 0) {
+        int64_t now = decode_tokens_at(d, d->round);
+        tokens = now - d->tokens;
+        d->next = decode_tokens_at(d, d->round + 1) - now;
+    }
+    int64_t cursor = d->cursor - (tokens < b ? tokens : tokens % b);
+    d->tokens += tokens;
+    d->context += d->count * tokens;
     d->cursor = (uint32_t)(cursor < 0 ? cursor + b : cursor);
     for (unsigned w = 0; w < d->window_count; w++)
-        window_advance(&d->windows[w], rounds, d->round);
+        window_advance(&d->windows[w], tokens, d->tokens);
+}
+
+/* Rounds until decode.tokens is at least `tokens`. */
+static int64_t rounds_until(const struct decode_set *d, int64_t tokens)
+{
+    return (d->per_round == 0 ? tokens : speculated_round(d->per_round, tokens)) - d->round;
 }
 
 int64_t decode_linear_rounds(const struct decode_set *d, int64_t limit)
 {
+    int64_t rounds = rounds_until(d, rt_heap_top(&d->finish)->time);
+    limit = rounds < limit ? rounds : limit;
     for (unsigned w = 0; w < d->window_count; w++) {
         const struct rt_heap_node *top = rt_heap_top(&d->windows[w].reach);
-        if (top && top->time - d->round < limit)
-            limit = top->time - d->round;
+        if (!top)
+            continue;
+        rounds = rounds_until(d, top->time + 1) - 1;
+        limit = rounds < limit ? rounds : limit;
     }
     return limit;
 }

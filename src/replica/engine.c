@@ -3,9 +3,12 @@
  * A key that is absent keeps its default. An unknown key or policy names the nearest known one; the
  * two switches whose feature does not exist yet accept only false. Ranges keep every later sum
  * within 63 bits: see engine.h. O(keys). */
+#include "replica_internal.h"
 #include "rooftrace/preset.h"
 
 #include <assert.h>
+#include <cjson/cJSON.h>
+#include <math.h>
 #include <string.h>
 
 #define MAX_ENTRIES   32u
@@ -30,6 +33,7 @@ static const char *const keys[] = {
     "cpu_kv_bytes",
     "num_cpu_blocks",
     "offload_bytes",
+    "speculative",
 };
 
 const char *const rt_preemption_names[RT_PREEMPTION_COUNT] = {"recompute", "swap"};
@@ -113,6 +117,72 @@ static bool parse_switch(const struct rt_json_at *at, const char *key, const cha
     return true;
 }
 
+/* One number for all positions, or one for each. */
+static bool parse_acceptance(const struct rt_json_at *at, struct rt_speculative *s,
+                             struct rt_err *err)
+{
+    struct rt_json_at place = rt_json_get(at, "acceptance");
+    bool list = rt_json_kind(&place) == RT_JSON_ARRAY;
+
+    if (!rt_json_need(at, "acceptance", err))
+        return false;
+    if (!list && rt_json_kind(&place) != RT_JSON_NUMBER)
+        return rt_json_expect(&place, RT_JSON_NUMBER, err);
+    if (list && rt_json_count(&place) != s->draft_tokens)
+        return rt_json_fail(&place, err, "expected %lld numbers, one a draft token, read %d",
+                            (long long)s->draft_tokens, rt_json_count(&place));
+    for (int i = 0; i < (int)s->draft_tokens; i++) {
+        struct rt_json_at item = list ? rt_json_item(&place, i) : place;
+        if (!rt_json_expect(&item, RT_JSON_NUMBER, err))
+            return false;
+        s->acceptance[i] = item.node->valuedouble;
+        if (!(s->acceptance[i] >= 0 && s->acceptance[i] <= 1))
+            return rt_json_fail(&item, err, "expected a share from 0 to 1, read %g",
+                                s->acceptance[i]);
+    }
+    return true;
+}
+
+static bool check_speculative(const struct rt_json_at *at, const struct rt_engine_spec *e,
+                              struct rt_err *err)
+{
+    struct rt_json_at seconds = rt_json_get(at, "draft_s_per_token");
+    struct rt_json_at model = rt_json_get(at, "draft_model");
+
+    if (rt_json_kind(&seconds) != RT_JSON_ABSENT && rt_json_kind(&model) != RT_JSON_ABSENT)
+        return rt_json_fail(&seconds, err, "expected this or draft_model, read both");
+    if (!policy_at(e->policy)->speculates)
+        return rt_json_fail(at, err,
+                            "only the policies chunked, continuous and static have speculative "
+                            "decoding in this version, read \"%s\"",
+                            rt_policy_name(e->policy));
+    if (e->preemption == RT_PREEMPTION_SWAP)
+        return rt_json_fail(at, err,
+                            "swap preemption does not go together with it in this version");
+    return true;
+}
+
+/* Without draft_model, which is read where models are known: fleet_spec.c. */
+static bool parse_speculative(const struct rt_json_at *at, struct rt_engine_spec *e,
+                              struct rt_err *err)
+{
+    static const char *const known[] = {"draft_tokens", "acceptance", "draft_model",
+                                        "draft_s_per_token"};
+    struct rt_json_at place = rt_json_get(at, "speculative");
+    struct rt_speculative s = {0};
+
+    if (rt_json_kind(&place) == RT_JSON_ABSENT)
+        return true;
+    if (!rt_json_expect(&place, RT_JSON_OBJECT, err) || !rt_json_only(&place, known, 4, err) ||
+        !rt_json_need(&place, "draft_tokens", err) ||
+        !rt_json_int(&place, "draft_tokens", 1, RT_MAX_DRAFT_TOKENS, &s.draft_tokens, err) ||
+        !parse_acceptance(&place, &s, err) ||
+        !rt_json_double(&place, "draft_s_per_token", 0, 1e3, &s.draft_s_per_token, err))
+        return false;
+    e->speculative = s;
+    return check_speculative(&place, e, err);
+}
+
 static bool parse_switches(const struct rt_json_at *at, struct rt_engine_spec *e,
                            struct rt_err *err)
 {
@@ -120,6 +190,8 @@ static bool parse_switches(const struct rt_json_at *at, struct rt_engine_spec *e
     const char *other = chunked ? NULL : "only the policy chunked has it";
     const char *swap = e->preemption == RT_PREEMPTION_SWAP
                            ? "swap preemption does not go together with it in this version"
+                       : e->speculative.draft_tokens > 0
+                           ? "speculative decoding does not go together with it in this version"
                            : NULL;
 
     return parse_switch(at, "async_scheduling", other, &e->async_scheduling, err) &&
@@ -160,6 +232,18 @@ static bool parse_shares(const struct rt_json_at *at, struct rt_engine_spec *e, 
            rt_json_double(at, "aging_s", 0.0, 9e9, &e->aging_s, err);
 }
 
+bool rt_engine_budget_holds(const struct rt_engine_spec *e)
+{
+    return e->speculative.draft_tokens == 0 || policy_at(e->policy)->reserves_output ||
+           e->max_num_batched_tokens / (e->speculative.draft_tokens + 1) >= e->max_num_seqs;
+}
+
+double rt_engine_tokens_per_round(const struct rt_engine_spec *e)
+{
+    uint64_t mean = speculated_mean(&e->speculative);
+    return mean == 0 ? 1 : ldexp((double)mean, -32);
+}
+
 bool rt_engine_parse(const struct rt_json_at *at, struct rt_engine_spec *e, struct rt_err *err)
 {
     struct rt_json_at blocks = rt_json_get(at, "num_gpu_blocks");
@@ -168,7 +252,8 @@ bool rt_engine_parse(const struct rt_json_at *at, struct rt_engine_spec *e, stru
         return true;
     if (!rt_json_expect(at, RT_JSON_OBJECT, err) ||
         !rt_json_only(at, keys, sizeof keys / sizeof keys[0], err) || !parse_tables(at, e, err) ||
-        !parse_switches(at, e, err) || !parse_sizes(at, e, err) || !parse_shares(at, e, err))
+        !parse_speculative(at, e, err) || !parse_switches(at, e, err) || !parse_sizes(at, e, err) ||
+        !parse_shares(at, e, err))
         return false;
     if (e->num_gpu_blocks > RT_MAX_KV_TOKENS / e->block_size)
         return rt_json_fail(&blocks, err, "%lld blocks of %lld tokens are more than 2^40 KV tokens",

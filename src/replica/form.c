@@ -10,14 +10,16 @@ void batch_add_decodes(struct rt_replica *r, struct batch *b)
 {
     const struct decode_set *d = &r->decode;
     struct rt_step_shape *s = &b->record.shape;
-    s->tokens += d->count;
+    s->tokens += d->count * d->width;
     s->decodes = d->count;
     s->sequences += d->count;
-    s->samples += d->count;
+    s->samples += d->count * d->width;
+    b->yields += d->count * d->next;
     s->held_tokens += d->context;
     s->decode_context = d->context;
     for (unsigned w = 0; w < d->window_count; w++)
         s->decode_window[w] = d->windows[w].sum;
+    add_drafts(r, s);
     if (!r->policy->reserves_output)
         kv_take_crossings(r);
 }
@@ -34,6 +36,7 @@ void batch_add_prefill(struct rt_replica *r, struct batch *b, uint32_t i, int64_
     }
     r->partial = SEQ_NONE;
     s->samples++;
+    b->yields++;
     b->emits[b->emit_count++] = (struct emission){.seq = i, .gap_ns = -1};
 }
 
@@ -90,10 +93,13 @@ void preempt_last(struct rt_replica *r, struct batch *b)
 void batch_retire_decodes(struct rt_replica *r, struct batch *b)
 {
     const struct rt_heap *finish = &r->decode.finish;
-    while (finish->count > 0 && rt_heap_top(finish)->time == r->decode.round) {
+    while (finish->count > 0 && rt_heap_top(finish)->time <= r->decode.tokens) {
         uint32_t i = rt_heap_top(finish)->item;
+        b->yields -= r->decode.tokens - rt_heap_top(finish)->time; /* more than it wants */
+        struct seq *q = seq_at(r, i);
         decode_leave(r, i);
-        seq_at(r, i)->state = SEQ_LAST;
+        q->kv = decode_kv(&r->decode, q); /* whose blocks it holds */
+        q->state = SEQ_LAST;
         b->last[b->last_count++] = i;
     }
 }
@@ -113,6 +119,7 @@ static void join_emitters(struct rt_replica *r, struct batch *b)
         }
         q->state = SEQ_LAST;
         q->gap_round = q->join_round = r->decode.round;
+        q->join_tokens = r->decode.tokens;
         b->last[b->last_count++] = i;
     }
 }
@@ -156,7 +163,7 @@ bool batch_form(struct rt_replica *r, struct batch *b, int64_t start_ns, struct 
     b->record = (struct rt_step_record){.start_ns = start_ns};
     b->emit_count = b->fresh_count = b->last_count = 0;
     b->preempted = b->resumed = false;
-    b->moved_blocks = 0;
+    b->moved_blocks = b->yields = 0;
     if (r->running.count > 0 || r->waiting.count > 0)
         r->policy->form(r, b);
     if (b->record.shape.tokens == 0)

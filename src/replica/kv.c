@@ -279,18 +279,18 @@ static uint32_t take_block(struct rt_replica *r)
 
 /* ---- what sequences do ---- */
 
-/* KV blocks q holds. Sequences whose last token is in flight have P + N - 1 tokens in KV. */
+/* KV blocks q holds: whoever decodes has room for its drafts, too. */
 int64_t seq_blocks(const struct rt_replica *r, const struct seq *q)
 {
     if (r->kv)
         return q->block_count;
     if (r->policy->reserves_output)
-        return blocks_for(r, q->prompt + q->output);
+        return blocks_for(r, q->prompt + q->output + speculated_margin(r));
     int64_t kv = q->kv;
     if (q->state == SEQ_DECODE)
         kv = decode_kv(&r->decode, q);
-    else if (q->state == SEQ_LAST)
-        kv = q->prompt + q->output - 1;
+    if (q->state == SEQ_DECODE || q->state == SEQ_LAST)
+        kv += decode_drafts(r);
     if (r->policy->keeps_watermark && q->target > kv)
         kv = q->target; /* the whole prompt's blocks were taken at admission */
     return blocks_for(r, kv);

@@ -1,17 +1,24 @@
 /* chunked: vLLM V1's scheduler (rule 16 of docs/engine.md).
  *
- * Running sequences get their tokens first, in order: one per decode, then what is left of the
- * budget to the one whose prompt is unfinished. Blocks are taken as tokens need them; while they do
- * not fit, the running sequence that is last in queue order is preempted. If nobody had to go,
- * waiting requests are admitted while budget, seats and blocks for all their known tokens are
- * there. */
+ * Running sequences get their tokens first, in order: one per decode (and its drafts), then what is
+ * left of the budget to the one whose prompt is unfinished. Blocks are taken as tokens need them;
+ * while they do not fit, the running sequence that is last in queue order is preempted. If nobody
+ * had to go, waiting requests are admitted while budget, seats and blocks for all their known
+ * tokens are there. */
 #include "policies_internal.h"
 
 /* Tokens of the unfinished prompt in the next step: what the decodes leave of the budget. */
 static int64_t next_chunk(const struct rt_replica *r, const struct seq *q)
 {
-    int64_t left = r->engine.max_num_batched_tokens - r->decode.count;
+    int64_t left = r->engine.max_num_batched_tokens - r->decode.count * r->decode.width;
     return q->target - q->kv < left ? q->target - q->kv : left;
+}
+
+/* Tokens that need blocks once the next n of the prompt are in KV: behind the whole of it stand the
+ * first drafts. */
+static int64_t held_after(const struct rt_replica *r, const struct seq *q, int64_t n)
+{
+    return q->kv + n + (q->kv + n == q->target ? decode_drafts(r) : 0);
 }
 
 /* Blocks that the running sequences need for the next step. */
@@ -20,7 +27,7 @@ static int64_t blocks_needed(const struct rt_replica *r)
     int64_t blocks = decode_crossings(&r->decode);
     if (r->partial != SEQ_NONE) {
         const struct seq *q = seq_at(r, r->partial);
-        blocks += blocks_for(r, q->kv + next_chunk(r, q)) - seq_blocks(r, q);
+        blocks += blocks_for(r, held_after(r, q, next_chunk(r, q))) - seq_blocks(r, q);
     }
     return blocks;
 }
@@ -38,7 +45,7 @@ static void continue_prefill(struct rt_replica *r, struct batch *b)
 {
     struct seq *q = seq_at(r, r->partial);
     int64_t n = next_chunk(r, q);
-    kv_take(r, q, blocks_for(r, q->kv + n) - seq_blocks(r, q));
+    kv_take(r, q, blocks_for(r, held_after(r, q, n)) - seq_blocks(r, q));
     batch_add_prefill(r, b, r->partial, n);
 }
 
@@ -50,11 +57,12 @@ static void admit(struct rt_replica *r, struct batch *b)
         struct seq *q = seq_at(r, i);
         int64_t known = q->prompt + q->produced;
         struct kv_prefix cached = kv_find_prefix(r, q);
-        if (blocks_for(r, known) - cached.blocks > r->free_blocks - cached.free_blocks)
+        if (blocks_for(r, known + decode_drafts(r)) - cached.blocks >
+            r->free_blocks - cached.free_blocks)
             break;
         admit_head(r, b);
         int64_t n = known - q->kv < left ? known - q->kv : left;
-        kv_take(r, q, blocks_for(r, q->kv + n) - cached.blocks - cached.offloaded);
+        kv_take(r, q, blocks_for(r, held_after(r, q, n)) - cached.blocks - cached.offloaded);
         batch_add_prefill(r, b, i, n);
         left -= n;
     }
@@ -76,5 +84,6 @@ const struct rt_policy policy_chunked = {
     .name = "chunked",
     .help =
         "vLLM V1: chunked prefill beside decodes under one token budget; preemption by recompute",
+    .speculates = true,
     .form = form,
 };

@@ -14,6 +14,7 @@ const struct rt_policy policy_continuous = {
     .help =
         "Orca: whole prompts join running decodes at every step, KV reserved for the whole output",
     .reserves_output = true,
+    .speculates = true,
     .whole_prefill = true,
     .form = form,
 };

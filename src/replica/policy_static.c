@@ -10,7 +10,7 @@ void admit_whole_prompts(struct rt_replica *r, struct batch *b)
     uint32_t i;
     while ((i = next_to_admit(r)) != SEQ_NONE) {
         struct seq *q = seq_at(r, i);
-        int64_t blocks = blocks_for(r, q->prompt + q->output);
+        int64_t blocks = blocks_for(r, q->prompt + q->output + speculated_margin(r));
         if (b->record.shape.tokens + q->prompt > budget || blocks > r->free_blocks)
             break;
         admit_head(r, b);
@@ -31,6 +31,7 @@ const struct rt_policy policy_static = {
     .name = "static",
     .help = "request-level batching: a batch runs until its last request is done",
     .reserves_output = true,
+    .speculates = true,
     .whole_prefill = true,
     .form = form,
 };

@@ -14,6 +14,7 @@ bool rt_replica_new(const struct rt_replica_spec *spec, struct rt_replica **out,
     r->engine = *spec->engine;
     r->policy = policy_at(spec->engine->policy);
     r->cost = spec->cost;
+    r->draft_cost = spec->draft_cost;
     r->stats = spec->stats;
     r->pool = spec->pool;
     r->index = spec->index;
@@ -81,7 +82,7 @@ static enum rt_reason reject_reason(const struct rt_replica *r, const struct rt_
     int64_t margin = 0;
     if (r->policy->keeps_watermark)
         margin = r->watermark_blocks > 1 ? r->watermark_blocks : 1;
-    if (blocks_for(r, total) + margin > r->kv_blocks)
+    if (blocks_for(r, total + speculated_margin(r)) + margin > r->kv_blocks)
         return RT_REASON_KV;
     int64_t longest = r->policy->recomputes_whole ? total - 1 : q->prompt_tokens;
     if (r->policy->whole_prefill && longest > e->max_num_batched_tokens)
@@ -227,8 +228,9 @@ static bool in_flight(const struct rt_replica *r, int64_t token_ns)
 /* Tokens that have appeared by the steps completed so far. */
 static int64_t tokens_appeared(const struct rt_replica *r, const struct seq *q)
 {
-    if (in_flight(r, q->last_token_ns))
-        return q->produced - 1;
+    if (in_flight(r, q->last_token_ns)) /* a prefill's, or those of a round before a preemption */
+        return q->produced -
+               (q->join_round < r->now->round ? round_tokens(&r->decode, r->now->round) : 1);
     if (q->state == SEQ_WAITING || q->state == SEQ_PAUSED || q->state == SEQ_PREFILL)
         return q->produced;
     int64_t completed = r->decode.round;
@@ -237,7 +239,9 @@ static int64_t tokens_appeared(const struct rt_replica *r, const struct seq *q)
     if (r->now && r->now->record.shape.decodes > 0)
         completed--;
     /* one that was swapped in for a step that is not over has joined later than that */
-    return q->produced + (completed > q->join_round ? completed - q->join_round : 0);
+    if (completed <= q->join_round)
+        return q->produced;
+    return q->produced + (decode_tokens_at(&r->decode, completed) - q->join_tokens);
 }
 
 /* What was formed ahead has not begun: its first tokens are not in flight yet. */

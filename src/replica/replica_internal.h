@@ -6,12 +6,12 @@
  *                  +------- preemption ------+
  *
  * Running sequences are in admission order, whatever the queue order. All of them decode, one token
- * a step, except at most one whose prompt is still partly computed: the last admitted, `partial`.
- * (A chunk that does not finish its prompt uses up the budget, so nobody is admitted behind it; and
- * as nobody is admitted without budget, the decodes never outnumber it.) Decoding sequences
- * therefore advance together, in rounds (a round is a step that contains the decodes; prefill_first
- * has steps without), and live in sums, the decode set; a sequence's own numbers are those of the
- * round it joined after. */
+ * a step (some more with speculative decoding: speculate.c), except at most one whose prompt is
+ * still partly computed: the last admitted, `partial`. (A chunk that does not finish its prompt
+ * uses up the budget, so nobody is admitted behind it; and as nobody is admitted without budget,
+ * the decodes never outnumber it.) Decoding sequences therefore advance together, in rounds (a
+ * round is a step that contains the decodes; prefill_first has steps without), and live in sums,
+ * the decode set; a sequence's own numbers are those of the round it joined after. */
 #ifndef RT_REPLICA_INTERNAL_H
 #define RT_REPLICA_INTERNAL_H
 
@@ -39,11 +39,12 @@ struct seq { /* a request inside the replica */
     int64_t arrival_ns;
     int64_t key_ns; /* place in the queue, ties by rank; queue_order.c */
     int64_t prompt, output;
-    int64_t produced;   /* tokens that appear with steps up to join_step */
-    int64_t kv;         /* tokens in KV after join_step (decode), or now (prefill) */
-    int64_t target;     /* tokens to compute before the next one can appear, as of admission */
-    int64_t join_round; /* decode round formed last when it completed its prefill */
-    int64_t gap_round;  /* its gaps in rounds after this one are those of the stack */
+    int64_t produced;    /* tokens that appear with steps up to join_step */
+    int64_t kv;          /* tokens in KV after join_step (decode), or now (prefill) */
+    int64_t target;      /* tokens to compute before the next one can appear, as of admission */
+    int64_t join_round;  /* decode round formed last when it completed its prefill */
+    int64_t join_tokens; /* decode.tokens then */
+    int64_t gap_round;   /* its gaps in rounds after this one are those of the stack */
     int64_t scheduled_ns, first_token_ns, last_token_ns, max_itl_ns;
     /* Preempted last at the start of the step formed then, until that of the step that readmits it
      * (INT64_MAX: not yet); how long it was away before that. */
@@ -81,20 +82,26 @@ struct gap_stack { /* monotone: rounds ascend, gaps fall; answers max over (roun
 struct window_sum { /* sum of min(context, tokens) over the decode set */
     int64_t tokens, sum;
     int64_t growing;      /* members whose context is below the window */
-    struct rt_heap reach; /* those, by the round from which on they no longer grow */
+    struct rt_heap reach; /* those, by decode.tokens from which on they no longer grow */
 };
 
 struct decode_set {
-    int64_t count;   /* members: one token each in the next round */
+    int64_t count;   /* members */
     int64_t context; /* their KV tokens before the next round */
     int64_t round;   /* the round formed last; the next one is round + 1 */
-    uint32_t *phase; /* [block_size] members by (kv - round) mod block_size at joining */
+    /* Without speculative decoding a round is a token: tokens = round, next = width = 1. */
+    int64_t tokens;       /* a member of all rounds would have got */
+    int64_t next;         /* tokens that each member gets in the next round */
+    int64_t width;        /* positions a decode computes: draft tokens + 1 */
+    uint64_t per_round;   /* mean tokens a round, in units of 2^-32; 0: one */
+    uint32_t phase_count; /* block_size */
+    uint32_t *phase; /* [phase_count] members by (kv + drafts - tokens) mod block_size at joining */
     struct phase_list {
         uint32_t head, tail;
     } * members;           /* those members, in running order; */
                            /* prefix caching only, else NULL */
     uint32_t cursor;       /* phase whose members need a new block in the next round */
-    struct rt_heap finish; /* members by (round of their last token, admission) */
+    struct rt_heap finish; /* members by (decode.tokens at their last token, admission) */
     struct window_sum windows[RT_MAX_WINDOWS];
     unsigned window_count;
 };
@@ -108,6 +115,7 @@ struct batch { /* what one step contains */
     struct rt_step_record record;
     int64_t round;                 /* of the decode set, once this step is over */
     double terms_s[RT_TERM_COUNT]; /* its seconds, once it has begun */
+    int64_t yields;                /* tokens that appear at its end */
     int64_t gap_ns, gaps;          /* decodes' tokens since those before: how long, how many */
     struct emission
         *emits;      /* whose prefill completes; capacity: max_num_seqs, so for the next two */
@@ -129,7 +137,7 @@ struct coast_plan {              /* the steps after the one in progress, in orde
 struct rt_replica {
     struct rt_engine_spec engine;
     const struct rt_policy *policy;
-    const struct rt_cost *cost;
+    const struct rt_cost *cost, *draft_cost;
     struct rt_token_stats *stats;
     struct rt_step_list *steps; /* where steps that are over are recorded, or NULL */
     uint32_t pool, index;
@@ -170,6 +178,7 @@ struct rt_policy {
     bool whole_prefill;     /* a prompt must fit into max_num_batched_tokens */
     bool keeps_watermark;   /* admission leaves watermark blocks free */
     bool recomputes_whole;  /* with whole_prefill: a preempted request must fit, too */
+    bool speculates;        /* its decodes can verify drafts */
     bool pauses_decodes;    /* there are steps without the decodes */
     bool needs_spare_block; /* a decode runs only while a block is free, even if it needs none */
     void (*form)(struct rt_replica *r, struct batch *b);
@@ -230,15 +239,63 @@ bool decode_reserve(struct decode_set *d, uint32_t seqs);
 int64_t decode_kv(const struct decode_set *d, const struct seq *q); /* before the next round */
 int64_t decode_produced(const struct decode_set *d, const struct seq *q); /* by the rounds formed */
 bool decode_crosses(const struct rt_replica *r, const struct seq *q);     /* needs a block next */
-static inline int64_t decode_crossings(const struct decode_set *d)
+/* Blocks that all members need for the `tokens` behind what those of phase *cursor begin a block
+ * with, in less than block_size steps; *cursor moves on by them. */
+static inline int64_t decode_blocks(const struct decode_set *d, uint32_t *cursor, int64_t tokens)
 {
-    return d->phase[d->cursor];
+    int64_t b = d->phase_count, blocks = tokens < b ? 0 : tokens / b * d->count;
+    uint32_t at = *cursor;
+    for (int64_t n = tokens < b ? tokens : tokens % b; n > 0; n--) {
+        blocks += d->phase[at];
+        at = at == 0 ? d->phase_count - 1 : at - 1;
+    }
+    *cursor = at;
+    return blocks;
+}
+static inline int64_t decode_crossings(const struct decode_set *d) /* in the next round */
+{
+    uint32_t cursor = d->cursor;
+    return d->next == 1 ? d->phase[cursor] : decode_blocks(d, &cursor, d->next);
 }
 void decode_join(struct rt_replica *r, uint32_t i);
 void decode_leave(struct rt_replica *r, uint32_t i);
 void decode_advance(struct rt_replica *r, int64_t rounds); /* they were formed */
-/* Rounds until a member's window fills, at most `limit`: sums are linear up to there. */
+/* Rounds, at most `limit`, until one in which a member ends, that one included, as long as no
+ * member's window is overrun: sums are linear up to there. */
 int64_t decode_linear_rounds(const struct decode_set *d, int64_t limit);
+
+/* speculate.c */
+/* decode.tokens after so many rounds. */
+int64_t speculated_tokens(uint64_t per_round, int64_t rounds);
+/* The first round after which decode.tokens is at least `tokens`. */
+int64_t speculated_round(uint64_t per_round, int64_t tokens);
+static inline int64_t decode_tokens_at(const struct decode_set *d, int64_t round)
+{
+    return d->per_round == 0 ? round : speculated_tokens(d->per_round, round);
+}
+static inline int64_t round_tokens(const struct decode_set *d, int64_t round)
+{
+    return decode_tokens_at(d, round) - decode_tokens_at(d, round - 1);
+}
+uint64_t speculated_mean(const struct rt_speculative *s); /* tokens a round * 2^32; 0: off */
+/* Tokens of KV beyond its own that a decode holds blocks for. */
+static inline int64_t decode_drafts(const struct rt_replica *r)
+{
+    return r->decode.width - 1;
+}
+/* How many a request can need at the most beyond prompt and output. One that lacks a token before
+ * its last round gets at most k more than it wants, and k drafts stand behind those; reserved
+ * blocks are those of the last round's positions. */
+static inline int64_t speculated_margin(const struct rt_replica *r)
+{
+    return decode_drafts(r) * (r->policy->reserves_output ? 1 : 2);
+}
+void price_drafts(const struct rt_replica *r, struct rt_step_shape *s); /* sets draft_s */
+static inline void add_drafts(const struct rt_replica *r, struct rt_step_shape *s)
+{
+    if (r->decode.per_round != 0)
+        price_drafts(r, s);
+}
 
 /* form.c: what a policy may do while it forms a batch */
 void batch_add_decodes(struct rt_replica *r, struct batch *b); /* all; takes crossing blocks */
@@ -302,17 +359,15 @@ void coast_drop(struct rt_replica *r); /* plan nothing beyond the step in progre
 /* Commits the planned steps whose predecessors end before before_ns. */
 bool coast_commit(struct rt_replica *r, int64_t before_ns, struct rt_err *err);
 
-/* The same batch, `rounds` rounds later. */
-struct rt_step_shape coast_later(const struct decode_set *d, struct rt_step_shape s,
-                                 int64_t rounds);
+/* The n-th planned step, from 0. */
+struct rt_step_shape coast_shape(const struct rt_replica *r, int64_t n);
 
 /* step_log.c: both do nothing when no record is wanted */
 /* The step in progress is over; its totals are not added yet. */
 bool step_log(struct rt_replica *r, struct rt_err *err);
-/* It is over, and so are all but the last of the `count` planned steps that begin; the first of
- * them has the shape `first`. Nothing of r has moved on yet. */
-bool step_log_coasted(struct rt_replica *r, uint32_t count, struct rt_step_shape first,
-                      struct rt_err *err);
+/* It is over, and so are all but the last of the `count` planned steps that begin. Nothing of r has
+ * moved on yet. */
+bool step_log_coasted(struct rt_replica *r, uint32_t count, struct rt_err *err);
 
 /* step.c */
 /* Starts r->now at start_ns: its duration, and what is known of its tokens from then on. */

@@ -121,10 +121,13 @@ void step_add_tokens(struct rt_replica *r, const struct batch *b)
     int64_t end_ns = b->record.end_ns;
     if (b->gaps > 0)
         add_gaps(r->stats, b->gap_ns, b->gaps, end_ns);
+    int64_t together = b->yields - b->gaps - b->emit_count; /* right after another of the round */
+    if (together > 0)
+        add_gaps(r->stats, 0, together, end_ns);
     for (uint32_t e = 0; e < b->emit_count; e++)
         if (b->emits[e].gap_ns >= 0)
             add_gaps(r->stats, b->emits[e].gap_ns, 1, end_ns);
-    step_note_tokens(r, b->record.shape.samples, end_ns);
+    step_note_tokens(r, b->yields, end_ns);
 }
 
 static void add_totals(struct rt_replica *r, const struct batch *b)

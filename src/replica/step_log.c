@@ -70,10 +70,11 @@ bool step_log(struct rt_replica *r, struct rt_err *err)
 }
 
 /* What a planned step adds to the record of the one before: it was formed in the state now, some
- * rounds later. The step formed ahead has a record of its own. */
-static void plan_record(const struct rt_replica *r, uint32_t i, uint32_t *cursor,
+ * rounds later, for the round given. The step formed ahead has a record of its own. */
+static void plan_record(const struct rt_replica *r, uint32_t i, int64_t round, uint32_t *cursor,
                         struct rt_step_record *rec)
 {
+    const struct decode_set *d = &r->decode;
     rec->start_ns = rec->end_ns;
     rec->end_ns = r->plan.end_at[i];
     if (r->ahead && i == r->plan.next) {
@@ -83,30 +84,29 @@ static void plan_record(const struct rt_replica *r, uint32_t i, uint32_t *cursor
     }
     if (i == r->plan.next + (r->ahead ? 1 : 0))
         rec->kv_blocks_used = r->kv_blocks - r->free_blocks;
+    int64_t blocks = decode_blocks(d, cursor, round_tokens(d, round));
     if (!r->policy->reserves_output)
-        rec->kv_blocks_used += r->decode.phase[*cursor];
-    *cursor = *cursor == 0 ? (uint32_t)r->engine.block_size - 1 : *cursor - 1;
+        rec->kv_blocks_used += blocks;
     rec->waiting = r->waiting.count;
 }
 
-bool step_log_coasted(struct rt_replica *r, uint32_t count, struct rt_step_shape first,
-                      struct rt_err *err)
+bool step_log_coasted(struct rt_replica *r, uint32_t count, struct rt_err *err)
 {
     if (!r->steps)
         return true;
     uint32_t cursor = r->decode.cursor;
+    int64_t round = r->decode.round + (r->ahead ? 0 : 1);
     uint64_t number = r->totals.steps;
     struct rt_step_record rec = r->now->record;
     if (!append(r, &rec, number, err))
         return false;
-    rec.shape = first;
     for (uint32_t n = 0; n < count; n++) {
-        plan_record(r, r->plan.next + n, &cursor, &rec);
+        rec.shape = coast_shape(r, n);
+        plan_record(r, r->plan.next + n, round++, &cursor, &rec);
         if (n + 1 == count)
             break; /* it has begun and is not over */
         if (!append(r, &rec, ++number, err))
             return false;
-        rec.shape = coast_later(&r->decode, rec.shape, 1);
     }
     /* The records that stay: of the step in progress, and with it of the one formed ahead. */
     r->now->record.waiting = r->waiting.count;

@@ -88,14 +88,16 @@ CREATE TABLE pool (
     kv_blocks INTEGER NOT NULL,              -- KV blocks of one replica, in force
     cpu_kv_blocks INTEGER NOT NULL,          -- blocks that fit into its CPU memory; 0: none are swapped
     offload_blocks INTEGER NOT NULL,         -- prefix blocks that fit into its CPU memory; 0: no offload tier
+    draft_tokens INTEGER NOT NULL,           -- of a decode in a round of speculative decoding; 0: none
+    tokens_per_round REAL NOT NULL,          -- mean output tokens of a decode in a round; 1 without drafts
     max_model_len INTEGER,                   -- prompt + output tokens at most; NULL: no limit
     gpu_memory_utilization REAL NOT NULL,    -- share of memory_bytes the engine may use
     memory_bytes REAL NOT NULL,              -- of one GPU
     usable_bytes REAL NOT NULL,              -- memory_bytes * gpu_memory_utilization
-    weights_bytes REAL NOT NULL,             -- model weights
+    weights_bytes REAL NOT NULL,             -- model weights, with those of the draft model
     activations_bytes REAL NOT NULL,         -- peak of one step of max_num_batched_tokens
     context_bytes REAL NOT NULL,             -- driver, CUDA context, graphs, communication buffers
-    block_bytes REAL NOT NULL,               -- one KV block
+    block_bytes REAL NOT NULL,               -- one KV block, with the draft model's KV
     kv_blocks_from_memory INTEGER NOT NULL,  -- what the memory plan gives; kv_blocks when not overridden
     PRIMARY KEY (run_id, pool)
 ) STRICT, WITHOUT ROWID;

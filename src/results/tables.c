@@ -71,6 +71,8 @@ static void put_engine(struct rt_insert *in, const struct rt_engine_spec *e,
     rt_put_int(in, plan->kv_blocks);
     rt_put_int(in, plan->cpu_kv_blocks);
     rt_put_int(in, plan->offload_blocks);
+    rt_put_int(in, e->speculative.draft_tokens);
+    rt_put_real(in, rt_engine_tokens_per_round(e));
     if (e->max_model_len > 0)
         rt_put_int(in, e->max_model_len);
     else

@@ -48,8 +48,27 @@ static void write_cost(struct rt_writer *w, const struct rt_cost_spec *s)
     rt_writer_close(w, '}');
 }
 
-static void write_engine(struct rt_writer *w, const struct rt_engine_spec *e)
+static void write_speculative(struct rt_writer *w, const struct rt_pool_spec *p)
 {
+    const struct rt_speculative *s = &p->engine.speculative;
+    if (s->draft_tokens == 0)
+        return;
+    rt_writer_open(w, "speculative", '{');
+    rt_writer_int(w, "draft_tokens", s->draft_tokens);
+    rt_writer_open(w, "acceptance", '[');
+    for (int64_t i = 0; i < s->draft_tokens; i++)
+        rt_writer_double(w, NULL, s->acceptance[i]);
+    rt_writer_close(w, ']');
+    if (p->has_draft_model)
+        rt_writer_model(w, "draft_model", &p->draft_model);
+    else
+        rt_writer_double(w, "draft_s_per_token", s->draft_s_per_token);
+    rt_writer_close(w, '}');
+}
+
+static void write_engine(struct rt_writer *w, const struct rt_pool_spec *p)
+{
+    const struct rt_engine_spec *e = &p->engine;
     rt_writer_open(w, "engine", '{');
     if (e->preset != NULL)
         rt_writer_string(w, "preset", e->preset->name); /* a label: all keys follow */
@@ -74,6 +93,7 @@ static void write_engine(struct rt_writer *w, const struct rt_engine_spec *e)
     rt_writer_double(w, "watermark", e->watermark);
     if (e->max_model_len > 0)
         rt_writer_int(w, "max_model_len", e->max_model_len);
+    write_speculative(w, p);
     rt_writer_close(w, '}');
 }
 
@@ -90,7 +110,7 @@ static void write_pool(struct rt_writer *w, const struct rt_pool_spec *p)
     rt_writer_string(w, "weight_dtype", rt_dtype_names[p->dtypes.weight]);
     rt_writer_string(w, "activation_dtype", rt_dtype_names[p->dtypes.activation]);
     rt_writer_string(w, "kv_dtype", rt_dtype_names[p->dtypes.kv]);
-    write_engine(w, &p->engine);
+    write_engine(w, p);
     rt_writer_gpu(w, "gpu", &p->gpu);
     rt_writer_model(w, "model", &p->model);
     rt_writer_close(w, '}');

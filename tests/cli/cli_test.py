@@ -464,6 +464,20 @@ class Runs(Case):
         self.assertEqual(self.rows("SELECT slo_ttft_s, slo_tpot_s, slo_e2e_s FROM run"),
                          [(0.5, 0.05, None)])
 
+    def test_drafts_reach_the_scenario(self):
+        def printed(*options):
+            return json.loads(self.ok("run", "--check", "--trace", SAMPLE, "--model", "llama-3.1-8b",
+                                      "--gpu", "h100-sxm", *options))["pools"][0]["engine"]
+        engine = printed("--speculative-tokens", "3", "--speculative-acceptance", "0.8,0.5,0.25",
+                         "--speculative-model", "llama-3.2-1b")
+        self.assertEqual(engine["speculative"]["draft_model"]["name"], "llama-3.2-1b")
+        self.assertEqual(engine["speculative"]["acceptance"], [0.8, 0.5, 0.25])
+        self.assertIs(engine["prefix_caching"], False)
+        engine = printed("--speculative-tokens", "2", "--speculative-acceptance", "0.8",
+                         "--draft-s-per-token", "0.001")
+        self.assertEqual(engine["speculative"], {
+            "draft_tokens": 2, "acceptance": [0.8, 0.8], "draft_s_per_token": 0.001})
+
     def test_every_option_reaches_the_scenario(self):
         printed = json.loads(self.ok(
             "run", "--check", "--trace", SAMPLE, "--format", "csv", "--rate-scale", "2.5",

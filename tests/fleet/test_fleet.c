@@ -110,6 +110,29 @@ static void cpu_memory_for_swap_is_planned(void **state)
     }
 }
 
+#define DRAFT(more)                                                                                \
+    "{\"model\":\"llama-3.1-8b\",\"pools\":[{\"gpu\":\"h100-sxm\",\"engine\":{\"speculative\":{"   \
+    "\"draft_tokens\":4,\"acceptance\":0.7" more "}}}]}"
+
+/* The draft model's weights, and a KV of its own beside each block, come off the pool's memory. */
+static void a_draft_model_takes_memory(void **state)
+{
+    struct rt_fleet *alone, *drafted;
+    struct rt_err err = {0};
+    assert_ok(build(*state, DRAFT(""), 0, &alone, &err), &err);
+    assert_ok(build(*state, DRAFT(",\"draft_model\":\"llama-3.2-1b\""), 0, &drafted, &err), &err);
+    const struct rt_memory_plan *a = &rt_fleet_pool(alone, 0)->memory;
+    const struct rt_memory_plan *b = &rt_fleet_pool(drafted, 0)->memory;
+    assert_true(a->block_bytes == 2097152.0); /* 16 * 32 layers * 8 heads * 128 * 2 * 2 */
+    assert_true(b->block_bytes == a->block_bytes + 524288.0); /* 16 * 16 * 8 * 64 * 2 * 2 */
+    assert_true(b->weights > a->weights + 2.4e9 && b->weights < a->weights + 2.6e9); /* 1.24e9 */
+    double left = b->usable - b->weights - b->activations - b->context;
+    assert_int_equal(b->blocks, (int64_t)(left / b->block_bytes));
+    assert_int_equal(rt_fleet_pool(drafted, 0)->kv_blocks, b->blocks);
+    rt_fleet_free(alone);
+    rt_fleet_free(drafted);
+}
+
 static void bad_fleets_are_refused(void **state)
 {
     static const struct {
@@ -128,6 +151,14 @@ static void bad_fleets_are_refused(void **state)
          "\"mem_bw_gb_per_s\":1000,\"tflops\":{\"bf16\":100}},"
          "\"engine\":{\"preemption\":\"swap\"}}]}",
          "Mine has no pcie_gb_per_s"},
+        {DRAFT(",\"draft_model\":\"gemma-2-9b\""), "gemma-2-9b has sliding windows"},
+        {DRAFT(",\"draft_model\":\"llama-3.1-70b\""),
+         "llama-3.1-8b and the draft model llama-3.1-70b do not fit together"},
+        {"{\"model\":\"llama-3.1-8b\",\"cost\":{\"kind\":\"linear\",\"coefficients_s\":[1,1,1,1,1]}"
+         ","
+         "\"pools\":[{\"gpu\":\"h100-sxm\",\"engine\":{\"speculative\":{\"draft_tokens\":4,"
+         "\"acceptance\":0.7,\"draft_model\":\"llama-3.2-1b\"}}}]}",
+         "the linear cost knows no models"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct rt_fleet *fleet;
@@ -171,6 +202,7 @@ int main(void)
         cmocka_unit_test(pool_is_planned),
         cmocka_unit_test(given_blocks_win),
         cmocka_unit_test(cpu_memory_for_swap_is_planned),
+        cmocka_unit_test(a_draft_model_takes_memory),
         cmocka_unit_test(bad_fleets_are_refused),
         cmocka_unit_test(nothing_is_lost),
     };

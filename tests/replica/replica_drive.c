@@ -91,6 +91,35 @@ static void draw_params(struct naive_params *p, struct rt_rng *g, const struct a
     }
 }
 
+/* Costs of drafting: nothing, seconds a token, or a model. Every decode has its drafts' budget. */
+static void draw_speculative(struct naive_params *p, struct rt_rng *g)
+{
+    bool knows =
+        p->policy == NAIVE_STATIC || p->policy == NAIVE_CONTINUOUS || p->policy == NAIVE_CHUNKED;
+    if (!knows || below(g, 3))
+        return;
+    p->prefix_cache = p->swap = false;
+    p->cpu_blocks = p->offload_blocks = 0;
+    p->drafts = PICK(g, 1, 1, 2, 3, 5, 8);
+    for (int64_t i = 0; i < p->drafts; i++) /* often all or nothing */
+        p->acceptance[i] = (double)PICK(g, 0, 1, 1, 1 + below(g, 1000)) * 1e-3;
+    bool alike = below(g, 2);
+    for (int64_t i = 0; i < p->drafts; i++) {
+        if (p->acceptance[i] == 1e-3)
+            p->acceptance[i] = 1;
+        if (alike)
+            p->acceptance[i] = p->acceptance[0];
+    }
+    int64_t kind = below(g, 3);
+    if (kind == 1)
+        p->draft_s_per_token = p->cost_s[0] * 0.125 + 0.5e-9;
+    p->draft_model = kind == 2;
+    for (int i = 0; p->draft_model && i < 5; i++)
+        p->draft_cost_s[i] = p->cost_s[i] * 0.21;
+    if (p->policy == NAIVE_CHUNKED && p->max_batched_tokens < p->max_seqs * (p->drafts + 1))
+        p->max_batched_tokens = p->max_seqs * (p->drafts + 1) + below(g, 3);
+}
+
 static int64_t draw_length(struct rt_rng *g, const struct naive_params *p)
 {
     int64_t b = p->block_size, m = p->max_batched_tokens, room = b * p->kv_blocks;
@@ -156,7 +185,8 @@ static void make_fit(const struct naive_params *p, struct naive_request *r, stru
     if (below(g, 5) == 0)
         return;
     int64_t kept = (int64_t)(p->watermark * (double)p->kv_blocks);
-    int64_t room = p->block_size * (p->kv_blocks - (kept > 1 ? kept : 1));
+    int64_t room = p->block_size * (p->kv_blocks - (kept > 1 ? kept : 1)) - 2 * p->drafts;
+    room = room > 2 ? room : 2;
     int64_t budget = p->policy == NAIVE_CHUNKED || p->policy == NAIVE_SARATHI
                          ? INT64_MAX
                          : p->max_batched_tokens;
@@ -191,6 +221,7 @@ void scenario_draw(struct scenario *s, uint64_t seed, const struct abilities *a)
     rt_rng_init(&g, seed, RT_RNG_TOOLS, 0);
     memset(s, 0, sizeof *s);
     draw_params(&s->params, &g, a);
+    draw_speculative(&s->params, &g);
     s->count = (size_t)(1 + below(&g, below(&g, 4) ? 16 : SCENARIO_MAX));
     int mode = (int)below(&g, 6);
     int64_t step = (int64_t)(1e9 * (s->params.cost_s[0] + s->params.cost_s[4])), at = 0;
@@ -214,20 +245,21 @@ void scenario_draw(struct scenario *s, uint64_t seed, const struct abilities *a)
 const char *scenario_text(const struct scenario *s, uint64_t seed, char *buf, size_t size)
 {
     const struct naive_params *p = &s->params;
-    int len = snprintf(buf, size,
-                       "seed %llu: %s, %lld blocks of %lld, %lld seqs, budget %lld, chunk %lld, "
-                       "watermark %g, hash block %lld%s%s, %s by %lld ns, swap %d (%lld blocks, "
-                       "%g/%g s), offload %lld, cost "
-                       "%g,%g,%g,%g,%g, requests "
-                       "(arrival:prompt+output)",
-                       (unsigned long long)seed, naive_policy_names[p->policy],
-                       (long long)p->kv_blocks, (long long)p->block_size, (long long)p->max_seqs,
-                       (long long)p->max_batched_tokens, (long long)p->chunk, p->watermark,
-                       (long long)p->hash_block, p->run_ahead ? ", async" : "",
-                       p->prefix_cache ? ", cache" : "", naive_order_names[p->order],
-                       (long long)p->aging_ns, p->swap, (long long)p->cpu_blocks, p->block_bytes,
-                       p->pcie_bytes_per_s, (long long)p->offload_blocks, p->cost_s[0],
-                       p->cost_s[1], p->cost_s[2], p->cost_s[3], p->cost_s[4]);
+    int len = snprintf(
+        buf, size,
+        "seed %llu: %s, %lld blocks of %lld, %lld seqs, budget %lld, chunk %lld, "
+        "watermark %g, hash block %lld%s%s, %s by %lld ns, swap %d (%lld blocks, "
+        "%g/%g s), offload %lld, drafts %lld (%g, %g ...; %g s%s), cost "
+        "%g,%g,%g,%g,%g, requests "
+        "(arrival:prompt+output)",
+        (unsigned long long)seed, naive_policy_names[p->policy], (long long)p->kv_blocks,
+        (long long)p->block_size, (long long)p->max_seqs, (long long)p->max_batched_tokens,
+        (long long)p->chunk, p->watermark, (long long)p->hash_block, p->run_ahead ? ", async" : "",
+        p->prefix_cache ? ", cache" : "", naive_order_names[p->order], (long long)p->aging_ns,
+        p->swap, (long long)p->cpu_blocks, p->block_bytes, p->pcie_bytes_per_s,
+        (long long)p->offload_blocks, (long long)p->drafts, p->acceptance[0], p->acceptance[1],
+        p->draft_s_per_token, p->draft_model ? ", model" : "", p->cost_s[0], p->cost_s[1],
+        p->cost_s[2], p->cost_s[3], p->cost_s[4]);
     for (size_t i = 0; i < s->count && len > 0 && (size_t)len < size; i++)
         len += snprintf(buf + len, size - (size_t)len, " %lld:%lld+%lld",
                         (long long)s->requests[i].arrival_ns, (long long)s->requests[i].prompt,
@@ -255,15 +287,18 @@ static void engine_spec(const struct naive_params *p, struct rt_engine_spec *e)
          strcmp(rt_queue_order_name(e->queue_order), naive_order_names[p->order]) != 0;)
         e->queue_order++;
     e->aging_s = (double)p->aging_ns * 1e-9;
+    e->speculative.draft_tokens = p->drafts;
+    e->speculative.draft_s_per_token = p->draft_s_per_token;
+    memcpy(e->speculative.acceptance, p->acceptance, sizeof p->acceptance);
 }
 
-static struct rt_cost *linear_cost(const struct naive_params *p)
+static struct rt_cost *linear_cost(const struct naive_params *p, const double coefficients_s[5])
 {
     struct rt_err err = {0};
     struct rt_cost_inputs in = {.parallel = {1, 1, 1, 1}}; /* linear knows no GPU and no model */
     rt_cost_spec_init(&in.spec);
     in.spec.kind = RT_COST_LINEAR;
-    memcpy(in.spec.coefficients_s, p->cost_s, sizeof in.spec.coefficients_s);
+    memcpy(in.spec.coefficients_s, coefficients_s, sizeof in.spec.coefficients_s);
     in.max_tokens = p->max_batched_tokens;
     struct rt_cost *cost = NULL;
     assert_ok(rt_cost_new(&in, &cost, &err), &err);
@@ -371,13 +406,17 @@ void drive_run(struct drive *d, const struct scenario *s)
     struct rt_err err = {0};
     struct rt_engine_spec engine;
     engine_spec(&s->params, &engine);
-    struct rt_cost *cost = linear_cost(&s->params);
+    struct rt_cost *cost = linear_cost(&s->params, s->params.cost_s);
+    struct rt_cost *draft = NULL;
+    if (s->params.draft_model)
+        draft = linear_cost(&s->params, s->params.draft_cost_s);
     assert_true(rt_token_stats_init(&d->stats, s->measure_from_ns, s->measure_to_ns));
     rt_finished_list_init(&d->rows);
     d->gauges = calloc(d->probe_count + 1, sizeof *d->gauges);
     assert_non_null(d->gauges);
     struct rt_replica_spec spec = {.engine = &engine,
                                    .cost = cost,
+                                   .draft_cost = draft,
                                    .kv_blocks = s->params.kv_blocks,
                                    .cpu_blocks = s->params.cpu_blocks,
                                    .offload_blocks = s->params.offload_blocks,
@@ -400,6 +439,7 @@ void drive_run(struct drive *d, const struct scenario *s)
     d->totals = *rt_replica_totals(r);
     rt_replica_free(r);
     rt_cost_free(cost);
+    rt_cost_free(draft);
 }
 
 void drive_release(struct drive *d)

@@ -123,6 +123,32 @@ static void switches_follow_the_policy(void **state)
     assert_true(e.async_scheduling && !e.prefix_caching);
     assert_ok(parse("{\"offload_bytes\":4096}", &e, &err), &err);
     assert_int_equal(e.offload_bytes, 4096);
+    assert_ok(parse("{\"speculative\":{\"draft_tokens\":2,\"acceptance\":1}}", &e, &err), &err);
+    assert_true(e.async_scheduling && !e.prefix_caching);
+}
+
+static void drafts_are_read(void **state)
+{
+    struct rt_engine_spec e;
+    struct rt_err err;
+
+    (void)state;
+    assert_ok(parse("{\"policy\":\"static\",\"speculative\":{\"draft_tokens\":3,"
+                    "\"acceptance\":0.5,\"draft_s_per_token\":0.25}}",
+                    &e, &err),
+              &err);
+    assert_int_equal(e.speculative.draft_tokens, 3);
+    assert_true(e.speculative.acceptance[0] == 0.5 && e.speculative.acceptance[2] == 0.5);
+    assert_true(e.speculative.acceptance[3] == 0 && e.speculative.draft_s_per_token == 0.25);
+    assert_true(rt_engine_tokens_per_round(&e) == 1.875);
+    assert_true(rt_engine_budget_holds(&e)); /* static reserves no budget for decodes */
+    assert_ok(parse("{\"max_num_seqs\":10,\"max_num_batched_tokens\":30,\"speculative\":"
+                    "{\"draft_tokens\":2,\"acceptance\":[1,0]}}",
+                    &e, &err),
+              &err);
+    assert_true(rt_engine_tokens_per_round(&e) == 2 && rt_engine_budget_holds(&e));
+    e.max_num_batched_tokens = 29;
+    assert_false(rt_engine_budget_holds(&e));
 }
 
 static void wrong_input_says_where_and_what(void **state)
@@ -169,6 +195,33 @@ static void wrong_input_says_where_and_what(void **state)
         {"{\"offload_bytes\":1,\"preemption\":\"swap\"}",
          "$.offload_bytes: without prefix caching"},
         {"{\"num_cpu_blocks\":0}", "$.num_cpu_blocks"},
+        {"{\"speculative\":3}", "$.speculative: expected an object"},
+        {"{\"speculative\":{\"acceptance\":1}}", "missing key \"draft_tokens\""},
+        {"{\"speculative\":{\"draft_tokens\":1}}", "missing key \"acceptance\""},
+        {"{\"speculative\":{\"draft_tokens\":0,\"acceptance\":1}}", "$.speculative.draft_tokens"},
+        {"{\"speculative\":{\"draft_tokens\":65,\"acceptance\":1}}", "$.speculative.draft_tokens"},
+        {"{\"speculative\":{\"draft_token\":1}}", "did you mean \"draft_tokens\"?"},
+        {"{\"speculative\":{\"draft_tokens\":1,\"acceptance\":\"a\"}}",
+         "$.speculative.acceptance: expected a number, read \"a\""},
+        {"{\"speculative\":{\"draft_tokens\":1,\"acceptance\":1.5}}",
+         "$.speculative.acceptance: expected a share from 0 to 1, read 1.5"},
+        {"{\"speculative\":{\"draft_tokens\":2,\"acceptance\":[1]}}",
+         "expected 2 numbers, one a draft token, read 1"},
+        {"{\"speculative\":{\"draft_tokens\":2,\"acceptance\":[1,-1]}}",
+         "$.speculative.acceptance[1]: expected a share from 0 to 1, read -1"},
+        {"{\"speculative\":{\"draft_tokens\":1,\"acceptance\":1,\"draft_s_per_token\":-1}}",
+         "$.speculative.draft_s_per_token"},
+        {"{\"speculative\":{\"draft_tokens\":1,\"acceptance\":1,\"draft_s_per_token\":1,"
+         "\"draft_model\":\"x\"}}",
+         "expected this or draft_model, read both"},
+        {"{\"policy\":\"sarathi\",\"speculative\":{\"draft_tokens\":1,\"acceptance\":1}}",
+         "$.speculative: only the policies chunked, continuous and static"},
+        {"{\"preemption\":\"swap\",\"speculative\":{\"draft_tokens\":1,\"acceptance\":1}}",
+         "$.speculative: swap preemption does not go together with it"},
+        {"{\"prefix_caching\":true,\"speculative\":{\"draft_tokens\":1,\"acceptance\":1}}",
+         "$.prefix_caching: speculative decoding does not go together with it"},
+        {"{\"offload_bytes\":1,\"speculative\":{\"draft_tokens\":1,\"acceptance\":1}}",
+         "$.offload_bytes: without prefix caching"},
         {"{\"aging_s\":1e10}", "$.aging_s"},
         {"{\"watermark\":1}", "$.watermark"},
     };
@@ -200,6 +253,7 @@ int main(void)
         cmocka_unit_test(every_key_is_read),
         cmocka_unit_test(every_policy_is_known_by_its_name),
         cmocka_unit_test(switches_follow_the_policy),
+        cmocka_unit_test(drafts_are_read),
         cmocka_unit_test(wrong_input_says_where_and_what),
         cmocka_unit_test(the_largest_kv_is_two_to_the_forty_tokens),
     };

@@ -152,10 +152,10 @@ static void check_steps(const struct run *run, const struct drive *d)
         const struct naive_step *want = &run->naive.steps[i];
         const struct rt_step_shape *shape = &got->shape;
         SAME(run, got->start_ns, want->start_ns, "step", i);
-        SAME(run, shape->tokens, want->prefill_tokens + want->decodes, "step", i);
+        SAME(run, shape->tokens, want->computed, "step", i);
         SAME(run, shape->decodes, want->decodes, "step", i);
         SAME(run, shape->sequences, want->sequences, "step", i);
-        SAME(run, shape->samples, want->emitters, "step", i);
+        SAME(run, shape->samples, want->samples, "step", i);
         SAME(run, shape->held_tokens, want->held, "step", i);
         SAME(run, shape->decode_context, want->decode_held, "step", i);
         SAME(run, shape->prefill_tokens, want->prefill_tokens, "step", i);
@@ -398,7 +398,7 @@ static void check_abort(const struct run *run, struct rt_rng *g, bool coast)
 }
 
 struct coverage { /* what the scenarios met, so that an easy generator is seen */
-    uint64_t requests, rejected, preempted, cached, steps, overtakers, swapped, loaded;
+    uint64_t requests, rejected, preempted, cached, steps, overtakers, swapped, loaded, drafted;
 };
 
 static void count_coverage(const struct run *run, struct coverage *c)
@@ -408,6 +408,7 @@ static void count_coverage(const struct run *run, struct coverage *c)
     c->preempted += run->naive.preemptions;
     c->swapped += (uint64_t)run->naive.swapped_out;
     c->loaded += (uint64_t)run->naive.loaded;
+    c->drafted += run->s.params.drafts > 0;
     for (size_t i = 0; i < run->s.count; i++) {
         c->rejected += run->s.requests[i].status != NAIVE_OK;
         c->cached += run->s.requests[i].cached > 0;
@@ -479,17 +480,18 @@ static void random_scenarios(void **state)
         check_one(seed + i, &abilities, &c);
     print_message(
         "%llu requests (%llu rejected, %llu with a cached prefix, %llu overtook the one before), "
-        "%llu preemptions, %llu blocks swapped, %llu loaded from the offload tier, %llu steps: all "
-        "equal\n",
+        "%llu preemptions, %llu blocks swapped, %llu loaded from the offload tier, %llu steps; "
+        "%llu scenarios with drafts: all equal\n",
         (unsigned long long)c.requests, (unsigned long long)c.rejected,
         (unsigned long long)c.cached, (unsigned long long)c.overtakers,
         (unsigned long long)c.preempted, (unsigned long long)c.swapped,
-        (unsigned long long)c.loaded, (unsigned long long)c.steps);
+        (unsigned long long)c.loaded, (unsigned long long)c.steps, (unsigned long long)c.drafted);
     if (cases >= 100 && !only) {
         assert_true(c.preempted > cases / 2);
         assert_true(c.overtakers > cases / 20);
         assert_true(c.swapped > cases / 2);
         assert_true(c.loaded > cases / 20);
+        assert_true(c.drafted > cases / 10);
         assert_true(c.rejected > 0 && c.rejected < c.requests / 2);
     }
 }

@@ -70,6 +70,9 @@ static inline void fixture_pool(struct fixture *f, unsigned i, const char *name,
     s->engine.max_model_len = 0;
     s->engine.async_scheduling = false;
     s->engine.prefix_caching = true;
+    if (i == 1)
+        s->engine.speculative =
+            (struct rt_speculative){.draft_tokens = 2, .acceptance = {0.5, 0.5}};
     f->pools[i].spec = s;
     f->pools[i].plan = (struct rt_pool_plan){.memory = {80e9, 72e9, 16e9, 1e9, 2e9, 2097152, 1000},
                                              .kv_blocks = 1000,

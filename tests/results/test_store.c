@@ -197,11 +197,11 @@ static void other_tables(void **state)
                "200|20|200|27|321.0|12|1.0|303|1000|201|2|3|4\n");
     assert_sql(f->db, "SELECT * FROM pool ORDER BY first_replica",
                "1|big|model-x|gpu-0|1|2|0|4|2.0|2|1|1|1|fp8|bf16|fp16|chunked|fcfs|recompute|0|1|8|"
-               "2048|16|1000|0|0|"
+               "2048|16|1000|0|0|0|1.0|"
                "NULL|0.9|80000000000.0|72000000000.0|16000000000.0|1000000000.0|2000000000.0|"
                "2097152.0|1000\n"
                "1|small|model-x|gpu-1|0|1|2|2|2.0|2|1|1|1|fp8|bf16|fp16|chunked|fcfs|recompute|0|1|"
-               "8|2048|16|1000|0|0|"
+               "8|2048|16|1000|0|0|2|1.75|"
                "NULL|0.9|80000000000.0|72000000000.0|16000000000.0|1000000000.0|2000000000.0|"
                "2097152.0|1000\n");
     assert_sql(f->db, "SELECT * FROM replica WHERE replica = 2",

@@ -168,6 +168,16 @@ def good_cases():
             "num_gpu_blocks": 9, "offload_bytes": 1 << 40, **more})
     yield "nothing offloaded", changed("pools.0.engine", {
         "num_gpu_blocks": 9, "offload_bytes": 0, "policy": "static"})
+    for more in ({}, {"draft_s_per_token": 0.001}, {"acceptance": [0, 1]}, {"$note": 1}):
+        for policy in ("chunked", "continuous", "static"):
+            yield f"drafts {policy} {more}", changed("pools.0.engine", {
+                "policy": policy, "num_gpu_blocks": 9,
+                "speculative": {"draft_tokens": 2, "acceptance": 0.5, **more}})
+    yield "draft model", {**changed("pools.0.engine.speculative", {
+        "draft_tokens": 2, "acceptance": 0.5, "draft_model": "llama-3.2-1b"}),
+        "cost": {"kind": "roofline"}}
+    yield "drafts of a preset", changed("pools.0.engine", {
+        "preset": "vllm-0.19", "speculative": {"draft_tokens": 2, "acceptance": 1}})
     yield "no classes", changed("classes", [])
     yield "classes", changed("classes", [{"name": "a", "priority": -5}, {"name": "b", "priority": 0}])
     for name in SCENARIO["properties"]["router"]["enum"]:
@@ -234,6 +244,18 @@ def bad_cases():
         yield f"classes {wrong}", changed("classes", wrong)
     for more in ({"policy": "static"}, {"prefix_caching": False}, {"preemption": "swap"}):
         yield f"offload {more}", changed("pools.0.engine", {"offload_bytes": 1, **more})
+    for more in ({"draft_tokens": 0}, {"draft_tokens": 65}, {"draft_tokens": None}, {"x": 1},
+                 {"acceptance": 2}, {"acceptance": [2, 0]}, {"acceptance": "1"}, {"acceptance": []},
+                 {"draft_s_per_token": -1}, {"draft_model": 5},
+                 {"draft_model": "llama-3.2-1b", "draft_s_per_token": 0}):
+        yield f"drafts {more}", changed("pools.0.engine.speculative", {
+            "draft_tokens": 2, "acceptance": 0.5, **more})
+    for wrong in (5, None, [], {}, {"draft_tokens": 2}, {"acceptance": 0.5}):
+        yield f"drafts {wrong}", changed("pools.0.engine.speculative", wrong)
+    for more in ({"policy": "sarathi"}, {"policy": "prefill_first"}, {"preset": "vllm-0.6"},
+                 {"prefix_caching": True}, {"preemption": "swap"}, {"offload_bytes": 1}):
+        yield f"drafts with {more}", changed("pools.0.engine", {
+            "speculative": {"draft_tokens": 2, "acceptance": 0.5}, **more})
     yield "swap with cache", changed("pools.0.engine", {"preemption": "swap", "prefix_caching": True})
     yield "trace empty", changed("workload.trace", "")
     yield "trace 5", changed("workload.trace", 5)
@@ -245,6 +267,13 @@ def only_c_cases():
     """The schema cannot say these: it accepts them, the C reader does not."""
     yield "unknown gpu", changed("pools.0.gpu", "rtx-4091")
     yield "unknown model", changed("model", "llama-9")
+    yield "draft model with linear cost", changed("pools.0.engine.speculative", {
+        "draft_tokens": 2, "acceptance": 0.5, "draft_model": "llama-3.2-1b"})
+    yield "drafts beyond the budget", changed("pools.0.engine", {
+        "max_num_batched_tokens": 5, "max_num_seqs": 2,
+        "speculative": {"draft_tokens": 2, "acceptance": 0.5}})
+    yield "acceptance of another number", changed("pools.0.engine.speculative", {
+        "draft_tokens": 2, "acceptance": [0.5]})
     yield "measure reversed", changed("measure_s", [2, 1])
     yield "window empty", changed("workload.window_s", [1, 1])
     yield "2^40 blocks of 16", changed("pools.0.engine.num_gpu_blocks", 2**40)

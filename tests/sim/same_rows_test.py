@@ -57,6 +57,17 @@ def conversations(path):
     return ["--trace", path, "--trace-block-size", 64]
 
 
+def across_the_window(path):
+    """Contexts that grow past the 4096 tokens of gemma-2's sliding window while they decode."""
+    rng = random.Random(SEED)
+    at, rows = 0, ["arrival_s,prompt_tokens,output_tokens"]
+    for _ in range(120):
+        at += rng.expovariate(3)
+        rows.append(f"{at:.3f},{rng.randint(3500, 4300)},{rng.randint(50, 600)}")
+    path.write_text("\n".join(rows) + "\n")
+    return ["--trace", path, "--model", "gemma-2-9b", "--gpu", "h100-sxm"]
+
+
 def table_of_help(title):
     """Names in a table that `run --help` prints, so that a new policy or router is covered."""
     text = subprocess.run([executables()[0], "run", "--help"], stdout=subprocess.PIPE, text=True,
@@ -68,6 +79,7 @@ def table_of_help(title):
 def scenarios(folder):
     """(name, arguments, purpose)."""
     cache = conversations(folder / "conversations.jsonl")
+    windowed = across_the_window(folder / "windowed.csv")
     tight = ["--num-gpu-blocks-override", 450]
     yield "defaults", [*SAMPLE, *FLEET], FINISHES
     yield "overload", [*SAMPLE, *FLEET, "--rate-scale", 20], QUEUES
@@ -95,6 +107,16 @@ def scenarios(folder):
                                  "--rate-scale", 3], PREEMPTS
     yield "swap", [*SAMPLE, *FLEET, *tight, "--preemption", "swap", "--no-enable-prefix-caching",
                    "--rate-scale", 3], PREEMPTS
+    drafts = ["--speculative-tokens", 3, "--speculative-acceptance", "0.8,0.55,0.3"]
+    model = ["--speculative-model", "llama-3.2-1b"]
+    yield "drafts", [*SAMPLE, *FLEET, *drafts, "--draft-s-per-token", 0.0003], FINISHES
+    yield "draft model, tight", [*SAMPLE, *FLEET, *drafts, *model, *tight, "--rate-scale", 3], PREEMPTS
+    for policy in ("static", "continuous"):
+        yield f"draft model, {policy}", [*SAMPLE, *FLEET, *drafts, *model, "--policy", policy], FINISHES
+    for switch in ("--async-scheduling", "--no-async-scheduling"):
+        yield f"sliding windows, {switch[2:]}", [*windowed, switch], FINISHES
+        yield f"sliding windows, drafts, {switch[2:]}", [*windowed, *drafts, switch], FINISHES
+    yield "every step with drafts", [*SAMPLE, *FLEET, *drafts, "--steps", "--max-requests", 200], FINISHES
     yield "every step", [*SAMPLE, *FLEET, "--steps", "--max-requests", 200], FINISHES
     yield "a share of the rows", [*SAMPLE, *FLEET, "--sample-requests", 0.3], FINISHES
     yield "no rows", [*SAMPLE, *FLEET, "--no-requests"], FINISHES

@@ -129,7 +129,8 @@ static const char example[] =
     "      \"watermark\": 0.02, \"max_model_len\": 32768, \"queue_order\": \"priority\","
     "      \"aging_s\": 12.5, \"preemption\": \"swap\", \"cpu_kv_bytes\": 1000000000,"
     "      \"num_cpu_blocks\": 77 } },"
-    "    { \"gpu\": \"h100-sxm\" } ],"
+    "    { \"gpu\": \"h100-sxm\", \"engine\": { \"speculative\": { \"draft_tokens\": 2,"
+    "      \"acceptance\": [0.75, 0.5], \"draft_model\": \"llama-3.2-1b\" } } } ],"
     "  \"router\": \"round_robin\","
     "  \"classes\": [ { \"name\": \"chat\", \"priority\": -2 },"
     "    { \"name\": \"batch \\u00e4\", \"priority\": 2147483647 } ],"
@@ -163,6 +164,16 @@ static void every_key_is_read(void **state)
     assert_int_equal(p[0].engine.preemption, RT_PREEMPTION_SWAP);
     assert_int_equal(p[0].engine.cpu_kv_bytes, 1000000000);
     assert_int_equal(p[0].engine.num_cpu_blocks, 77);
+    assert_int_equal(p[0].engine.speculative.draft_tokens, 0);
+    assert_false(p[0].has_draft_model);
+    assert_int_equal(p[1].engine.speculative.draft_tokens, 2);
+    assert_true(p[1].engine.speculative.acceptance[0] == 0.75);
+    assert_true(p[1].engine.speculative.acceptance[1] == 0.5);
+    assert_true(rt_engine_tokens_per_round(&p[1].engine) == 2.125);
+    assert_true(p[1].has_draft_model);
+    assert_string_equal(p[1].draft_model.name, "llama-3.2-1b");
+    assert_false(p[1].engine.prefix_caching);
+    assert_true(p[1].engine.async_scheduling);
     assert_int_equal(s.class_count, 2);
     assert_string_equal(s.classes[0].name, "chat");
     assert_int_equal(s.classes[0].priority, -2);
@@ -257,6 +268,11 @@ static void wrong_fleets_say_where_and_what(void **state)
         {POOL("\"tensor_parallel\":0"), "$.pools[0].tensor_parallel"},
         {POOL("\"pipeline_parallel\":2"), "does not exist yet in this version: expected 1, read 2"},
         {POOL("\"data_parallel\":2"), "does not exist yet in this version: expected 1, read 2"},
+        {POOL("\"engine\":{\"speculative\":{\"draft_tokens\":8,\"acceptance\":1}}"),
+         "$.pools[0].engine.speculative: max_num_batched_tokens, 2048, is too small"},
+        {POOL("\"engine\":{\"speculative\":{\"draft_tokens\":1,\"acceptance\":1,"
+              "\"draft_model\":\"llama-3.2-1c\"}}"),
+         "llama-3.2-1b"},
         {POOL("\"role\":\"prefill\""), "do not exist yet in this version: expected \"mixed\""},
         {POOL("\"role\":\"mixd\""), "did you mean \"mixed\"?"},
         {POOL("\"replicas\":0"), "$.pools[0].replicas"},
@@ -332,6 +348,9 @@ static void same_pool(const struct rt_pool_spec *a, const struct rt_pool_spec *b
     assert_memory_equal(&a->dtypes, &b->dtypes, sizeof a->dtypes);
     assert_int_equal(a->replicas, b->replicas);
     same_engine(&a->engine, &b->engine);
+    assert_int_equal(a->has_draft_model, b->has_draft_model);
+    if (a->has_draft_model)
+        same_model(&a->draft_model, &b->draft_model);
 }
 
 static bool same_number(double a, double b)
@@ -484,6 +503,18 @@ static void randomise(struct rt_scenario *s, struct rt_rng *r)
     e->cpu_kv_bytes = (int64_t)rt_rng_below(r, UINT64_C(1) << 53);
     e->offload_bytes =
         e->prefix_caching && e->preemption == RT_PREEMPTION_RECOMPUTE ? e->cpu_kv_bytes : 0;
+    e = &s->fleet.pools[1].engine;
+    e->speculative.draft_tokens = (int64_t)rt_rng_below(r, RT_MAX_DRAFT_TOKENS / 2);
+    for (int64_t k = 0; k < RT_MAX_DRAFT_TOKENS; k++)
+        e->speculative.acceptance[k] = k < e->speculative.draft_tokens ? draw(r, 0, 1) : 0;
+    s->fleet.pools[1].has_draft_model = e->speculative.draft_tokens > 0 && rt_rng_below(r, 2);
+    if (!s->fleet.pools[1].has_draft_model)
+        s->fleet.pools[1].draft_model = (struct rt_model){0};
+    else
+        s->fleet.pools[1].draft_model = s->fleet.pools[1].model;
+    e->speculative.draft_s_per_token = 0;
+    if (e->speculative.draft_tokens > 0 && !s->fleet.pools[1].has_draft_model)
+        e->speculative.draft_s_per_token = draw(r, 0, 1e3);
     s->fleet.router = (unsigned)rt_rng_below(r, rt_router_count());
     /* Only values that a reader can have made: a decimal times a unit. */
     g->mem_bytes = floor(draw(r, 1e9, 1e12));

@@ -73,6 +73,7 @@ struct engine {
     size_t future_count, future_next;
     struct list waiting, running;
     const struct batch *forming;
+    int64_t rounds, gain; /* rounds formed; tokens a decode gets in the next one */
     int64_t now, watermark;
     struct naive_key *tier; /* names in the offload tier, least recently put first */
     size_t tier_count;
@@ -337,13 +338,43 @@ static struct seq *preempt_last(struct engine *e)
     return q;
 }
 
+/* ---- speculative decoding -------------------------------------------------------------------- */
+
+/* T(g): tokens of a sequence that decodes in all of the first g rounds. */
+static int64_t tokens_of_rounds(const struct naive_params *p, int64_t rounds)
+{
+    double mean = 1;
+    for (int64_t i = 0; i < p->drafts; i++) {
+        double all = 1;
+        for (int64_t j = 0; j <= i; j++)
+            all *= p->acceptance[j];
+        mean += all;
+    }
+    __extension__ unsigned __int128 product = (unsigned __int128)llround(mean * 4294967296.0);
+    return (int64_t)(product * (unsigned __int128)rounds / 4294967296U);
+}
+
+static void batch_add_decode(struct engine *e, struct batch *b, struct seq *q)
+{
+    batch_add(b, q, 1 + e->p->drafts, false);
+}
+
+/* Tokens it holds blocks for after n more, of its prompt or of the round. */
+static int64_t held_after(const struct engine *e, const struct seq *q, int64_t n)
+{
+    bool decodes_next = q->kv + n >= q->target;
+    return q->kv + n + (decodes_next ? e->p->drafts : 0);
+}
+
 /* Rules 12 and 13: whole prompts, everything reserved. */
 static void admit_whole_prompts(struct engine *e, struct batch *b)
 {
-    int64_t tokens = (int64_t)b->count;
+    int64_t tokens = 0;
+    for (size_t i = 0; i < b->count; i++)
+        tokens += b->entries[i].fresh;
     while (can_admit(e)) {
         struct seq *q = e->waiting.at[0];
-        int64_t total = q->prompt + q->output;
+        int64_t total = q->prompt + q->output + e->p->drafts;
         if (tokens + q->prompt > e->p->max_batched_tokens ||
             blocks_for(e, total) > e->pool.free_count)
             break;
@@ -357,7 +388,7 @@ static void admit_whole_prompts(struct engine *e, struct batch *b)
 static void batch_static(struct engine *e, struct batch *b)
 {
     for (size_t i = 0; i < e->running.count; i++)
-        batch_add(b, e->running.at[i], 1, false);
+        batch_add_decode(e, b, e->running.at[i]);
     if (e->running.count == 0)
         admit_whole_prompts(e, b);
 }
@@ -365,7 +396,7 @@ static void batch_static(struct engine *e, struct batch *b)
 static void batch_continuous(struct engine *e, struct batch *b)
 {
     for (size_t i = 0; i < e->running.count; i++)
-        batch_add(b, e->running.at[i], 1, false);
+        batch_add_decode(e, b, e->running.at[i]);
     admit_whole_prompts(e, b);
 }
 
@@ -482,9 +513,11 @@ static int64_t chunked_need(const struct engine *e)
     for (size_t i = 0; i < e->running.count; i++) {
         const struct seq *q = e->running.at[i];
         int64_t n = min64(q->known - q->kv, left);
+        bool decodes = n > 0 && q->kv >= q->target;
         if (n > 0)
-            need += blocks_for(e, q->kv + n) - (int64_t)q->block_count;
-        left -= n;
+            need +=
+                blocks_for(e, held_after(e, q, decodes ? e->gain : n)) - (int64_t)q->block_count;
+        left -= decodes ? 1 + e->p->drafts : n;
     }
     return need;
 }
@@ -504,14 +537,19 @@ static bool chunked_running(struct engine *e, struct batch *b, int64_t *left)
         int64_t n = min64(q->known - q->kv, *left);
         if (n == 0)
             continue; /* its last token is in flight */
-        while (blocks_for(e, q->kv + n) - (int64_t)q->block_count > e->pool.free_count) {
+        bool decodes = q->kv >= q->target;
+        int64_t held = held_after(e, q, decodes ? e->gain : n);
+        while (blocks_for(e, held) - (int64_t)q->block_count > e->pool.free_count) {
             preempted = true;
             if (preempt_last(e) == q)
                 return false;
         }
-        grow(e, q, q->kv + n);
-        batch_add(b, q, n, q->kv < q->target);
-        *left -= n;
+        grow(e, q, held);
+        if (decodes)
+            batch_add_decode(e, b, q);
+        else
+            batch_add(b, q, n, true);
+        *left -= b->entries[b->count - 1].fresh;
     }
     return !preempted;
 }
@@ -525,7 +563,7 @@ static void batch_chunked(struct engine *e, struct batch *b)
         struct seq *q = e->waiting.at[0];
         size_t hits = cached_prefix(e, q);
         int64_t available = e->pool.free_count;
-        int64_t need = blocks_for(e, q->known);
+        int64_t need = blocks_for(e, q->known + e->p->drafts);
         for (size_t i = 0; i < hits; i++) {
             if (e->hits[i] == NAIVE_NONE)
                 continue; /* needs a block like one that is computed */
@@ -536,7 +574,7 @@ static void batch_chunked(struct engine *e, struct batch *b)
             break;
         admit(e, q, hits);
         int64_t n = min64(q->known - q->kv, left);
-        grow(e, q, q->kv + n);
+        grow(e, q, held_after(e, q, n));
         batch_add(b, q, n, true);
         left -= n;
     }
@@ -585,19 +623,28 @@ static bool schedule(struct engine *e, struct batch *b)
     e->forming = b;
     while (e->future_next < e->future_count && e->future[e->future_next]->r->arrival_ns <= e->now)
         queue_insert(e, e->future[e->future_next++]);
+    e->gain = tokens_of_rounds(e->p, e->rounds + 1) - tokens_of_rounds(e->p, e->rounds);
     form_batch(e, b);
+    bool round = false;
     for (size_t i = 0; i < b->count; i++) {
         struct seq *q = b->entries[i].q;
-        q->kv = b->entries[i].held + b->entries[i].fresh;
+        bool decodes = !b->entries[i].prefill;
+        int64_t room = q->limit - b->entries[i].held; /* a round may give more than it wants */
+        int64_t gain = decodes ? min64(e->gain, room) : b->entries[i].fresh;
+        round = round || decodes;
+        q->kv = b->entries[i].held + gain;
         e->out->computed_tokens += b->entries[i].fresh;
         publish_full_blocks(e, q);
-        if (q->kv != q->known)
+        if (q->kv < q->known)
             continue;
-        b->emitters =
-            grown(b->emitters, &b->emitter_capacity, b->emitter_count + 1, sizeof *b->emitters);
-        b->emitters[b->emitter_count++] = q;
-        q->known = min64(q->known + 1, q->limit);
+        for (int64_t n = decodes ? gain : 1; n > 0; n--) {
+            b->emitters =
+                grown(b->emitters, &b->emitter_capacity, b->emitter_count + 1, sizeof *b->emitters);
+            b->emitters[b->emitter_count++] = q;
+        }
+        q->known = min64(q->kv + 1, q->limit);
     }
+    e->rounds += round;
     if (b->count > 0) { /* copies go with the next step that there is */
         b->moved = e->moved;
         e->moved = 0;
@@ -607,13 +654,31 @@ static bool schedule(struct engine *e, struct batch *b)
     return b->count > 0;
 }
 
+/* As many steps of the draft model as drafts: the mean of the first and the last, each. */
+static double draft_s(const struct engine *e, const struct naive_step *s)
+{
+    double sum = 0;
+    if (!e->p->draft_model)
+        return (double)e->p->drafts * e->p->draft_s_per_token;
+    for (int last = 0; last < 2; last++) {
+        int64_t held = s->decode_held + (last ? (e->p->drafts - 1) * s->decodes : 0);
+        const double *b = e->p->draft_cost_s;
+        double c = b[0] + b[1] * (double)s->decodes;
+        c = c + b[2] * (double)held;
+        sum = sum + (c + b[4] * (double)s->decodes);
+    }
+    return (double)e->p->drafts * 0.5 * sum;
+}
+
 /* Rule 5: doubles in this order, no fused multiply-add, half to even. */
 static int64_t duration_ns(const struct engine *e, const struct naive_step *s, int64_t moved)
 {
     const double *b = e->p->cost_s;
-    double c = b[0] + b[1] * (double)(s->prefill_tokens + s->decodes);
+    double c = b[0] + b[1] * (double)s->computed;
     c = c + b[2] * (double)s->held;
     c = c + b[3] * (double)s->area;
+    if (s->decodes > 0)
+        c = c + draft_s(e, s);
     if (moved > 0)
         c = c + (double)moved * e->p->block_bytes / e->p->pcie_bytes_per_s;
     c = c + b[4] * (double)s->sequences;
@@ -627,6 +692,14 @@ static struct naive_step measure(const struct engine *e, const struct batch *b)
     struct naive_step s = {.start_ns = e->now, .kv_used = b->kv_used, .queue = b->queue};
     s.sequences = (int64_t)b->count;
     s.emitters = (int64_t)b->emitter_count;
+    for (size_t i = 0; i < b->count; i++) {
+        const struct entry *x = &b->entries[i];
+        s.computed += x->fresh;
+        if (!x->prefill)
+            s.samples += x->fresh;
+        else if (x->held + x->fresh == x->q->target)
+            s.samples++;
+    }
     for (size_t i = 0; i < b->count; i++) {
         int64_t q = b->entries[i].fresh, k = b->entries[i].held;
         s.held += k;
@@ -766,7 +839,8 @@ static enum naive_status judge(const struct engine *e, const struct seq *q)
         longest = q->prompt;
     else if (policy == NAIVE_PREFILL_FIRST)
         longest = q->prompt + q->output - 1;
-    if (blocks_for(e, q->prompt + q->output) + margin > e->p->kv_blocks)
+    int64_t drafts = e->p->drafts * (policy == NAIVE_CHUNKED ? 2 : 1);
+    if (blocks_for(e, q->prompt + q->output + drafts) + margin > e->p->kv_blocks)
         return NAIVE_REJECTED_KV;
     return longest > e->p->max_batched_tokens ? NAIVE_REJECTED_PROMPT : NAIVE_OK;
 }
@@ -804,6 +878,8 @@ void naive_run(const struct naive_params *params, struct naive_request *requests
     struct engine e = {.p = params, .out = out};
     naive_need(params->policy == NAIVE_CHUNKED || !(params->run_ahead || params->prefix_cache),
                "asynchronous scheduling and prefix cache need chunked");
+    naive_need(params->drafts == 0 || !(params->prefix_cache || params->swap || params->surplus),
+               "speculative decoding without prefix cache, swap and surplus");
     naive_need(params->run_ahead || !params->surplus, "surplus needs asynchronous scheduling");
     *out = (struct naive_result){0};
     if (params->policy == NAIVE_PREFILL_FIRST || params->policy == NAIVE_SARATHI)

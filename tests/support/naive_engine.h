@@ -30,6 +30,8 @@ extern const char *const naive_order_names[NAIVE_ORDER_COUNT];
 enum naive_status { NAIVE_OK, NAIVE_REJECTED_KV, NAIVE_REJECTED_PROMPT };
 extern const char *const naive_status_names[3];
 
+#define NAIVE_MAX_DRAFTS 8
+
 struct naive_params {
     enum naive_policy policy;
     int64_t kv_blocks, block_size, max_seqs, max_batched_tokens;
@@ -46,6 +48,12 @@ struct naive_params {
     int64_t cpu_blocks;
     int64_t offload_blocks; /* prefix cache: CPU memory for blocks that lose their name */
     double block_bytes, pcie_bytes_per_s;
+    int64_t
+        drafts; /* speculative decoding, 0: none; static, continuous, chunked without the cache */
+    double acceptance[NAIVE_MAX_DRAFTS];
+    double draft_s_per_token;
+    bool draft_model;
+    double draft_cost_s[5]; /* of a step of the draft model */
 };
 
 struct naive_request {                  /* its id is its place in the array */
@@ -65,14 +73,15 @@ struct naive_request {                  /* its id is its place in the array */
 
 struct naive_step { /* sums over the batch; q new tokens, k tokens in KV before */
     int64_t start_ns, end_ns;
-    int64_t decodes, sequences, emitters;
-    int64_t prefill_tokens; /* sum of q over prefill chunks */
-    int64_t held;           /* sum of k */
-    int64_t decode_held;    /* sum of k over decodes */
-    int64_t area;           /* sum of q*(2k+q+1)/2 over prefill chunks */
-    int64_t tiles2;         /* sum of ceil(q/64)*(2k+q+64) over prefill chunks */
-    int64_t longest;        /* largest q of a prefill chunk */
-    int64_t kv_used, queue; /* right after the step was scheduled */
+    int64_t decodes, sequences, emitters; /* emitters: tokens that appear */
+    int64_t computed, samples;            /* tokens through the model; sampled positions */
+    int64_t prefill_tokens;               /* sum of q over prefill chunks */
+    int64_t held;                         /* sum of k */
+    int64_t decode_held;                  /* sum of k over decodes */
+    int64_t area;                         /* sum of q*(2k+q+1)/2 over prefill chunks */
+    int64_t tiles2;                       /* sum of ceil(q/64)*(2k+q+64) over prefill chunks */
+    int64_t longest;                      /* largest q of a prefill chunk */
+    int64_t kv_used, queue;               /* right after the step was scheduled */
 };
 
 struct naive_token { /* one output token */
