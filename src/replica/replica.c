@@ -219,6 +219,28 @@ struct rt_replica_gauges rt_replica_gauges(struct rt_replica *r, int64_t now_ns)
                                       .kv_blocks_used = r->kv_blocks - r->free_blocks};
 }
 
+struct rt_finished seq_row(const struct rt_replica *r, const struct seq *q, int64_t now_ns)
+{
+    return (struct rt_finished){
+        .id = q->id,
+        .arrival_ns = q->arrival_ns,
+        .scheduled_ns = q->scheduled_ns,
+        .first_token_ns = q->first_token_ns,
+        .finish_ns = RT_NEVER,
+        .max_itl_ns = RT_NEVER,
+        .prompt_tokens = q->prompt,
+        .output_tokens = q->output,
+        .cached_tokens = q->cached,
+        .preemptions = q->preemptions,
+        .preempted_ns = seq_preempted_ns(q, now_ns),
+        .pool = r->pool,
+        .replica = r->index,
+        .class_name = q->class_name,
+        .status = RT_STATUS_UNFINISHED,
+        .session = q->session,
+    };
+}
+
 /* True: the token of that instant is still in flight, the step in progress ends with it. */
 static bool in_flight(const struct rt_replica *r, int64_t token_ns)
 {
@@ -259,25 +281,12 @@ static bool abort_list(struct rt_replica *r, const struct seq_list *l, int64_t n
 {
     for (uint32_t i = l->head; i != SEQ_NONE; i = seq_at(r, i)->next) {
         const struct seq *q = seq_at(r, i);
-        struct rt_finished row = {
-            .id = q->id,
-            .arrival_ns = q->arrival_ns,
-            .scheduled_ns = q->scheduled_ns > now_ns ? RT_NEVER : q->scheduled_ns,
-            .first_token_ns = in_flight(r, q->first_token_ns) ? RT_NEVER : q->first_token_ns,
-            .finish_ns = RT_NEVER,
-            .max_itl_ns = RT_NEVER,
-            .prompt_tokens = q->prompt,
-            .output_tokens = q->output,
-            .produced_tokens = tokens_appeared(r, q),
-            .cached_tokens = q->cached,
-            .preemptions = q->preemptions,
-            .preempted_ns = seq_preempted_ns(q, now_ns),
-            .pool = r->pool,
-            .replica = r->index,
-            .class_name = q->class_name,
-            .status = RT_STATUS_UNFINISHED,
-            .session = q->session,
-        };
+        struct rt_finished row = seq_row(r, q, now_ns);
+        if (q->scheduled_ns > now_ns)
+            row.scheduled_ns = RT_NEVER;
+        if (in_flight(r, q->first_token_ns))
+            row.first_token_ns = RT_NEVER;
+        row.produced_tokens = tokens_appeared(r, q);
         if (!rt_finished_list_add(out, &row))
             return false;
     }

@@ -226,6 +226,8 @@ void running_join(struct rt_replica *r, uint32_t i);
 void running_leave(struct rt_replica *r, uint32_t i);
 uint32_t running_victim(const struct rt_replica *r); /* last in queue order, or SEQ_NONE */
 
+/* What is known of q as a row: unfinished, as of now. */
+struct rt_finished seq_row(const struct rt_replica *r, const struct seq *q, int64_t now_ns);
 void seq_release(struct seq *q); /* what it owns; replica.c */
 
 /* gaps.c */

@@ -145,25 +145,11 @@ static bool finish(struct rt_replica *r, uint32_t i, int64_t now_ns, struct rt_f
     struct seq *q = seq_at(r, i);
     assert(q->state == SEQ_LAST || q->state == SEQ_GONE);
     int64_t gap = gap_max_after(&r->gaps, q->gap_round);
-    struct rt_finished row = {
-        .id = q->id,
-        .arrival_ns = q->arrival_ns,
-        .scheduled_ns = q->scheduled_ns,
-        .first_token_ns = q->first_token_ns,
-        .finish_ns = now_ns,
-        .max_itl_ns = gap > q->max_itl_ns ? gap : q->max_itl_ns,
-        .prompt_tokens = q->prompt,
-        .output_tokens = q->output,
-        .produced_tokens = q->output,
-        .cached_tokens = q->cached,
-        .preemptions = q->preemptions,
-        .preempted_ns = seq_preempted_ns(q, now_ns),
-        .pool = r->pool,
-        .replica = r->index,
-        .class_name = q->class_name,
-        .status = RT_STATUS_OK,
-        .session = q->session,
-    };
+    struct rt_finished row = seq_row(r, q, now_ns);
+    row.status = RT_STATUS_OK;
+    row.finish_ns = now_ns;
+    row.max_itl_ns = gap > q->max_itl_ns ? gap : q->max_itl_ns;
+    row.produced_tokens = q->output;
     if (!rt_finished_list_add(out, &row))
         return false;
     if (q->state == SEQ_LAST) {
