@@ -35,6 +35,7 @@ ENDLESS = ["--repeat", "1000000"]
 SHORT = ["--max-requests", "20"]
 KILLS, AT_ONCE = 50, 4
 LONGEST_S = 3.5  # a transaction is committed every second: none to three of them
+SLOW_BUILD = 4   # at least so many times the time to a run's first rows: sanitizers, a busy machine
 LOOK_EVERY_S = 0.05
 
 
@@ -78,6 +79,19 @@ def rows_of(database):
     return dict(query(database, "SELECT run_id, count(*) FROM request GROUP BY run_id"))
 
 
+def time_to_first_rows(database):
+    """Seconds until another connection sees rows of a run."""
+    begun = time.monotonic()
+    run = start(database, ENDLESS)
+    try:
+        while rows_seen(database) == 0 and time.monotonic() < begun + 120:
+            time.sleep(LOOK_EVERY_S)
+    finally:
+        run.kill()
+        run.communicate()
+    return time.monotonic() - begun
+
+
 class Killed(unittest.TestCase):
     def kill_one(self, number, moment_s, folder):
         """(rows seen before, rows found after) of one run killed at a moment."""
@@ -117,14 +131,16 @@ class Killed(unittest.TestCase):
 
     def test_kill_at_random_moments(self):
         rng = random.Random(SEED)
-        moments = [rng.uniform(0, LONGEST_S) for _ in range(KILLS)]
         with tempfile.TemporaryDirectory() as folder, \
                 concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+            first_s = time_to_first_rows(pathlib.Path(folder) / "first.db")
+            longest_s = max(LONGEST_S, SLOW_BUILD * first_s)
+            moments = [rng.uniform(0, longest_s) for _ in range(KILLS)]
             jobs = [pool.submit(self.kill_one, i, moment, pathlib.Path(folder))
                     for i, moment in enumerate(moments)]
             outcomes = [job.result() for job in jobs]
         kept = sum(found > 0 for _, found in outcomes)
-        print(f"{KILLS} kills, seed {SEED}: {kept} kept rows, {max(f for _, f in outcomes)} at most",
+        print(f"{KILLS} kills within {longest_s:.1f} s, seed {SEED}: {kept} kept rows, {max(f for _, f in outcomes)} at most",
               file=sys.stderr)
         self.assertGreater(sum(seen > 0 for seen, _ in outcomes), 0, "no kill came after a commit")
 

@@ -218,7 +218,7 @@ def check(reference, seed, features, folder):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--cases", type=int, default=240)
+    parser.add_argument("--cases", type=int, default=320)
     parser.add_argument("--seed", type=int, default=20261122)
     args = parser.parse_args()
     reference = load_reference()
