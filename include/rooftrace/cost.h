@@ -64,6 +64,13 @@ void rt_cost_step_terms(const struct rt_cost *c, const struct rt_step_shape *s,
 /* Both at once. */
 int64_t rt_cost_step(const struct rt_cost *c, const struct rt_step_shape *s,
                      double terms_s[RT_TERM_COUNT]);
+/* Whether the step is a pure decode whose terms follow from two numbers (rt_cost_add_decodes): no
+ * prefill, no transfer, no drafts, no sliding windows, and a batch that is tabulated. */
+bool rt_cost_is_plain(const struct rt_cost *c, const struct rt_step_shape *s);
+/* Adds to terms_s the seconds of so many plain steps of `decodes` sequences each, whose contexts
+ * sum up to `context`. */
+void rt_cost_add_decodes(const struct rt_cost *c, int64_t decodes, double steps, double context,
+                         double terms_s[RT_TERM_COUNT]);
 /* The sliding windows whose sums a shape must carry; returns how many (0..RT_MAX_WINDOWS). */
 unsigned rt_cost_windows(const struct rt_cost *c, int64_t windows[RT_MAX_WINDOWS]);
 
@@ -72,8 +79,9 @@ unsigned rt_cost_windows(const struct rt_cost *c, int64_t windows[RT_MAX_WINDOWS
 bool rt_cost_can_run(const struct rt_cost *c);
 /* The next n steps of an unchanged batch of decodes: ns[i] is the duration of the i-th, the same
  * bits as rt_cost_step_ns gives when each step adds `decodes` to decode_context and held_tokens. *s
- * is advanced by n steps. No prefill and no transfer in *s; contexts stay below 2^53. About 2 ns a
- * step. */
-void rt_cost_decode_run(const struct rt_cost *c, struct rt_step_shape *s, uint32_t n, int64_t *ns);
+ * is advanced by n steps. No prefill and no transfer in *s; contexts stay below 2^53. Returns
+ * the sum of all, at most INT64_MAX. About 1 ns a step. */
+int64_t rt_cost_decode_run(const struct rt_cost *c, struct rt_step_shape *s, uint32_t n,
+                           int64_t *ns);
 
 #endif

@@ -4,7 +4,7 @@
  *     push       a request arrives (order: (arrival_ns, id));
  *     schedule   at an instant when no step runs: form a batch, start the step;
  *     next_ns    when this replica next wants to be looked at: end of a step whose end is visible
- *                (first token, finish, preemption, somebody waits). RT_NEVER_AGAIN: idle;
+ *                (a finish, a preemption, somebody may be admitted). RT_NEVER_AGAIN: idle;
  *     step_end   at next_ns: tokens appear, requests finish. Then the owner lets arrivals of the
  * same instant in and calls schedule. Between visible changes the replica coasts: it runs whole
  * steps ahead over sums and commits them when it is looked at. That gives the same nanoseconds as
@@ -127,7 +127,9 @@ struct rt_replica_gauges rt_replica_gauges(struct rt_replica *r, int64_t now_ns)
  */
 bool rt_replica_abort(struct rt_replica *r, int64_t now_ns, struct rt_finished_list *out,
                       struct rt_err *err) RT_MUST_USE;
-const struct rt_replica_totals *rt_replica_totals(const struct rt_replica *r);
+/* Valid until the next call. O(largest batch of decodes so far). */
+const struct rt_replica_totals *rt_replica_totals(struct rt_replica *r);
+uint64_t rt_replica_steps(const struct rt_replica *r); /* completed */
 /* The step in progress; only while busy and with coast = false. */
 const struct rt_step_record *rt_replica_step(const struct rt_replica *r);
 

@@ -78,6 +78,41 @@ bool rt_cost_spec_parse(const struct rt_json_at *at, struct rt_cost_spec *s, str
 
 /* ---- life cycle ------------------------------------------------------------------------------ */
 
+static void decode_line(const struct rt_cost *c, int64_t decodes, struct rt_decode_line *out)
+{
+    const struct rt_step_shape s = {.tokens = decodes,
+                                    .decodes = decodes,
+                                    .sequences = decodes,
+                                    .samples = decodes,
+                                    .held_tokens = 1,
+                                    .decode_context = 1};
+    for (int i = 0; i < RT_TERM_COUNT; i++)
+        out->terms_s[i] = 0;
+    c->model->terms(c, &s, out->terms_s);
+    out->slope_s = out->terms_s[RT_TERM_KV];
+}
+
+/* Most steps are pure decodes: their terms are tabulated, too. */
+static bool build_lines(struct rt_cost *c, struct rt_err *err)
+{
+    int64_t most = c->in.max_seqs > 0 ? c->in.max_seqs : c->in.max_tokens;
+    if (c->window_count > 0)
+        return true;
+    if (most > c->in.max_tokens)
+        most = c->in.max_tokens;
+    if (most > RT_TABLE_CAP_SAMPLES)
+        most = RT_TABLE_CAP_SAMPLES;
+    if (most < 0)
+        most = 0;
+    c->lines = malloc((size_t)(most + 1) * sizeof c->lines[0]);
+    if (c->lines == NULL)
+        return rt_fail_nomem(err, "the cost tables");
+    for (int64_t i = 0; i <= most; i++)
+        decode_line(c, i, &c->lines[i]);
+    c->line_count = most + 1;
+    return true;
+}
+
 static const struct rt_cost_model *pick(const struct rt_cost_spec *spec)
 {
     if (spec->kind == RT_COST_LINEAR)
@@ -93,7 +128,7 @@ bool rt_cost_new(const struct rt_cost_inputs *in, struct rt_cost **out, struct r
         return rt_fail_nomem(err, "the cost model");
     c->in = *in;
     c->model = pick(&in->spec);
-    if (!c->model->init(c, err)) {
+    if (!c->model->init(c, err) || !build_lines(c, err)) {
         rt_cost_free(c);
         return false;
     }
@@ -107,6 +142,7 @@ void rt_cost_free(struct rt_cost *c)
         return;
     if (c->model->release != NULL)
         c->model->release(c);
+    free(c->lines);
     free(c);
 }
 
@@ -145,10 +181,32 @@ static int64_t round_any(double ns)
 
 /* ---- one step -------------------------------------------------------------------------------- */
 
+/* The line of a step that is a pure decode and nothing else; NULL when it is not, or not tabulated.
+ */
+static const struct rt_decode_line *find_line(const struct rt_cost *c,
+                                              const struct rt_step_shape *s)
+{
+    bool pure = s->tokens == s->decodes && s->sequences == s->decodes && s->samples == s->decodes &&
+                s->transfer_s + s->draft_s <= 0;
+    return pure && s->decodes < c->line_count ? &c->lines[s->decodes] : NULL;
+}
+
+/* The sum that KV seconds grow with. */
+static double line_context(const struct rt_cost *c, const struct rt_step_shape *s)
+{
+    return (double)(c->slope_on_held ? s->held_tokens : s->decode_context);
+}
+
 void rt_cost_step_terms(const struct rt_cost *c, const struct rt_step_shape *s,
                         double terms_s[RT_TERM_COUNT])
 {
+    const struct rt_decode_line *line = find_line(c, s);
     assert(s->tokens >= 0 && s->samples >= 0);
+    if (line != NULL) {
+        memcpy(terms_s, line->terms_s, sizeof line->terms_s);
+        terms_s[RT_TERM_KV] = line->slope_s * line_context(c, s);
+        return;
+    }
     for (int i = 0; i < RT_TERM_COUNT; i++)
         terms_s[i] = 0;
     c->model->terms(c, s, terms_s);
@@ -179,8 +237,27 @@ int64_t rt_cost_step(const struct rt_cost *c, const struct rt_step_shape *s,
 
 int64_t rt_cost_step_ns(const struct rt_cost *c, const struct rt_step_shape *s)
 {
+    const struct rt_decode_line *line = find_line(c, s);
     double terms_s[RT_TERM_COUNT];
+    if (line != NULL)
+        return round_any(step_seconds(line->terms_s, line->slope_s * line_context(c, s)) * 1e9);
     return rt_cost_step(c, s, terms_s);
+}
+
+bool rt_cost_is_plain(const struct rt_cost *c, const struct rt_step_shape *s)
+{
+    return find_line(c, s) != NULL;
+}
+
+void rt_cost_add_decodes(const struct rt_cost *c, int64_t decodes, double steps, double context,
+                         double terms_s[RT_TERM_COUNT])
+{
+    assert(decodes >= 0 && decodes < c->line_count);
+    const struct rt_decode_line *line = &c->lines[decodes];
+    for (int t = 0; t < RT_TERM_COUNT; t++)
+        if (t != RT_TERM_KV)
+            terms_s[t] += steps * line->terms_s[t];
+    terms_s[RT_TERM_KV] += context * line->slope_s;
 }
 
 /* ---- runs of decode steps -------------------------------------------------------------------- */
@@ -193,45 +270,58 @@ bool rt_cost_can_run(const struct rt_cost *c)
 /* What stays the same over a run, and how its one changing sum x starts and grows. All x are
  * integers below 2^53, so x0 + i*dx is exact and equals the conversion of the advanced integer. */
 struct run_line {
-    double terms_s[RT_TERM_COUNT];
-    double slope_s, x0, dx;
+    struct rt_decode_line line;
+    double x0, dx;
 };
 
 static inline double line_ns(const struct run_line *l, int32_t i)
 {
-    return step_seconds(l->terms_s, l->slope_s * (l->x0 + (double)i * l->dx)) * 1e9;
+    return step_seconds(l->line.terms_s, l->line.slope_s * (l->x0 + (double)i * l->dx)) * 1e9;
 }
 
-RT_WIDE static void run_chunk(const struct run_line *l, int32_t n, int64_t *ns)
+RT_WIDE static int64_t run_chunk(const struct run_line *l, int32_t n, int64_t *ns)
 {
+    int64_t sum = 0;
     /* Every operation is monotone in x, so all durations lie between the first and the last. */
     double first = line_ns(l, 0), last = line_ns(l, n - 1);
     if (first >= 0 && last >= 0 && first < TWO_51 && last < TWO_51) {
         const struct run_line line = *l;
-        for (int32_t i = 0; i < n; i++)
+        for (int32_t i = 0; i < n; i++) {
             ns[i] = round_small(line_ns(&line, i));
-    } else {
-        for (int32_t i = 0; i < n; i++)
-            ns[i] = round_any(line_ns(l, i));
+            sum += ns[i];
+        }
+        return sum;
     }
+    for (int32_t i = 0; i < n; i++) {
+        ns[i] = round_any(line_ns(l, i));
+        sum = ns[i] > INT64_MAX - sum ? INT64_MAX : sum + ns[i];
+    }
+    return sum;
 }
 
-void rt_cost_decode_run(const struct rt_cost *c, struct rt_step_shape *s, uint32_t n, int64_t *ns)
+int64_t rt_cost_decode_run(const struct rt_cost *c, struct rt_step_shape *s, uint32_t n,
+                           int64_t *ns)
 {
-    const int32_t chunk = 1 << 16;
+    const int32_t chunk = 1 << 11; /* sums of steps below 2^51 ns stay below 2^62 */
+    int64_t sum = 0;
     assert(rt_cost_can_run(c));
     assert(s->prefill_tokens == 0 && s->tokens == s->decodes);
+    assert(s->sequences == s->decodes && s->samples == s->decodes);
+    const struct rt_decode_line *known = find_line(c, s);
+    struct run_line run = {.dx = (double)s->decodes};
+    if (known != NULL)
+        run.line = *known;
+    else
+        decode_line(c, s->decodes, &run.line);
     while (n > 0) {
-        struct run_line line;
         int32_t now = n < (uint32_t)chunk ? (int32_t)n : chunk;
-        rt_cost_step_terms(c, s, line.terms_s);
-        line.slope_s = c->kv_slope_s;
-        line.x0 = (double)(c->slope_on_held ? s->held_tokens : s->decode_context);
-        line.dx = (double)s->decodes;
-        run_chunk(&line, now, ns);
+        run.x0 = line_context(c, s);
+        int64_t part = run_chunk(&run, now, ns);
+        sum = part > INT64_MAX - sum ? INT64_MAX : sum + part;
         s->decode_context += now * s->decodes;
         s->held_tokens += now * s->decodes;
         ns += now;
         n -= (uint32_t)now;
     }
+    return sum;
 }

@@ -4,9 +4,9 @@
  * S
  *                                                                    +--> light
  *                                                                    +--> memory: weights per GPU
- * A cost model is a const struct (models in cost.c are the only list). All of them are linear in
- * the context of a pure decode: KV seconds = kv_slope_s * x. That is what rt_cost_decode_run relies
- * on. */
+ * A cost model is a const struct (models in cost.c are the only list). In a pure decode without
+ * windows all of them have KV seconds in proportion to the context, and nothing else that depends
+ * on it: that is what struct rt_decode_line relies on. */
 #ifndef RT_COST_INTERNAL_H
 #define RT_COST_INTERNAL_H
 
@@ -125,11 +125,18 @@ struct rt_light {
     int64_t window;
 };
 
+/* A pure decode of so many sequences: what its seconds are made of, whatever the context. */
+struct rt_decode_line {
+    double terms_s[RT_TERM_COUNT]; /* KV apart: */
+    double slope_s;                /* its seconds for each token of the context */
+};
+
 struct rt_cost {
     const struct rt_cost_model *model;
     struct rt_cost_inputs in;
-    double kv_slope_s;  /* pure decode without windows: KV seconds = kv_slope_s * x */
-    bool slope_on_held; /* x = held_tokens (linear), else decode_context */
+    struct rt_decode_line *lines; /* by decodes, 0..line_count-1 */
+    int64_t line_count;           /* 0: the model has sliding windows */
+    bool slope_on_held; /* KV seconds grow with held_tokens (linear), else with decode_context */
     unsigned window_count;
     int64_t windows[RT_MAX_WINDOWS];
     struct rt_roofline roofline;

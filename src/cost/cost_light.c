@@ -46,7 +46,6 @@ static void set_attention(struct rt_cost *c)
         l->window = m->window;
         c->windows[c->window_count++] = m->window;
     }
-    c->kv_slope_s = l->kv_s[0];
 }
 
 static bool light_init(struct rt_cost *c, struct rt_err *err)

@@ -13,7 +13,6 @@ static bool linear_init(struct rt_cost *c, struct rt_err *err)
         if (!isfinite(c->in.spec.coefficients_s[i]))
             return rt_fail(err, RT_ECONFIG,
                            "cost.coefficients_s[%d]: expected a finite number of seconds", i);
-    c->kv_slope_s = c->in.spec.coefficients_s[2];
     c->slope_on_held = true;
     return true;
 }
@@ -23,7 +22,7 @@ static void linear_terms(const struct rt_cost *c, const struct rt_step_shape *s,
     const double *b = c->in.spec.coefficients_s;
     terms_s[RT_TERM_WEIGHTS] = b[0];
     terms_s[RT_TERM_COMPUTE] = b[1] * (double)s->tokens;
-    terms_s[RT_TERM_KV] = c->kv_slope_s * (double)s->held_tokens;
+    terms_s[RT_TERM_KV] = b[2] * (double)s->held_tokens;
     terms_s[RT_TERM_ATTENTION] = b[3] * (double)s->prefill_area;
     terms_s[RT_TERM_HOST] = b[4] * (double)s->sequences;
 }

@@ -245,7 +245,6 @@ static bool roofline_init(struct rt_cost *c, struct rt_err *err)
     r->elementwise_scale = elementwise_bytes(&c->in, &r->ops) / c->in.gpu.k.elementwise_ref_bytes;
     if (c->in.model.window > 0 && c->in.model.local_layers > 0)
         c->windows[c->window_count++] = c->in.model.window;
-    c->kv_slope_s = r->attention.kind[0].kv_s;
     return build_tables(c, err);
 }
 

@@ -1,30 +1,44 @@
-/* Coasting: between two visible changes a replica's steps are all alike, so they are run over sums.
+/* Coasting: what happens between two visible changes is worked out ahead, over sums.
  *
- * A boundary between two steps is dull when nobody gets a first token, finishes, is preempted or
- * can be admitted there: the batch stays what it is, contexts grow alike. coast_plan
- * works out how many dull boundaries follow and how long each step will take, without changing
- * anything; the replica then asks to be looked at when the last planned step ends. coast_commit
- * makes planned steps real, up to an instant: all of them at the end, fewer when an arrival or a
- * sample comes earlier. Cost: a few ns a step. The result is the same as forming every step by its
- * policy (a test). */
+ * A boundary between two steps is quiet when nobody finishes there and nobody can be admitted to
+ * the batch formed there: that batch is all the decodes, whatever else arrives later. coast_plan
+ * works out how many quiet boundaries follow and how long each step between them will take, without
+ * changing anything; the replica then asks to be looked at when the last planned step ends.
+ * coast_commit makes planned steps real, up to an instant: all of them at the end, fewer when an
+ * arrival or a sample comes earlier. Boundaries between steps of the same decodes are passed many
+ * at once, for a few ns a step; the others (a prefill's end, the step before a finish) are passed
+ * as the owner's calls would. The result is the same as forming every step by its policy (a test).
+ */
 #include "replica_internal.h"
 
+#include <assert.h>
 #include <string.h>
 
-static bool dull(const struct batch *b)
+/* A step of all the decodes there are now, that changes nothing but their contexts. */
+static bool alike(const struct rt_replica *r, const struct batch *b)
 {
-    return b->record.shape.prefill_tokens == 0 && b->last_count == 0 && !b->preempted &&
-           b->moved_blocks == 0;
+    return b->record.shape.decodes == r->decode.count && b->record.shape.prefill_tokens == 0 &&
+           b->last_count == 0 && !b->preempted && b->moved_blocks == 0;
 }
 
-/* While the batch does not change, a queue head that was not admitted stays so: seats and budget
- * stay taken, free blocks only become fewer. So a queue does not hinder coasting, unless it came
- * after the last batch was formed (rt_replica_push drops the plan then). */
-static bool may_coast(const struct rt_replica *r)
+static bool all_alike(const struct rt_replica *r)
 {
-    if (!r->coast || !dull(r->now) || r->partial != SEQ_NONE)
-        return false;
-    return !r->engine.async_scheduling || (r->ahead && dull(r->ahead));
+    return alike(r, r->now) && (!r->engine.async_scheduling || (r->ahead && alike(r, r->ahead)));
+}
+
+/* Nobody can be admitted before somebody finishes, whatever the batch. */
+static bool full_or_nobody_waits(const struct rt_replica *r)
+{
+    return r->waiting.count == 0 || r->running.count >= r->engine.max_num_seqs;
+}
+
+/* What is formed next is nothing but decodes. While steps are alike, a queue head that was not
+ * admitted stays so: seats and budget stay taken, free blocks only become fewer. So a queue does
+ * not hinder coasting, unless it came after the last batch was formed (rt_replica_push drops the
+ * plan then). */
+static bool only_decodes_follow(const struct rt_replica *r)
+{
+    return r->partial == SEQ_NONE && (full_or_nobody_waits(r) || all_alike(r));
 }
 
 /* Tokens of a member in the next `rounds` rounds. */
@@ -89,47 +103,63 @@ static int64_t first_planned_round(const struct rt_replica *r)
     return r->ahead ? r->decode.round : r->decode.round + 1;
 }
 
-static void plan_durations(const struct rt_replica *r, uint32_t steps, int64_t *ns)
+/* Durations of the planned steps: what was formed ahead, then rounds. Returns their sum. */
+static int64_t plan_durations(struct rt_replica *r, uint32_t steps)
 {
+    int64_t *ns = r->plan.ns, sum = 0;
+    uint32_t first = r->ahead ? 1 : 0;
+    if (r->ahead)
+        sum = ns[0] = rt_cost_step_ns(r->cost, &r->ahead->record.shape);
+    if (first == steps)
+        return sum;
+    struct rt_step_shape s = decodes_in(r, 0);
     if (r->decode.per_round == 0 && rt_cost_can_run(r->cost)) {
-        struct rt_step_shape s = coast_shape(r, 0);
-        rt_cost_decode_run(r->cost, &s, steps, ns);
-        return;
+        int64_t rounds = rt_cost_decode_run(r->cost, &s, steps - first, ns + first);
+        return rounds > INT64_MAX - sum ? INT64_MAX : sum + rounds;
     }
-    for (uint32_t i = 0; i < steps; i++) {
-        struct rt_step_shape s = coast_shape(r, i);
+    for (uint32_t i = first; i < steps; i++) {
+        s = decodes_in(r, i - first);
         ns[i] = rt_cost_step_ns(r->cost, &s);
+        sum = ns[i] > INT64_MAX - sum ? INT64_MAX : sum + ns[i];
     }
+    return sum;
 }
 
-/* When the planned steps end. Durations are monotone. Steps so long that a plan could last longer
- * than COAST_NS, and the end of the clock, are left to the plain way. */
-static void plan_ends(struct rt_replica *r, uint32_t steps)
+/* Rounds that are sure to be formed at the boundaries that follow: up to the one in which a member
+ * ends; and with asynchronous scheduling, where a round is formed while the one before it runs, one
+ * more, if nobody can be admitted beside those that are left. */
+static int64_t rounds_to_form(const struct rt_replica *r)
 {
-    struct coast_plan *p = &r->plan;
-    int64_t end_ns = p->end_ns, longest = p->ns[0] > p->ns[steps - 1] ? p->ns[0] : p->ns[steps - 1];
-    if (longest > COAST_NS / COAST_STEPS || end_ns > INT64_MAX - 2 * COAST_NS)
-        return;
-    for (uint32_t i = 0; i < steps; i++) {
-        end_ns += p->ns[i];
-        p->end_at[i] = end_ns;
+    const struct decode_set *d = &r->decode;
+    int64_t rounds = 0;
+    bool ends = r->ahead && r->ahead->last_count > 0;
+    if (!ends && d->count > 0) {
+        rounds = decode_linear_rounds(d, COAST_STEPS - 1);
+        ends = decode_tokens_at(d, d->round + rounds) >= rt_heap_top(&d->finish)->time;
     }
-    p->count = steps;
-    p->end_ns = end_ns;
+    if (r->ahead && ends && full_or_nobody_waits(r))
+        rounds++;
+    return rounds_with_blocks(r, rounds);
 }
 
 void coast_plan(struct rt_replica *r)
 {
-    const struct decode_set *d = &r->decode;
     r->plan.count = r->plan.next = 0;
+    if (!r->now)
+        return;
     coast_drop(r);
-    if (!may_coast(r) || d->count == 0)
+    if (!r->coast || r->now->last_count > 0 || !only_decodes_follow(r) ||
+        (r->engine.async_scheduling && !r->ahead))
         return;
-    int64_t limit = rounds_with_blocks(r, decode_linear_rounds(d, COAST_STEPS));
-    if (limit <= 0)
+    int64_t steps = rounds_to_form(r); /* one begins at each boundary at which one is formed */
+    if (steps <= 0)
         return;
-    plan_durations(r, (uint32_t)limit, r->plan.ns);
-    plan_ends(r, (uint32_t)limit);
+    int64_t lasts_ns = plan_durations(r, (uint32_t)steps);
+    /* a plan that long, and the end of the clock, are left to the plain way */
+    if (lasts_ns > COAST_NS || r->plan.end_ns > INT64_MAX - 2 * COAST_NS)
+        return;
+    r->plan.count = (uint32_t)steps;
+    r->plan.end_ns += lasts_ns;
 }
 
 void coast_drop(struct rt_replica *r)
@@ -138,22 +168,32 @@ void coast_drop(struct rt_replica *r)
     r->plan.end_ns = r->now->record.end_ns;
 }
 
-/* How many boundaries, the end of the step in progress first, lie before the instant: planned steps
- * that begin before it. */
-static uint32_t boundaries_before(const struct rt_replica *r, int64_t before_ns)
+static int64_t sum_ns(const int64_t *ns, uint32_t n)
 {
-    const struct coast_plan *p = &r->plan;
-    if (p->next == p->count || r->now->record.end_ns >= before_ns)
-        return 0;
-    uint32_t low = p->next, high = p->count - 1; /* planned steps low.. end at or after it */
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (p->end_at[mid] >= before_ns)
-            high = mid;
-        else
-            low = mid + 1;
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        sum += ns[i];
+    return sum;
+}
+
+struct step_begin { /* a planned step, and when it begins */
+    uint32_t i;
+    int64_t at_ns;
+};
+
+/* Moves on to the first step that ends at or after the instant, at most to `to`. */
+static void seek_ending(const struct coast_plan *p, struct step_begin *s, uint32_t to, int64_t ns)
+{
+    enum { STRIDE = 16 };
+    while (to - s->i >= STRIDE) {
+        int64_t many = sum_ns(p->ns + s->i, STRIDE);
+        if (s->at_ns + many >= ns)
+            break;
+        s->at_ns += many;
+        s->i += STRIDE;
     }
-    return low - p->next + 1;
+    while (s->i < to && s->at_ns + p->ns[s->i] < ns)
+        s->at_ns += p->ns[s->i++];
 }
 
 /* Durations of one batch's steps are monotone in its context, and rarely fall. */
@@ -167,43 +207,58 @@ static void add_gaps(struct rt_hist *h, const int64_t *ns, uint32_t n, int64_t d
 }
 
 /* The same with speculative decoding: the tokens of a round come together. */
-static void add_planned_rounds(struct rt_replica *r, uint32_t from, uint32_t to, int64_t decodes)
+static void add_planned_rounds(struct rt_replica *r, struct step_begin s, uint32_t to,
+                               int64_t decodes)
 {
     const struct decode_set *d = &r->decode;
-    int64_t before = decode_tokens_at(d, first_planned_round(r) - 1);
-    for (uint32_t i = from; i < to; i++) {
-        int64_t now = decode_tokens_at(d, first_planned_round(r) + (i - from));
-        struct batch b = {.record = {.end_ns = r->plan.end_at[i]},
+    int64_t round = first_planned_round(r), before = decode_tokens_at(d, round - 1);
+    for (; s.i < to; s.i++, round++) {
+        int64_t now = decode_tokens_at(d, round);
+        s.at_ns += r->plan.ns[s.i];
+        struct batch b = {.record = {.end_ns = s.at_ns},
                           .yields = decodes * (now - before),
-                          .gap_ns = r->plan.ns[i],
+                          .gap_ns = r->plan.ns[s.i],
                           .gaps = decodes};
         step_add_tokens(r, &b);
         before = now;
     }
 }
 
-/* Tokens of planned steps that are over, in [from, to): all of one batch, their gap is the step. */
-static void add_planned_tokens(struct rt_replica *r, uint32_t from, uint32_t to, int64_t decodes)
+/* Second by second. */
+static void note_planned_tokens(struct rt_replica *r, struct step_begin s, uint32_t to,
+                                int64_t decodes)
+{
+    while (s.i < to) {
+        uint32_t from = s.i;
+        seek_ending(&r->plan, &s, to, r->second_end_ns);
+        if (s.i > from) { /* all in the second of the tokens before */
+            step_note_tokens(r, decodes * (s.i - from), s.at_ns);
+            continue;
+        }
+        s.at_ns += r->plan.ns[s.i++];
+        step_note_tokens(r, decodes, s.at_ns);
+    }
+}
+
+/* Tokens of planned steps that are over, up to step `to`: all of one batch, their gap is the step.
+ */
+static void add_planned_tokens(struct rt_replica *r, struct step_begin s, uint32_t to,
+                               int64_t decodes)
 {
     const struct coast_plan *p = &r->plan;
-    struct rt_token_stats *s = r->stats;
+    struct rt_token_stats *stats = r->stats;
     if (r->decode.per_round != 0) {
-        add_planned_rounds(r, from, to, decodes);
+        add_planned_rounds(r, s, to, decodes);
         return;
     }
-    add_gaps(&s->itl, p->ns + from, to - from, decodes);
-    if (from < to && p->end_at[to - 1] < r->second_end_ns)
-        step_note_tokens(r, decodes * (to - from), p->end_at[to - 1]);
-    else
-        for (uint32_t i = from; i < to; i++)
-            step_note_tokens(r, decodes, p->end_at[i]);
-    if (s->measure_from_ns >= s->measure_to_ns)
+    add_gaps(&stats->itl, p->ns + s.i, to - s.i, decodes);
+    note_planned_tokens(r, s, to, decodes);
+    if (stats->measure_from_ns >= stats->measure_to_ns)
         return;
-    while (from < to && p->end_at[from] < s->measure_from_ns)
-        from++;
-    while (from < to && p->end_at[to - 1] >= s->measure_to_ns)
-        to--;
-    add_gaps(&s->itl_measured, p->ns + from, to - from, decodes);
+    seek_ending(p, &s, to, stats->measure_from_ns);
+    uint32_t from = s.i;
+    seek_ending(p, &s, to, stats->measure_to_ns);
+    add_gaps(&stats->itl_measured, p->ns + from, s.i - from, decodes);
 }
 
 /* The rounds' new blocks. With identities they are taken and published round by round. */
@@ -224,96 +279,142 @@ static bool advance_rounds(struct rt_replica *r, struct batch *formed, uint32_t 
     return r->out_of_memory ? rt_fail_nomem(err, "KV block tables") : true;
 }
 
-/* Seconds by term of a decode step of the same batch that lasts ns: only its KV term grows with the
- * context, so it is what the others leave. */
-static void terms_of(const struct batch *like, int64_t ns, double steps,
-                     double terms_s[RT_TERM_COUNT])
+/* Totals of `count` planned steps that are over, the first of them with this shape, and what the
+ * one that has begun after them has to know. */
+static bool add_totals(struct rt_replica *r, const struct rt_step_shape *first, uint32_t count,
+                       struct batch *begun)
 {
-    double others_s = 0;
-    for (int t = 0; t < RT_TERM_COUNT; t++) {
-        terms_s[t] = steps * like->terms_s[t];
-        others_s += t == RT_TERM_KV ? 0 : terms_s[t];
+    begun->plain = rt_cost_is_plain(r->cost, first);
+    r->totals.steps += count;
+    r->totals.computed_tokens += count * first->tokens;
+    if (begun->plain) { /* contexts grow by a token a decode and step */
+        if (!step_reserve_plain(r, first->decodes))
+            return false;
+        struct plain_steps *p = &r->plain[first->decodes];
+        p->steps += count;
+        p->context += (rt_u128)(uint64_t)first->decode_context * count +
+                      (rt_u128)(uint64_t)first->decodes * ((uint64_t)count * (count - 1) / 2);
+        return true;
     }
-    terms_s[RT_TERM_KV] = 1e-9 * (double)ns - others_s;
-}
-
-/* With a draft model another term grows with the context, too: so the cost model is asked, for the
- * sum over the planned steps that are over and for the one that has begun. */
-static void terms_of_rounds(const struct rt_replica *r, uint32_t count, double sum_s[RT_TERM_COUNT],
-                            double begun_s[RT_TERM_COUNT])
-{
-    for (int t = 0; t < RT_TERM_COUNT; t++)
-        sum_s[t] = r->now->terms_s[t];
-    for (uint32_t n = 0; n < count; n++) {
+    for (uint32_t n = 0; n <= count; n++) {
         struct rt_step_shape s = coast_shape(r, n);
-        rt_cost_step_terms(r->cost, &s, begun_s);
-        for (int t = 0; n + 1 < count && t < RT_TERM_COUNT; t++)
-            sum_s[t] += begun_s[t];
+        rt_cost_step_terms(r->cost, &s, begun->terms_s);
+        for (int t = 0; n < count && t < RT_TERM_COUNT; t++)
+            r->terms_s[t] += begun->terms_s[t];
     }
+    return true;
 }
 
-/* Totals of `steps` completed steps of one batch. */
-static void add_totals(struct rt_replica *r, const struct batch *like, int64_t steps,
-                       int64_t busy_ns, const double terms_s[RT_TERM_COUNT])
+/* The batch becomes the one that would be formed next, or so many rounds later (-1: the one formed
+ * last). */
+static void shape_later(const struct rt_replica *r, struct batch *b, int64_t rounds)
 {
-    for (int t = 0; t < RT_TERM_COUNT; t++)
-        r->totals.terms_s[t] += terms_s[t];
-    r->totals.steps += (uint64_t)steps;
-    r->totals.busy_ns += busy_ns;
-    r->totals.computed_tokens += steps * like->record.shape.tokens;
+    struct rt_step_shape *s = &b->record.shape;
+    if (!rt_cost_can_run(r->cost) || r->decode.per_round != 0) {
+        if (rounds >= 0)
+            *s = decodes_in(r, rounds);
+        return;
+    }
+    s->held_tokens = s->decode_context = r->decode.context + r->decode.count * rounds;
 }
 
-/* `count` boundaries pass: the step in progress and the planned ones before the last that begins
- * are over, as many rounds are formed. */
-static bool pass_boundaries(struct rt_replica *r, uint32_t count, struct rt_err *err)
+/* The batch of a step that is over becomes that of one like the step begun. */
+static void reuse(const struct rt_replica *r, struct batch *b, const struct batch *begun)
+{
+    b->emit_count = b->fresh_count = 0;
+    b->moved_blocks = 0;
+    b->preempted = b->resumed = false;
+    b->record.waiting = r->waiting.count;
+    if (b != begun)
+        b->record.shape = begun->record.shape;
+}
+
+/* `count` boundaries pass, and all steps that begin at them are alike: the step in progress and the
+ * planned ones before the last that begins are over, as many rounds are formed. */
+static bool pass_alike(struct rt_replica *r, uint32_t count, struct rt_err *err)
 {
     struct coast_plan *p = &r->plan;
     struct batch *over = r->now, *begun = r->ahead ? r->ahead : over, *formed = over;
     uint32_t last = p->next + count - 1; /* the one in progress afterwards */
     const struct decode_set *d = &r->decode;
-    struct rt_step_shape begun_shape = coast_shape(r, count - 1);
-    struct rt_step_shape formed_shape = decodes_in(r, count - 1);
     int64_t begun_round = begun->round + (r->ahead ? count - 1 : count);
-    int64_t start_ns = p->end_at[last] - p->ns[last];
+    struct step_begin first = {.i = p->next, .at_ns = over->record.end_ns};
+    int64_t planned_ns = sum_ns(p->ns + p->next, count - 1);
+    int64_t start_ns = first.at_ns + planned_ns;
     int64_t longest_ns = p->ns[p->next] > p->ns[last] ? p->ns[p->next] : p->ns[last]; /* monotone */
 
     if (!step_log_coasted(r, count, err))
         return false;
     step_add_tokens(r, over);
-    add_planned_tokens(r, p->next, last, over->record.shape.decodes);
-    double over_s[RT_TERM_COUNT], begun_s[RT_TERM_COUNT];
-    if (d->per_round != 0) {
-        terms_of_rounds(r, count, over_s, begun_s);
-    } else {
-        terms_of(over, start_ns - over->record.start_ns, count, over_s);
-        terms_of(over, p->ns[last], 1, begun_s);
-    }
-    add_totals(r, over, count, start_ns - over->record.start_ns, over_s);
+    step_add_totals(r, over);
+    r->totals.busy_ns += planned_ns;
+    struct rt_step_shape shape = coast_shape(r, 0);
+    if (!add_totals(r, &shape, count - 1, begun))
+        return rt_fail_nomem(err, "step totals");
+    add_planned_tokens(r, first, last, shape.decodes);
+    reuse(r, formed, begun);
+    if (r->ahead)
+        shape_later(r, begun, (int64_t)count - 2);
+    shape_later(r, formed, count - 1);
     p->next = last + 1;
 
-    over->emit_count = 0;
     if (!advance_rounds(r, formed, count, err))
         return false;
     formed->round = d->round;
     formed->yields = d->count * round_tokens(d, d->round);
-    formed->record.shape = formed_shape;
     formed->record.kv_blocks_used = r->kv_blocks - r->free_blocks;
-    batch_retire_decodes(r, formed);
     begun->round = begun_round;
     if (r->ahead)
-        begun->yields = begun_shape.decodes * round_tokens(d, begun_round);
-    begun->record.shape = begun_shape;
+        begun->yields = begun->record.shape.decodes * round_tokens(d, begun_round);
     begun->record.start_ns = start_ns;
     begun->record.end_ns = start_ns + p->ns[last];
     begun->gap_ns = p->ns[last];
-    begun->gaps = begun_shape.decodes;
-    memcpy(begun->terms_s, begun_s, sizeof begun_s);
+    begun->gaps = begun->record.shape.decodes;
+    batch_retire_decodes(r, formed);
     if (r->ahead) {
         r->now = begun;
         r->ahead = formed;
     }
     r->last_end_ns = r->round_end_ns = begun->record.end_ns;
     return step_note_gap(r, begun_round, longest_ns, err);
+}
+
+/* Any other quiet boundary: as the owner would let it pass. */
+static bool pass_boundary(struct rt_replica *r, struct rt_err *err)
+{
+    int64_t now_ns = r->now->record.end_ns;
+    assert(r->now->last_count == 0);
+    if (!step_complete(r, NULL, err) || !replica_begin_step(r, now_ns, err))
+        return false;
+    assert(r->now && r->now->record.end_ns == now_ns + r->plan.ns[r->plan.next]);
+    r->plan.next++;
+    return true;
+}
+
+static bool pass_boundaries(struct rt_replica *r, uint32_t count, struct rt_err *err)
+{
+    while (count > 0) {
+        const struct batch *like = r->ahead ? r->ahead : r->now; /* the steps that begin */
+        uint32_t run = alike(r, like) ? (uint32_t)decode_linear_rounds(&r->decode, count) : 0;
+        if (run > 0 ? !pass_alike(r, run, err) : !pass_boundary(r, err))
+            return false;
+        count -= run > 0 ? run : 1;
+    }
+    return true;
+}
+
+/* How many boundaries, the end of the step in progress first, lie before the instant: planned steps
+ * that begin before it. */
+static uint32_t boundaries_before(const struct rt_replica *r, int64_t before_ns)
+{
+    const struct coast_plan *p = &r->plan;
+    struct step_begin s = {.i = p->next, .at_ns = r->now->record.end_ns};
+    if (p->next == p->count || s.at_ns >= before_ns)
+        return 0;
+    if (p->end_ns - p->ns[p->count - 1] < before_ns) /* the last one does */
+        return p->count - p->next;
+    seek_ending(p, &s, p->count - 1, before_ns);
+    return s.i - p->next + 1;
 }
 
 bool coast_commit(struct rt_replica *r, int64_t before_ns, struct rt_err *err)

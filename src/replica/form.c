@@ -153,6 +153,13 @@ static void charge_copies(struct rt_replica *r, struct batch *b)
         b->record.shape.transfer_s = (double)b->moved_blocks * r->block_bytes / r->pcie_bytes_per_s;
 }
 
+static bool only_decodes(const struct rt_replica *r)
+{
+    int64_t spare = r->free_blocks - (r->policy->needs_spare_block ? 1 : 0);
+    return r->waiting.count == 0 && r->partial == SEQ_NONE && r->decode.count > 0 &&
+           (r->policy->reserves_output || decode_crossings(&r->decode) <= spare);
+}
+
 bool batch_form(struct rt_replica *r, struct batch *b, int64_t start_ns, struct rt_err *err)
 {
     int64_t sequences = r->running.count + r->waiting.count;
@@ -164,7 +171,9 @@ bool batch_form(struct rt_replica *r, struct batch *b, int64_t start_ns, struct 
     b->emit_count = b->fresh_count = b->last_count = 0;
     b->preempted = b->resumed = false;
     b->moved_blocks = b->yields = 0;
-    if (r->running.count > 0 || r->waiting.count > 0)
+    if (only_decodes(r))
+        batch_add_decodes(r, b); /* what every policy would do */
+    else if (r->running.count > 0 || r->waiting.count > 0)
         r->policy->form(r, b);
     if (b->record.shape.tokens == 0)
         return true;

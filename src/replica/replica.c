@@ -64,6 +64,7 @@ void rt_replica_free(struct rt_replica *r)
     rt_slab_release(&r->seqs);
     decode_release(&r->decode);
     free(r->gaps.items);
+    free(r->plain);
     for (int i = 0; i < 2; i++) {
         free(r->batches[i].emits);
         free(r->batches[i].fresh);
@@ -170,7 +171,7 @@ bool rt_replica_busy(const struct rt_replica *r)
     return r->now != NULL;
 }
 
-bool rt_replica_schedule(struct rt_replica *r, int64_t now_ns, struct rt_err *err)
+bool replica_begin_step(struct rt_replica *r, int64_t now_ns, struct rt_err *err)
 {
     assert(!r->now);
     struct batch *b = r->ahead;
@@ -192,6 +193,13 @@ bool rt_replica_schedule(struct rt_replica *r, int64_t now_ns, struct rt_err *er
         if (next->record.shape.tokens > 0)
             r->ahead = next;
     }
+    return true;
+}
+
+bool rt_replica_schedule(struct rt_replica *r, int64_t now_ns, struct rt_err *err)
+{
+    if (!replica_begin_step(r, now_ns, err))
+        return false;
     coast_plan(r);
     return true;
 }
@@ -305,9 +313,20 @@ bool rt_replica_abort(struct rt_replica *r, int64_t now_ns, struct rt_finished_l
     return true;
 }
 
-const struct rt_replica_totals *rt_replica_totals(const struct rt_replica *r)
+const struct rt_replica_totals *rt_replica_totals(struct rt_replica *r)
 {
+    double *terms_s = r->totals.terms_s;
+    memcpy(terms_s, r->terms_s, sizeof r->terms_s);
+    for (int64_t n = 0; n < r->plain_count; n++)
+        if (r->plain[n].steps > 0)
+            rt_cost_add_decodes(r->cost, n, (double)r->plain[n].steps, (double)r->plain[n].context,
+                                terms_s);
     return &r->totals;
+}
+
+uint64_t rt_replica_steps(const struct rt_replica *r)
+{
+    return r->totals.steps;
 }
 
 const struct rt_step_record *rt_replica_step(const struct rt_replica *r)

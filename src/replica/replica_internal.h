@@ -16,6 +16,7 @@
 #define RT_REPLICA_INTERNAL_H
 
 #include "rooftrace/heap.h"
+#include "rooftrace/hist.h"
 #include "rooftrace/replica.h"
 
 #define SEQ_NONE    RT_SLAB_NONE
@@ -114,7 +115,8 @@ struct emission { /* a sequence whose gap before its token of this step is its o
 struct batch { /* what one step contains */
     struct rt_step_record record;
     int64_t round;                 /* of the decode set, once this step is over */
-    double terms_s[RT_TERM_COUNT]; /* its seconds, once it has begun */
+    bool plain;                    /* once it has begun: rt_cost_is_plain */
+    double terms_s[RT_TERM_COUNT]; /* its seconds, if it is not */
     int64_t yields;                /* tokens that appear at its end */
     int64_t gap_ns, gaps;          /* decodes' tokens since those before: how long, how many */
     struct emission
@@ -127,11 +129,15 @@ struct batch { /* what one step contains */
     bool preempted;       /* forming it preempted somebody: admission was not tried */
 };
 
-struct coast_plan {              /* the steps after the one in progress, in order */
-    int64_t ns[COAST_STEPS];     /* durations */
-    int64_t end_at[COAST_STEPS]; /* when each ends */
-    uint32_t count, next;        /* planned; the first that has not begun */
-    int64_t end_ns;              /* of the last planned step, or of the one in progress */
+struct coast_plan {          /* the steps after the one in progress, in order */
+    int64_t ns[COAST_STEPS]; /* durations */
+    uint32_t count, next;    /* planned; the first that has not begun */
+    int64_t end_ns;          /* of the last planned step, or of the one in progress */
+};
+
+struct plain_steps { /* completed, of one number of decodes */
+    uint64_t steps;
+    rt_u128 context; /* summed over them */
 };
 
 struct rt_replica {
@@ -166,9 +172,12 @@ struct rt_replica {
     int64_t last_end_ns;  /* end of the step started last */
     int64_t round_end_ns; /* end of the last one that contained decodes */
     struct coast_plan plan;
-    int64_t second_end_ns; /* end of the second that second_tokens belong to */
-    int64_t second_tokens; /* not yet in the ring */
-    struct rt_replica_totals totals;
+    int64_t second_end_ns;           /* end of the second that second_tokens belong to */
+    int64_t second_tokens;           /* not yet in the ring */
+    struct rt_replica_totals totals; /* terms_s: as of the last rt_replica_totals */
+    struct plain_steps *plain;       /* [plain_count], by decodes */
+    int64_t plain_count;
+    double terms_s[RT_TERM_COUNT]; /* busy seconds of all other steps */
 };
 
 /* A policy forms the next batch through the calls below. */
@@ -229,6 +238,9 @@ uint32_t running_victim(const struct rt_replica *r); /* last in queue order, or 
 /* What is known of q as a row: unfinished, as of now. */
 struct rt_finished seq_row(const struct rt_replica *r, const struct seq *q, int64_t now_ns);
 void seq_release(struct seq *q); /* what it owns; replica.c */
+/* Starts the step formed ahead, or forms one; forms the next one when scheduling is asynchronous.
+ * No step runs; afterwards one does, unless there is nothing to do. */
+bool replica_begin_step(struct rt_replica *r, int64_t now_ns, struct rt_err *err);
 
 /* gaps.c */
 bool gap_push(struct gap_stack *g, int64_t round, int64_t ns, int64_t oldest_round);
@@ -380,6 +392,9 @@ bool step_complete(struct rt_replica *r, struct rt_finished_list *out, struct rt
 bool step_note_gap(struct rt_replica *r, int64_t round, int64_t gap_ns, struct rt_err *err);
 /* The gaps that end with the step, and its tokens, appear. */
 void step_add_tokens(struct rt_replica *r, const struct batch *b);
+void step_add_totals(struct rt_replica *r, const struct batch *b); /* it is over */
+/* plain[decodes] exists. */
+bool step_reserve_plain(struct rt_replica *r, int64_t decodes);
 /* Tokens that appear at an instant, for the peak per second. */
 void step_note_tokens(struct rt_replica *r, int64_t tokens, int64_t at_ns);
 void step_flush_second(struct rt_replica *r);

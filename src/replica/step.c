@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define NS_PER_S INT64_C(1000000000)
 
@@ -76,10 +77,35 @@ static void note_first_rounds(struct rt_replica *r, struct batch *b)
     }
 }
 
+bool step_reserve_plain(struct rt_replica *r, int64_t decodes)
+{
+    if (decodes < r->plain_count)
+        return true;
+    int64_t count = decodes + decodes / 2 + 1;
+    struct plain_steps *plain = realloc(r->plain, (size_t)count * sizeof plain[0]);
+    if (!plain)
+        return false;
+    memset(plain + r->plain_count, 0, (size_t)(count - r->plain_count) * sizeof plain[0]);
+    r->plain = plain;
+    r->plain_count = count;
+    return true;
+}
+
+/* Terms of plain steps follow from their number and contexts, so those are only counted. */
+static bool price(struct rt_replica *r, struct batch *b, int64_t *ns)
+{
+    const struct rt_step_shape *s = &b->record.shape;
+    b->plain = rt_cost_is_plain(r->cost, s);
+    *ns = b->plain ? rt_cost_step_ns(r->cost, s) : rt_cost_step(r->cost, s, b->terms_s);
+    return !b->plain || step_reserve_plain(r, s->decodes);
+}
+
 bool step_start(struct rt_replica *r, int64_t start_ns, struct rt_err *err)
 {
     struct batch *b = r->now;
-    int64_t ns = rt_cost_step(r->cost, &b->record.shape, b->terms_s);
+    int64_t ns;
+    if (!price(r, b, &ns))
+        return rt_fail_nomem(err, "step totals");
     if (ns > INT64_MAX - 2 * NS_PER_S - start_ns)
         return rt_fail(err, RT_ECONFIG, "a step of %lld ns ends beyond the clock (292 years)",
                        (long long)ns);
@@ -130,11 +156,16 @@ void step_add_tokens(struct rt_replica *r, const struct batch *b)
     step_note_tokens(r, b->yields, end_ns);
 }
 
-static void add_totals(struct rt_replica *r, const struct batch *b)
+void step_add_totals(struct rt_replica *r, const struct batch *b)
 {
     const struct rt_step_record *rec = &b->record;
-    for (int t = 0; t < RT_TERM_COUNT; t++)
-        r->totals.terms_s[t] += b->terms_s[t];
+    if (b->plain) {
+        r->plain[rec->shape.decodes].steps++;
+        r->plain[rec->shape.decodes].context += (uint64_t)rec->shape.decode_context;
+    } else {
+        for (int t = 0; t < RT_TERM_COUNT; t++)
+            r->terms_s[t] += b->terms_s[t];
+    }
     r->totals.steps++;
     r->totals.busy_ns += rec->end_ns - rec->start_ns;
     r->totals.computed_tokens += rec->shape.tokens;
@@ -170,7 +201,7 @@ bool step_complete(struct rt_replica *r, struct rt_finished_list *out, struct rt
     if (!step_log(r, err))
         return false;
     step_add_tokens(r, b);
-    add_totals(r, b);
+    step_add_totals(r, b);
     for (uint32_t l = 0; l < b->last_count; l++)
         if (!finish(r, b->last[l], b->record.end_ns, out))
             return rt_fail_nomem(err, "finished requests");

@@ -76,7 +76,7 @@ static void plan_record(const struct rt_replica *r, uint32_t i, int64_t round, u
 {
     const struct decode_set *d = &r->decode;
     rec->start_ns = rec->end_ns;
-    rec->end_ns = r->plan.end_at[i];
+    rec->end_ns += r->plan.ns[i];
     if (r->ahead && i == r->plan.next) {
         rec->kv_blocks_used = r->ahead->record.kv_blocks_used;
         rec->waiting = r->ahead->record.waiting;

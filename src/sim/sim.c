@@ -355,7 +355,7 @@ struct rt_sim_totals rt_sim_totals(const struct rt_sim *s)
 {
     struct rt_sim_totals totals = s->totals;
     for (uint32_t i = 0; i < rt_fleet_replicas(s->fleet); i++)
-        totals.steps += rt_replica_totals(rt_fleet_replica(s->fleet, i))->steps;
+        totals.steps += rt_replica_steps(rt_fleet_replica(s->fleet, i));
     return totals;
 }
 
