@@ -152,6 +152,8 @@ static bool parse(const struct rt_scenario *s, struct figures *f, struct rt_err 
     while (pull == RT_PULL_REQUEST || pull == RT_PULL_LATER) {
         if (pull == RT_PULL_LATER)
             now = later;
+        else
+            (void)rt_source_done(source, request.id, now); /* a closed loop goes on */
         pull = rt_source_next(source, now, &request, &later, err);
     }
     rt_source_free(source);

@@ -51,8 +51,9 @@ struct rt_finished {
     int64_t max_itl_ns;     /* longest gap between two of its tokens; RT_NEVER with one token */
     int64_t prompt_tokens, output_tokens; /* as asked */
     int64_t produced_tokens;              /* output_tokens when ok, less otherwise */
-    int64_t cached_tokens; /* prompt tokens found in the prefix cache at first admission */
-    int64_t preempted_ns;  /* from each preemption to the first step after it, summed */
+    int64_t cached_tokens;  /* prompt tokens found in the prefix cache at first admission */
+    int64_t preempted_ns;   /* from each preemption to the first step after it, summed */
+    int64_t client_wait_ns; /* in the client's queue, before arrival_ns; 0: it had none */
     uint32_t preemptions;
     uint32_t pool, replica; /* RT_NO_REPLICA when it never reached one */
     uint32_t class_name;    /* for rt_source_name */

@@ -68,6 +68,9 @@ bool rt_json_int(const struct rt_json_at *at, const char *key, int64_t min, int6
                  int64_t *out, struct rt_err *err) RT_MUST_USE;
 bool rt_json_double(const struct rt_json_at *at, const char *key, double min, double max,
                     double *out, struct rt_err *err) RT_MUST_USE;
+/* The number at this place itself, as an element of an array; an error also when absent. */
+bool rt_json_number(const struct rt_json_at *at, double min, double max, double *out,
+                    struct rt_err *err) RT_MUST_USE;
 bool rt_json_bool(const struct rt_json_at *at, const char *key, bool *out,
                   struct rt_err *err) RT_MUST_USE;
 bool rt_json_string(const struct rt_json_at *at, const char *key, const char **out,

@@ -11,7 +11,7 @@
 
 struct rt_request {
     uint64_t id;           /* place in the trace from 0; copy r of --repeat adds r * rows */
-    int64_t arrival_ns;    /* since trial start, >= 0 */
+    int64_t arrival_ns;    /* since trial start, >= 0: when the client sends it */
     int64_t prompt_tokens; /* >= 1: 0 in the trace acts as 1 and is counted */
     int64_t output_tokens; /* >= 1, likewise */
     uint32_t class_name;   /* index for rt_source_name, RT_NO_NAME when not given */
@@ -23,6 +23,9 @@ struct rt_request {
     const char *session;      /* session id as text, or NULL; see rt_source_next for life time */
     const uint64_t *hash_ids; /* chained names of the prompt's blocks (workload.block_size each) */
     uint32_t hash_count;
+    /* Leading tokens of prompt and answer that hash_ids name: a session's next prompt begins with
+     * them. 0: those of the prompt only. */
+    int64_t named_tokens;
 };
 
 #endif

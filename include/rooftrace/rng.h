@@ -30,5 +30,7 @@ double rt_rng_unit(struct rt_rng *r);
 double rt_rng_exponential(struct rt_rng *r);
 /* Mean 0, variance 1; libm log, sqrt (Marsaglia polar, no state kept). */
 double rt_rng_normal(struct rt_rng *r);
+/* Mean `shape`, variance `shape` (scale 1); shape > 0, 1 is the exponential. libm. */
+double rt_rng_gamma(struct rt_rng *r, double shape);
 
 #endif

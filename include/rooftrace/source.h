@@ -2,8 +2,9 @@
  *
  * The simulation asks `next(now)` and is answered one of four things; it tells `done(id, now)` what
  * left the system, so that closed loops and sessions can hold requests back until then. An
- * open-loop trace never answers RT_PULL_BLOCKED. Requests come in (arrival_ns, id) order. Cost:
- * O(1) amortised a request; memory does not grow with the trace. */
+ * open-loop trace never answers RT_PULL_BLOCKED. Requests come in (arrival_ns, id) order. Sources
+ * wrap sources (src/workload/load.c): each passes on what it does not care about. Cost: O(1)
+ * amortised a request; memory does not grow with the trace. */
 #ifndef RT_SOURCE_H
 #define RT_SOURCE_H
 
@@ -34,10 +35,16 @@ struct rt_source_stats {
 
 struct rt_source;
 
+struct rt_source_done {     /* what a source says about a request that left */
+    bool ask_again;         /* `next` may answer otherwise than it did: ask at this instant */
+    int64_t client_wait_ns; /* how long it waited in the client before its arrival */
+};
+
 struct rt_source_ops {
     enum rt_pull (*next)(struct rt_source *s, int64_t now_ns, struct rt_request *out,
                          int64_t *not_before_ns, struct rt_err *err);
-    void (*done)(struct rt_source *s, uint64_t id, int64_t now_ns); /* NULL: does not care */
+    /* NULL: does not care */
+    struct rt_source_done (*done)(struct rt_source *s, uint64_t id, int64_t now_ns);
     const char *(*name)(const struct rt_source *s, uint32_t name);
     const struct rt_source_stats *(*stats)(const struct rt_source *s);
     void (*free)(struct rt_source *s);
@@ -55,10 +62,12 @@ static inline enum rt_pull rt_source_next(struct rt_source *s, int64_t now_ns,
     return s->ops->next(s, now_ns, out, not_before_ns, err);
 }
 
-static inline void rt_source_done(struct rt_source *s, uint64_t id, int64_t now_ns)
+/* Once for every request that was answered and left, whatever its status. */
+static inline struct rt_source_done rt_source_done(struct rt_source *s, uint64_t id, int64_t now_ns)
 {
     if (s->ops->done)
-        s->ops->done(s, id, now_ns);
+        return s->ops->done(s, id, now_ns);
+    return (struct rt_source_done){.ask_again = false, .client_wait_ns = 0};
 }
 
 /* Text of a class, model or tenant index; "" for RT_NO_NAME. Valid while the source lives. */

@@ -2,13 +2,14 @@
  *
  * Transformations, in this order whatever the order of the keys: window_s [from, to) on original
  * times, rebased so that `from` is 0; max_requests; repeat (N copies, each shifted by span + mean
- * gap; hash and session ids kept); rate_scale (2 = twice the requests per second). Traces with
- * absolute stamps (first stamp above 1e8 s) are rebased so that the first arrival is 0 before
- * anything else; relative times are kept. */
+ * gap; hash and session ids kept); rate_scale (2 = twice the requests per second). The load shapes
+ * of load.h come last. Traces with absolute stamps (first stamp above 1e8 s) are rebased so that
+ * the first arrival is 0 before anything else; relative times are kept. */
 #ifndef RT_WORKLOAD_H
 #define RT_WORKLOAD_H
 
 #include "rooftrace/json.h"
+#include "rooftrace/load.h"
 #include "rooftrace/source.h"
 
 struct rt_workload_spec {
@@ -20,6 +21,8 @@ struct rt_workload_spec {
     bool has_window;
     uint64_t max_requests; /* UINT64_MAX = all */
     uint32_t block_size;   /* tokens a hash id of the trace names; 0 = the format's default */
+    struct rt_load_spec load;
+    uint64_t seed; /* of what is drawn: the scenario's; 1 */
 };
 
 /* Defaults; no trace yet. */

@@ -205,26 +205,30 @@ bool rt_json_int(const struct rt_json_at *at, const char *key, int64_t min, int6
     return fail_expected(&child, err, expected);
 }
 
-bool rt_json_double(const struct rt_json_at *at, const char *key, double min, double max,
-                    double *out, struct rt_err *err)
+bool rt_json_number(const struct rt_json_at *at, double min, double max, double *out,
+                    struct rt_err *err)
 {
     char expected[128], low[RT_JSON_NUMBER_TEXT], high[RT_JSON_NUMBER_TEXT];
-    struct rt_json_at child;
 
-    if (!member(at, key, &child, err))
-        return false;
-    if (child.node == NULL)
-        return true;
-    if (cJSON_IsNumber(child.node) && child.node->valuedouble >= min &&
-        child.node->valuedouble <= max) {
-        *out = child.node->valuedouble;
+    if (cJSON_IsNumber(at->node) && at->node->valuedouble >= min && at->node->valuedouble <= max) {
+        *out = at->node->valuedouble;
         return true;
     }
     rt_json_number_text(min, low);
     rt_json_number_text(max, high);
     describe_range(expected, sizeof expected, "a number", isinf(min) ? NULL : low,
                    isinf(max) ? NULL : high);
-    return fail_expected(&child, err, expected);
+    return fail_expected(at, err, expected);
+}
+
+bool rt_json_double(const struct rt_json_at *at, const char *key, double min, double max,
+                    double *out, struct rt_err *err)
+{
+    struct rt_json_at child;
+
+    if (!member(at, key, &child, err))
+        return false;
+    return child.node == NULL || rt_json_number(&child, min, max, out, err);
 }
 
 bool rt_json_bool(const struct rt_json_at *at, const char *key, bool *out, struct rt_err *err)

@@ -26,6 +26,17 @@ static const struct rt_option table[] = {
     {RT_OPT_TEXT("--window-s", "A:B", "only arrivals in [A, B) of the trace's seconds")},
     {RT_OPT_INT("--max-requests", "N", 1, EXACT, "only the first N requests")},
     {RT_OPT_INT("--trace-block-size", "N", 1, 1048576, "tokens a hash id of the trace names")},
+    {RT_OPT_HEADING("load (default: the trace's own times):")},
+    {RT_OPT_INT("--max-concurrency", "N", 1, RT_MAX_CONCURRENCY,
+                "requests in flight at most; others wait in the client")},
+    {RT_OPT_TEXT("--request-rate", "R", "requests per second, drawn; inf: all at once")},
+    {RT_OPT_TEXT("--burstiness", "B", "of drawn gaps: gamma shape, 1 Poisson, inf even (1)")},
+    {RT_OPT_TEXT("--rate-profile", "SHAPE:...",
+                 "a rate that changes: steps:0=2,60=8 linear:0=1,600=20\n"
+                 "on_off:rate=20,on_s=10,off_s=50 diurnal:rate=5,amplitude=0.8")},
+    {RT_OPT_TEXT("--sessions", "MODE",
+                 "turns of a session: open, as all requests; trace, after the\nanswer before; "
+                 "think, think_s after it (open)")},
     {RT_OPT_HEADING("fleet:")},
     {RT_OPT_TEXT("--model", "NAME|FILE", "model: name in the catalogue, record, or config.json")},
     {RT_OPT_TEXT("--gpu", "NAME|FILE", "GPU: name in the catalogue, or record")},

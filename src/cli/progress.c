@@ -44,7 +44,10 @@ static uint64_t count_requests(const struct rt_workload_spec *w)
         if (count % COUNT_LOOK_EVERY == 0 && wall_ns() - started > COUNT_AT_MOST_NS)
             break;
         answer = rt_source_next(source, INT64_MAX, &request, &not_before, &err);
-        count += answer == RT_PULL_REQUEST;
+        if (answer == RT_PULL_REQUEST) {
+            (void)rt_source_done(source, request.id, 0); /* what waits for it goes on */
+            count++;
+        }
     }
     rt_source_free(source);
     return answer == RT_PULL_END ? count : 0;

@@ -37,6 +37,12 @@ bool scenario_names_record(const char *text);
 /* A path given on the command line, as the scenario's file would have to write it. */
 struct cJSON *scenario_path_item(const struct scenario_builder *b, const char *path);
 
+/* scenario_load.c: what --rate-profile says, as the object of a scenario; the text itself where it
+ * is none, for the reader of scenarios to judge. NULL: out of memory. */
+struct cJSON *scenario_profile_item(const char *text);
+/* The number, or the text where it is none ("inf"). */
+struct cJSON *scenario_number_item(const char *text);
+
 /* The preset for every pool. Notes what the file says itself about the engine. */
 void scenario_put_preset(struct scenario_builder *b, const char *preset);
 /* What --engine-args said, for every pool. */

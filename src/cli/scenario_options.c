@@ -32,6 +32,11 @@ static const struct place {
     {"--window-s", WORKLOAD, "window_s", false},
     {"--max-requests", WORKLOAD, "max_requests", false},
     {"--trace-block-size", WORKLOAD, "block_size", false},
+    {"--max-concurrency", WORKLOAD, "max_concurrency", false},
+    {"--request-rate", WORKLOAD, "request_rate", false},
+    {"--burstiness", WORKLOAD, "burstiness", false},
+    {"--rate-profile", WORKLOAD, "rate_profile", false},
+    {"--sessions", WORKLOAD, "sessions", false},
     {"--model", ROOT, "model", true},
     {"--gpu", POOL, "gpu", true},
     {"--replicas", POOL, "replicas", false},
@@ -226,6 +231,11 @@ static cJSON *option_item(const struct scenario_builder *b, const struct place *
         return range_item(v->text);
     if (p->section == SPECULATIVE && strcmp(p->key, "acceptance") == 0)
         return shares_item(v->text);
+    if (p->section == WORKLOAD && strcmp(p->key, "rate_profile") == 0)
+        return scenario_profile_item(v->text);
+    if (p->section == WORKLOAD &&
+        (strcmp(p->key, "request_rate") == 0 || strcmp(p->key, "burstiness") == 0))
+        return scenario_number_item(v->text);
     return names_file(p, v->text) ? scenario_path_item(b, v->text) : cJSON_CreateString(v->text);
 }
 

@@ -17,9 +17,9 @@
 #include <assert.h>
 #include <stdio.h>
 
-#define REQUEST_COLUMNS 19
+#define REQUEST_COLUMNS 20
 #define STEP_COLUMNS    (11 + RT_TERM_COUNT)
-#define MAX_COLUMNS     19
+#define MAX_COLUMNS     20
 #define TRANSACTION_NS  1000000000u
 
 static bool prepare(struct rt_insert *in, const struct rt_rows_writer *w, const char *table,
@@ -103,6 +103,10 @@ static void put_row(struct rt_insert *in, const struct rt_open_run *run,
         rt_put_null(in);
     else
         rt_put_int(in, r->produced_tokens);
+    if (r->client_wait_ns == 0)
+        rt_put_null(in);
+    else
+        rt_put_int(in, r->client_wait_ns);
 }
 
 static bool begin(struct rt_rows_writer *w, struct rt_err *err)

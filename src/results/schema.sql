@@ -114,7 +114,7 @@ CREATE TABLE request (
     request_id INTEGER NOT NULL,     -- its place in the trace, from 0; copy r of workload.repeat adds r * rows
     class TEXT,                      -- traffic class the trace gives
     session_id TEXT,                 -- conversation the trace gives
-    arrival_ns INTEGER NOT NULL,     -- since trial start, as all times here
+    arrival_ns INTEGER NOT NULL,     -- when the client sent it, since trial start, as all times here
     scheduled_ns INTEGER,            -- start of the first step that contains it
     first_token_ns INTEGER,          -- end of the step that gave the first token
     finish_ns INTEGER,               -- end of the step that gave the last token
@@ -128,7 +128,8 @@ CREATE TABLE request (
     max_itl_ns INTEGER,              -- longest gap between two of its tokens
     status TEXT NOT NULL,            -- ok, rejected, timeout, cancelled, failed, unfinished
     reason TEXT,                     -- of a rejection: kv, prompt, max_model_len, admission
-    produced_tokens INTEGER          -- tokens that came out; NULL: all output_tokens did
+    produced_tokens INTEGER,         -- tokens that came out; NULL: all output_tokens did
+    client_wait_ns INTEGER           -- in the client's own queue before arrival_ns (max_concurrency); NULL: none
 ) STRICT;
 
 CREATE TABLE step (
@@ -277,7 +278,8 @@ CREATE VIEW requests AS
         q.cached_tokens,
         q.pool,
         q.replica,
-        q.preemptions
+        q.preemptions,
+        coalesce(q.client_wait_ns, 0) / 1e9 AS client_wait_s -- in the client's own queue, before arrival_s; in no other time here
     FROM request AS q JOIN run AS r ON r.run_id = q.run_id;
 
 CREATE VIEW steps AS

@@ -98,7 +98,7 @@ static bool parse_trial(const struct rt_json_at *root, struct rt_scenario *s, st
         !rt_json_double(root, "frontend_s", 0.0, MAX_FRONTEND_S, &s->frontend_s, err) ||
         !rt_json_int(root, "seed", 0, MAX_SEED, &seed, err))
         return false;
-    s->seed = (uint64_t)seed;
+    s->seed = s->workload.seed = (uint64_t)seed;
     return true;
 }
 

@@ -30,6 +30,7 @@ static void write_workload(struct rt_writer *w, const struct rt_workload_spec *s
         rt_writer_int(w, "max_requests", (int64_t)s->max_requests);
     if (s->block_size != 0)
         rt_writer_int(w, "block_size", s->block_size);
+    rt_writer_load(w, &s->load);
     rt_writer_close(w, '}');
 }
 

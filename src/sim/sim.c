@@ -28,7 +28,8 @@ struct rt_sim {
     uint32_t *dirty; /* replicas to schedule at this instant */
     bool *is_dirty;
     uint32_t dirty_count;
-    bool source_blocked, source_ended;
+    bool source_due; /* it wants to be asked at this instant: something left */
+    bool source_ended;
     uint64_t in_flight;
     struct rt_sim_totals totals;
     struct class_priorities priorities;
@@ -129,12 +130,13 @@ void rt_sim_free(struct rt_sim *s)
     free(s);
 }
 
-/* Something left the system: the source may have waited for it. */
-static void note_done(struct rt_sim *s, uint64_t id)
+/* The row's request left the system: the source may have waited for it. */
+static void note_done(struct rt_sim *s, struct rt_finished *row)
 {
-    rt_source_done(s->source, id, s->totals.now_ns);
-    if (s->source_blocked) {
-        s->source_blocked = false;
+    struct rt_source_done done = rt_source_done(s->source, row->id, s->totals.now_ns);
+    row->client_wait_ns = done.client_wait_ns;
+    if (done.ask_again) {
+        s->source_due = true;
         post(s, s->arrival_item, s->totals.now_ns, EVENT_ARRIVAL);
     }
 }
@@ -152,7 +154,7 @@ static bool end_step(struct rt_sim *s, uint32_t i, struct rt_finished_list *out,
     s->totals.finished += done;
     rt_fleet_left(s->fleet, i, (uint32_t)done);
     for (size_t row = before; row < out->count; row++)
-        note_done(s, out->rows[row].id);
+        note_done(s, &out->rows[row]);
     return true;
 }
 
@@ -177,7 +179,7 @@ static bool add_rejected(struct rt_sim *s, const struct rt_request *req, uint32_
     if (!rt_finished_list_add(out, &row))
         return rt_fail_nomem(err, "finished requests");
     s->totals.rejected++;
-    note_done(s, req->id);
+    note_done(s, &out->rows[out->count - 1]);
     return true;
 }
 
@@ -206,6 +208,7 @@ static bool pull_arrivals(struct rt_sim *s, struct rt_finished_list *out, struct
     for (;;) {
         struct rt_request req;
         int64_t later_ns;
+        s->source_due = false;
         switch (rt_source_next(s->source, s->totals.now_ns, &req, &later_ns, err)) {
         case RT_PULL_REQUEST:
             if (!class_priorities_apply(&s->priorities, s->scenario, s->source, &req))
@@ -219,7 +222,6 @@ static bool pull_arrivals(struct rt_sim *s, struct rt_finished_list *out, struct
             return true;
         case RT_PULL_BLOCKED:
             assert(s->in_flight > 0);
-            s->source_blocked = true;
             rt_heap_remove(&s->events, s->arrival_item);
             return true;
         case RT_PULL_END:
@@ -276,14 +278,22 @@ static void advance_clock(struct rt_sim *s, int64_t now_ns)
 }
 
 /* Replica i is next and nothing else happens at this instant: its steps follow each other, without
- * going through the heap, until something else comes first. */
+ * going through the heap, until something else comes first. A request that leaves may make the
+ * source due at this very instant; then the next batch waits for its arrivals. */
 static bool run_alone(struct rt_sim *s, uint32_t i, struct rt_finished_list *out,
                       struct rt_err *err)
 {
     struct rt_replica *r = rt_fleet_replica(s->fleet, i);
     int64_t until_ns = rt_heap_second_time(&s->events);
     for (int n = 0;; n++) {
-        if (!end_step(s, i, out, err) || !rt_replica_schedule(r, s->totals.now_ns, err))
+        if (!end_step(s, i, out, err))
+            return false;
+        if (s->source_due) {
+            rt_heap_remove(&s->events, i);
+            mark_dirty(s, i);
+            return true;
+        }
+        if (!rt_replica_schedule(r, s->totals.now_ns, err))
             return false;
         int64_t next_ns = rt_replica_next_ns(r);
         if (next_ns >= until_ns || n == STEPS_ALONE)
@@ -305,8 +315,7 @@ static bool handle(struct rt_sim *s, uint32_t item, struct rt_finished_list *out
         take_sample(s);
         return true;
     }
-    if (s->dirty_count == 0 && !s->source_blocked &&
-        rt_heap_second_time(&s->events) > s->totals.now_ns)
+    if (s->dirty_count == 0 && rt_heap_second_time(&s->events) > s->totals.now_ns)
         return run_alone(s, item, out, err);
     if (!end_step(s, item, out, err))
         return false;
@@ -346,6 +355,8 @@ bool rt_sim_abort(struct rt_sim *s, struct rt_finished_list *out, struct rt_err 
     for (uint32_t i = 0; i < rt_fleet_replicas(s->fleet); i++)
         if (!rt_replica_abort(rt_fleet_replica(s->fleet, i), s->totals.now_ns, out, err))
             return false;
+    for (size_t row = before; row < out->count; row++)
+        note_done(s, &out->rows[row]);
     s->totals.unfinished += out->count - before;
     s->in_flight = 0;
     return true;

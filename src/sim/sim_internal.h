@@ -29,4 +29,7 @@ bool class_priorities_apply(struct class_priorities *p, const struct rt_scenario
                             const struct rt_source *source, struct rt_request *req) RT_MUST_USE;
 void class_priorities_release(struct class_priorities *p);
 
+/* scenario_load.c: the keys of the section `workload` that shape a load */
+void rt_writer_load(struct rt_writer *w, const struct rt_load_spec *l);
+
 #endif

@@ -3,12 +3,14 @@
  *     "workload": { "trace": "conv.csv", "format": "auto", "rate_scale": 1.0, "repeat": 1,
  *                   "window_s": [0, 600], "max_requests": 1000, "block_size": 512 }
  *
- * Only `trace` has no default. Failure: RT_ECONFIG with the JSON path for the section; what
- * rt_trace_open says for the file. */
+ * and the keys of load.c. Only `trace` has no default. Failure: RT_ECONFIG with the JSON path for
+ * the section; what rt_trace_open says for the file. */
 #include "rooftrace/workload.h"
 
+#include "load_internal.h"
 #include "workload_internal.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,13 +30,16 @@ void rt_workload_init(struct rt_workload_spec *w)
                                    .rate_scale = 1.0,
                                    .repeat = 1,
                                    .window_s = {0, HUGE_VAL},
-                                   .max_requests = UINT64_MAX};
+                                   .max_requests = UINT64_MAX,
+                                   .seed = 1};
+    rt_load_init(&w->load);
 }
 
 void rt_workload_release(struct rt_workload_spec *w)
 {
     free(w->trace);
     w->trace = NULL;
+    rt_load_release(&w->load);
 }
 
 static bool parse_trace(const struct rt_json_at *at, struct rt_workload_spec *w, struct rt_err *err)
@@ -123,15 +128,42 @@ static bool parse_counts(const struct rt_json_at *at, struct rt_workload_spec *w
     return true;
 }
 
+/* Drawn arrivals take the place of the times that rate_scale would scale. */
+static bool scales_nothing(const struct rt_workload_spec *w)
+{
+    return w->rate_scale != 1.0 && w->load.arrivals != RT_ARRIVALS_TRACE;
+}
+
+static const char scales_nothing_text[] =
+    "expected 1 beside request_rate or rate_profile, which replace the trace's times";
+
+static bool check_scale(const struct rt_json_at *at, const struct rt_workload_spec *w,
+                        struct rt_err *err)
+{
+    struct rt_json_at place = rt_json_get(at, "rate_scale");
+    return !scales_nothing(w) || rt_json_fail(&place, err, "%s", scales_nothing_text);
+}
+
+static bool only_known_keys(const struct rt_json_at *at, struct rt_err *err)
+{
+    static const char *const own[] = {"trace",    "format",       "rate_scale", "repeat",
+                                      "window_s", "max_requests", "block_size"};
+    const char *keys[32];
+    unsigned count = sizeof own / sizeof own[0];
+    assert(count + rt_load_key_count <= sizeof keys / sizeof keys[0]);
+    memcpy(keys, own, sizeof own);
+    for (unsigned i = 0; i < rt_load_key_count; i++)
+        keys[count++] = rt_load_keys[i];
+    return rt_json_only(at, keys, count, err);
+}
+
 bool rt_workload_parse(const struct rt_json_at *at, struct rt_workload_spec *w, struct rt_err *err)
 {
-    static const char *const keys[] = {"trace",    "format",       "rate_scale", "repeat",
-                                       "window_s", "max_requests", "block_size"};
-    return rt_json_expect(at, RT_JSON_OBJECT, err) &&
-           rt_json_only(at, keys, sizeof keys / sizeof keys[0], err) && parse_trace(at, w, err) &&
-           parse_format(at, w, err) &&
+    return rt_json_expect(at, RT_JSON_OBJECT, err) && only_known_keys(at, err) &&
+           parse_trace(at, w, err) && parse_format(at, w, err) &&
            rt_json_double(at, "rate_scale", MIN_RATE_SCALE, MAX_RATE_SCALE, &w->rate_scale, err) &&
-           parse_window(at, w, err) && parse_counts(at, w, err);
+           parse_window(at, w, err) && parse_counts(at, w, err) &&
+           rt_load_parse(at, &w->load, err) && check_scale(at, w, err);
 }
 
 /* A spec may come from the command line, too, which has not been through rt_workload_parse. */
@@ -150,6 +182,8 @@ static bool check(const struct rt_workload_spec *w, struct rt_err *err)
     if (w->block_size > MAX_BLOCK_TOKENS)
         return rt_fail(err, RT_ECONFIG, "block_size: expected an integer from 1 to %d, read %u",
                        MAX_BLOCK_TOKENS, w->block_size);
+    if (scales_nothing(w))
+        return rt_fail(err, RT_ECONFIG, "rate_scale: %s", scales_nothing_text);
     if (w->has_window && !(w->window_s[0] >= 0 && w->window_s[0] < w->window_s[1]))
         return rt_fail(err, RT_ECONFIG,
                        "window_s: expected 0 <= from < to in seconds, read %g and %g",
@@ -163,7 +197,7 @@ bool rt_workload_open(const struct rt_workload_spec *w, struct rt_source **out, 
     if (!check(w, err) || !rt_trace_open(w->trace, w->format, &trace, err))
         return false;
     if (rt_trace_source_new(trace, w, out, err))
-        return true;
+        return rt_load_wrap(&w->load, w->seed, out, err);
     rt_trace_free(trace);
     return false;
 }

@@ -89,6 +89,7 @@ class Case(unittest.TestCase):
 class Help(Case):
     OPTIONS = {
         "run": ["--trace", "--format", "--rate-scale", "--repeat", "--window-s", "--max-requests",
+                "--max-concurrency", "--request-rate", "--burstiness", "--rate-profile", "--sessions",
                 "--model", "--gpu", "--replicas", "--tensor-parallel-size", "--dtype",
                 "--weight-dtype", "--kv-dtype", "--preset", "vllm-0.19",
                 "--engine-args", "--policy", "--router", "--max-num-seqs",
@@ -482,7 +483,8 @@ class Runs(Case):
         printed = json.loads(self.ok(
             "run", "--check", "--trace", SAMPLE, "--format", "csv", "--rate-scale", "2.5",
             "--repeat", "3", "--window-s", "1:500.5", "--max-requests", "7", "--trace-block-size",
-            "512", "--model", "llama-3.1-70b", "--gpu", "h100-sxm", "--replicas", "2",
+            "512", "--max-concurrency", "64", "--sessions", "trace",
+            "--model", "llama-3.1-70b", "--gpu", "h100-sxm", "--replicas", "2",
             "--tensor-parallel-size", "4", "--dtype", "fp16", "--weight-dtype", "fp8",
             "--kv-dtype", "fp8", "--router", "round_robin", "--policy", "static",
             "--max-num-seqs", "33", "--max-num-batched-tokens", "4096", "--block-size", "32",
@@ -495,7 +497,8 @@ class Runs(Case):
         pool = printed["pools"][0]
         self.assertEqual(printed["workload"], {
             "trace": str(SAMPLE), "format": "csv", "rate_scale": 2.5, "repeat": 3,
-            "window_s": [1, 500.5], "max_requests": 7, "block_size": 512})
+            "window_s": [1, 500.5], "max_requests": 7, "block_size": 512,
+            "max_concurrency": 64, "sessions": "trace"})
         self.assertEqual((pool["gpu"]["name"], pool["model"]["name"]), ("h100-sxm", "llama-3.1-70b"))
         self.assertEqual((pool["replicas"], pool["tensor_parallel"]), (2, 4))
         self.assertEqual((pool["weight_dtype"], pool["activation_dtype"], pool["kv_dtype"]),
@@ -514,6 +517,53 @@ class Runs(Case):
         self.assertEqual((printed["router"], printed["measure_s"], printed["sample_interval_s"],
                           printed["frontend_s"], printed["seed"]),
                          ("round_robin", [10, 20], 0.25, 0.001, 42))
+
+    def test_loads_reach_the_scenario(self):
+        def load(*options):
+            printed = json.loads(self.ok("run", "--check", "--trace", SAMPLE, *FLEET, *options))
+            path = self.file("again.json", json.dumps(printed))
+            again = json.loads(self.ok("run", "--check", path))
+            self.assertEqual(again["workload"], printed["workload"])
+            keep = ("request_rate", "burstiness", "rate_profile", "max_concurrency")
+            return {k: v for k, v in printed["workload"].items() if k in keep}
+
+        self.assertEqual(load(), {})
+        self.assertEqual(load("--request-rate", "0.1", "--max-concurrency", "3"),
+                         {"request_rate": 0.1, "burstiness": 1, "max_concurrency": 3})
+        self.assertEqual(load("--request-rate", "inf"), {"request_rate": "inf", "burstiness": 1})
+        self.assertEqual(load("--request-rate", "2", "--burstiness", "inf"),
+                         {"request_rate": 2, "burstiness": "inf"})
+        for text, profile in (
+                ("steps:0=2,60=8.5", {"shape": "steps", "points": [[0, 2], [60, 8.5]]}),
+                ("linear:0=0,6e1=8,period_s=90.5",
+                 {"shape": "linear", "points": [[0, 0], [60, 8]], "period_s": 90.5}),
+                ("on_off:rate=20,on_s=10,off_s=50",
+                 {"shape": "on_off", "rate": 20, "off_rate": 0, "on_s": 10, "off_s": 50}),
+                ("diurnal:rate=5,amplitude=0.8",
+                 {"shape": "diurnal", "rate": 5, "amplitude": 0.8, "period_s": 86400, "peak_s": 0})):
+            self.assertEqual(load("--rate-profile", text), {"rate_profile": profile, "burstiness": 1})
+
+    def test_wrong_loads(self):
+        for options, text in (
+                (["--max-concurrency", "0"], "--max-concurrency"),
+                (["--request-rate", "fast"], 'expected a number or "inf", read "fast"'),
+                (["--request-rate", "0"], "$.workload.request_rate: expected a number from"),
+                (["--request-rate", "nan"], "request_rate"),
+                (["--burstiness", "2"], "expected request_rate or rate_profile beside it"),
+                (["--request-rate", "1", "--burstiness", "-1"], "$.workload.burstiness"),
+                (["--request-rate", "1", "--rate-profile", "steps:0=1"], "either request_rate or"),
+                (["--request-rate", "1", "--rate-scale", "2"], "rate_scale"),
+                (["--rate-profile", "steps"], '$.workload.rate_profile: expected an object, read "steps"'),
+                (["--rate-profile", "stairs:0=1"], 'unknown name "stairs", one of steps'),
+                (["--rate-profile", "steps:0=1,5"], 'unknown key "5"'),
+                (["--rate-profile", "steps:0=1,x=5"], 'unknown key "x"'),
+                (["--rate-profile", "steps:1=1"], "points: expected the first at 0 s, read 1"),
+                (["--rate-profile", "steps:0=1,5=0"], "a last rate above 0 without period_s"),
+                (["--rate-profile", "steps:0=1,5=fast"], "$.workload.rate_profile.points[1][1]"),
+                (["--rate-profile", "steps:" + "0=1," * 5000], "rate_profile: expected an object"),
+                (["--rate-profile", "on_off:rate=1,on_s=5"], 'missing key "off_s"'),
+                (["--sessions", "thinking"], 'did you mean "think"')):
+            self.run_fails(2, text, "--trace", SAMPLE, *FLEET, *options)
 
     def test_options_win_over_the_file_for_every_pool(self):
         scenario = {"workload": {"trace": "t.csv", "rate_scale": 0.1}, "model": "llama-3.1-8b",

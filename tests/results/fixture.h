@@ -141,6 +141,7 @@ static inline struct rt_finished fixture_row(struct fixture *f, uint64_t id)
     row.scheduled_ns = arrival + (int64_t)fixture_draw(r, 400000000);
     row.first_token_ns = row.scheduled_ns + 10000000 + (int64_t)fixture_draw(r, 300000000);
     row.session = id % 4 == 0 ? "s-1" : NULL;
+    row.client_wait_ns = id % 3 == 0 ? (int64_t)id * 1000000 : 0;
     row.preemptions = (uint32_t)(id % 7 == 0);
     row.preempted_ns = row.preemptions * INT64_C(1500000);
     if (id % 17 == 5) {

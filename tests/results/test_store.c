@@ -68,9 +68,11 @@ static char *expected_rows(const struct rt_finished_list *list)
         fprintf(out, "|%s|%s", rt_status_names[r->status],
                 r->reason ? rt_reason_names[r->reason] : "NULL");
         if (r->produced_tokens == r->output_tokens)
-            fprintf(out, "|NULL\n");
+            fprintf(out, "|NULL");
         else
-            fprintf(out, "|%lld\n", (long long)r->produced_tokens);
+            fprintf(out, "|%lld", (long long)r->produced_tokens);
+        print_time(out, r->client_wait_ns > 0 ? r->client_wait_ns : RT_NEVER);
+        fprintf(out, "\n");
     }
     fclose(out);
     return text;
@@ -110,6 +112,7 @@ static void extreme_integers(void **state)
                               .output_tokens = INT64_C(1) << 40,
                               .preemptions = UINT32_MAX,
                               .preempted_ns = INT64_MAX,
+                              .client_wait_ns = INT64_MAX,
                               .replica = 65535,
                               .pool = 7, /* not a pool of the run */
                               .status = RT_STATUS_UNFINISHED,
@@ -128,7 +131,8 @@ static void extreme_integers(void **state)
     assert_sql(f->db, "SELECT * FROM request",
                "1|9223372036854775807|NULL|Ünï \"quote\" 'x'|9223372036854775807|"
                "9223372036854775807|9223372036854775807|9223372036854775807|1099511627776|"
-               "1099511627776|0|NULL|NULL|4294967295|9223372036854775807|0|unfinished|NULL|0\n");
+               "1099511627776|0|NULL|NULL|4294967295|9223372036854775807|0|unfinished|NULL|0|"
+               "9223372036854775807\n");
     rt_finished_list_release(&list);
 }
 

@@ -116,8 +116,60 @@ def pools(*more):
     return {**copy.deepcopy(BASE), "pools": [*copy.deepcopy(BASE["pools"]), *more]}
 
 
+def loads():
+    """(section `workload`, good) for the keys of load.c that are no plain numbers."""
+    for rate in (8.5, 1e-9, 1e9, "inf"):
+        yield {"request_rate": rate}, True
+        yield {"request_rate": rate, "burstiness": 0.5}, True
+    for burstiness in (0.001, 1e9, 1, "inf"):
+        yield {"request_rate": 1, "burstiness": burstiness}, True
+    for mode in ("open", "trace", "think"):
+        yield {"sessions": mode, "max_concurrency": 1}, True
+    for profile in ({"shape": "steps", "points": [[0, 1]]},
+                    {"shape": "steps", "points": [[0, 0], [9e9, 1e9]], "$note": 1},
+                    {"shape": "steps", "points": [[0, 5], [10, 0]], "period_s": 10.5},
+                    {"shape": "linear", "points": [[0, 1], [600, 20], [700, 0.5]]},
+                    {"shape": "on_off", "rate": 20, "on_s": 10, "off_s": 50},
+                    {"shape": "on_off", "rate": 20, "on_s": 10, "off_s": 50, "off_rate": 0.5},
+                    {"shape": "diurnal", "rate": 5, "amplitude": 1},
+                    {"shape": "diurnal", "rate": 5, "amplitude": 0, "period_s": 60, "peak_s": 30}):
+        yield {"rate_profile": profile}, True
+        yield {"rate_profile": profile, "burstiness": 2, "sessions": "think"}, True
+        yield {"rate_profile": profile, "request_rate": 1}, False
+    for rate in (0, -1, 1e-10, 1.1e9, "1", "Inf", "infinity", "", None, True, [1], {}):
+        yield {"request_rate": rate}, False
+        yield {"request_rate": 1, "burstiness": rate}, False
+    yield {"burstiness": 1}, False
+    for mode in ("", "closed", "Open", None, 1, True):
+        yield {"sessions": mode}, False
+    for profile in (None, 5, "steps", [[0, 1]], {}, {"shape": "steps"}, {"points": [[0, 1]]},
+                    {"shape": "stairs", "points": [[0, 1]]}, {"shape": "steps", "points": []},
+                    {"shape": "steps", "points": [[0]]}, {"shape": "steps", "points": [[0, 1, 2]]},
+                    {"shape": "steps", "points": [0, 1]}, {"shape": "steps", "points": [[0, "1"]]},
+                    {"shape": "steps", "points": [[0, -1]]}, {"shape": "steps", "points": {"0": 1}},
+                    {"shape": "steps", "points": [[0, 1]], "rate": 1},
+                    {"shape": "steps", "points": [[0, 1]] * 4097},
+                    {"shape": "steps", "points": [[0, 1]], "period_s": 0},
+                    {"shape": "on_off", "rate": 20, "on_s": 10},
+                    {"shape": "on_off", "rate": 0, "on_s": 10, "off_s": 1},
+                    {"shape": "on_off", "rate": 1, "on_s": 0, "off_s": 1},
+                    {"shape": "on_off", "rate": 1, "on_s": 1, "off_s": 1, "points": [[0, 1]]},
+                    {"shape": "diurnal", "rate": 5}, {"shape": "diurnal", "amplitude": 0.5},
+                    {"shape": "diurnal", "rate": 5, "amplitude": 1.01},
+                    {"shape": "diurnal", "rate": 5, "amplitude": 1, "period_s": 0},
+                    {"shape": "diurnal", "rate": 5, "amplitude": 1, "peak_s": -1}):
+        yield {"rate_profile": profile}, False
+
+
+def load_cases(wanted):
+    for load, good in loads():
+        if good == wanted:
+            yield f"load {str(load)[:120]}", changed("workload", {"trace": "t.csv", **load})
+
+
 def good_cases():
     yield "base", BASE
+    yield from load_cases(True)
     yield "roofline", without("cost")
     yield "empty cost", changed("cost", {})
     yield "speed of light", changed("cost", {"kind": "roofline", "speed_of_light": True})
@@ -187,6 +239,7 @@ def good_cases():
 
 
 def bad_cases():
+    yield from load_cases(False)
     for wrong in ([], 5, "x", None, True):
         yield f"document {wrong!r}", wrong
     for path in ("workload", "workload.trace", "model", "pools", "pools.0.gpu"):
@@ -265,6 +318,13 @@ def bad_cases():
 
 def only_c_cases():
     """The schema cannot say these: it accepts them, the C reader does not."""
+    for points, more in (([[1, 1]], {}), ([[0, 0]], {}), ([[0, 1], [5, 0]], {}),
+                         ([[0, 1], [5, 1], [5, 2]], {}), ([[0, 1], [5, 2]], {"period_s": 5})):
+        for shape in ("steps", "linear"):
+            yield f"profile {points} {more}", changed("workload.rate_profile", {
+                "shape": shape, "points": points, **more})
+    yield "a rate scaled", changed("workload", {
+        "trace": "t.csv", "request_rate": 1, "rate_scale": 2})
     yield "unknown gpu", changed("pools.0.gpu", "rtx-4091")
     yield "unknown model", changed("model", "llama-9")
     yield "draft model with linear cost", changed("pools.0.engine.speculative", {

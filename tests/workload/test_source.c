@@ -42,7 +42,7 @@ static void pulling(void **state)
     assert_string_equal(rt_source_name(s, r.class_name), "a");
     assert_int_equal(rt_source_next(s, 1000000000, &r, &later, &err), RT_PULL_LATER);
     assert_int_equal(later, 2000000000);
-    rt_source_done(s, 0, 1500000000);
+    assert_false(rt_source_done(s, 0, 1500000000).ask_again);
     assert_int_equal(rt_source_next(s, INT64_MAX, &r, &later, &err), RT_PULL_REQUEST);
     assert_int_equal(r.arrival_ns, 2000000000);
     assert_int_equal(r.output_tokens, 1);

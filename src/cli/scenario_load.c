@@ -1,0 +1,89 @@
+/* Options of a load as parts of a scenario: numbers that may be "inf", and --rate-profile:
+ *
+ *     linear:0=1,600=20,period_s=3600
+ *     { "shape": "linear", "points": [[0, 1], [600, 20]], "period_s": 3600 }
+ *
+ * A key that is a number is the time of a point. What cannot be read stays a text, so that the
+ * reader of scenarios says what it expected. NULL: out of memory. O(length). */
+#include "scenario_internal.h"
+
+#include <cjson/cJSON.h>
+
+#include <stdio.h>
+#include <string.h>
+
+cJSON *scenario_number_item(const char *text)
+{
+    char exact[32]; /* cJSON prints some doubles as a neighbour; raw text keeps them */
+    double value;
+
+    if (!rt_read_number(text, &value))
+        return cJSON_CreateString(text);
+    snprintf(exact, sizeof exact, "%.17g", value);
+    return cJSON_CreateRaw(exact);
+}
+
+/* False: out of memory; the item is freed. */
+static bool add(cJSON *into, const char *key, cJSON *item)
+{
+    bool ok = item != NULL && (key != NULL ? cJSON_AddItemToObject(into, key, item)
+                                           : cJSON_AddItemToArray(into, item));
+
+    if (!ok)
+        cJSON_Delete(item);
+    return ok;
+}
+
+static bool add_point(cJSON *profile, const char *from, const char *rate)
+{
+    cJSON *points = cJSON_GetObjectItemCaseSensitive(profile, "points");
+    cJSON *pair = cJSON_CreateArray();
+
+    if (points == NULL && add(profile, "points", cJSON_CreateArray()))
+        points = cJSON_GetObjectItemCaseSensitive(profile, "points");
+    if (pair == NULL || points == NULL) {
+        cJSON_Delete(pair);
+        return false;
+    }
+    return add(points, NULL, pair) && add(pair, NULL, scenario_number_item(from)) &&
+           add(pair, NULL, scenario_number_item(rate));
+}
+
+/* KEY=VALUE; the text is written to. */
+static bool add_pair(cJSON *profile, char *pair)
+{
+    char *value = strchr(pair, '=');
+    double from;
+
+    if (value == NULL)
+        return add(profile, pair, cJSON_CreateTrue()); /* an error whatever the key */
+    *value++ = '\0';
+    if (rt_read_number(pair, &from))
+        return add_point(profile, pair, value);
+    return add(profile, pair, scenario_number_item(value));
+}
+
+cJSON *scenario_profile_item(const char *text)
+{
+    char copy[4096];
+    char *rest = NULL, *end;
+    cJSON *profile;
+    bool ok;
+
+    if (snprintf(copy, sizeof copy, "%s", text) >= (int)sizeof copy ||
+        (rest = strchr(copy, ':')) == NULL)
+        return cJSON_CreateString(text);
+    *rest++ = '\0';
+    profile = cJSON_CreateObject();
+    ok = profile != NULL && add(profile, "shape", cJSON_CreateString(copy));
+    for (; ok && *rest != '\0'; rest = end) {
+        end = rest + strcspn(rest, ",");
+        if (*end != '\0')
+            *end++ = '\0';
+        ok = add_pair(profile, rest);
+    }
+    if (ok)
+        return profile;
+    cJSON_Delete(profile);
+    return NULL;
+}
