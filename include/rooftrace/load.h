@@ -9,6 +9,7 @@
 #define RT_LOAD_H
 
 #include "rooftrace/json.h"
+#include "rooftrace/source.h"
 
 enum rt_arrivals {
     RT_ARRIVALS_TRACE, /* as the trace has them */
@@ -74,5 +75,9 @@ extern const unsigned rt_load_key_count;
 /* Reads them from the section at `at` over *l. */
 bool rt_load_parse(const struct rt_json_at *at, struct rt_load_spec *l,
                    struct rt_err *err) RT_MUST_USE;
+/* Wraps *source as the spec says; rt_workload_open does this. Draws come from `seed`. On failure
+ * *source is freed and NULL. */
+bool rt_load_wrap(const struct rt_load_spec *l, uint64_t seed, struct rt_source **source,
+                  struct rt_err *err) RT_MUST_USE;
 
 #endif

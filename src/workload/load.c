@@ -4,7 +4,7 @@
  *     "rate_profile": { "shape": "linear", "points": [[0, 1], [600, 20]], "period_s": 3600 }
  *
  * request_rate may be "inf" (all at once), burstiness too (equal gaps). All have defaults; rules
- * between keys are in rt_load_check. Failure: RT_ECONFIG with the JSON path. */
+ * between keys are checked here, too. Failure: RT_ECONFIG with the JSON path. */
 #include "load_internal.h"
 
 #include <math.h>
@@ -199,7 +199,8 @@ bool rt_load_parse(const struct rt_json_at *at, struct rt_load_spec *l, struct r
 
 /* ---- sources ---- */
 
-bool rt_load_check(const struct rt_load_spec *l, struct rt_err *err)
+/* A spec may come from elsewhere than rt_load_parse. */
+static bool check(const struct rt_load_spec *l, struct rt_err *err)
 {
     if (l->max_concurrency < 0 || l->max_concurrency > RT_MAX_CONCURRENCY)
         return rt_fail(err, RT_ECONFIG,
@@ -235,7 +236,7 @@ static bool wrap_arrivals(const struct rt_load_spec *l, uint64_t seed, struct rt
 bool rt_load_wrap(const struct rt_load_spec *l, uint64_t seed, struct rt_source **source,
                   struct rt_err *err)
 {
-    bool ok = rt_load_check(l, err) && wrap_arrivals(l, seed, source, err);
+    bool ok = check(l, err) && wrap_arrivals(l, seed, source, err);
     if (ok && l->max_concurrency > 0)
         ok = rt_closed_loop_new(*source, l->max_concurrency, source, err);
     if (!ok) {

@@ -12,13 +12,6 @@
 #include "rooftrace/rng.h"
 #include "rooftrace/source.h"
 
-/* ---- load.c */
-/* A spec that did not come through rt_load_parse is checked here, too. */
-bool rt_load_check(const struct rt_load_spec *l, struct rt_err *err) RT_MUST_USE;
-/* Wraps *source as the spec says. On failure *source is freed. */
-bool rt_load_wrap(const struct rt_load_spec *l, uint64_t seed, struct rt_source **source,
-                  struct rt_err *err) RT_MUST_USE;
-
 /* ---- rate_profile.c: arrivals of a rate that changes. `area` is the integral of the rate from 0:
  * the expected number of arrivals. */
 struct rt_rate_piece {

@@ -562,7 +562,7 @@ class Runs(Case):
                 (["--rate-profile", "steps:0=1,5=fast"], "$.workload.rate_profile.points[1][1]"),
                 (["--rate-profile", "steps:" + "0=1," * 5000], "rate_profile: expected an object"),
                 (["--rate-profile", "on_off:rate=1,on_s=5"], 'missing key "off_s"'),
-                (["--sessions", "thinking"], 'did you mean "think"')):
+                (["--sessions", "thnk"], 'did you mean "think"')):
             self.run_fails(2, text, "--trace", SAMPLE, *FLEET, *options)
 
     def test_options_win_over_the_file_for_every_pool(self):
