@@ -206,6 +206,12 @@ static void wrong_types(void **state)
     assert_fails(rt_json_double(root, "rate", 3, (double)INFINITY, &d, &err), &err, RT_ECONFIG,
                  "expected a number, at least 3, read 2.5");
     assert_fails(rt_json_double(root, "name", 0, 1, &d, &err), &err, RT_ECONFIG, "read \"demo\"");
+    assert_fails(rt_json_number(&pools, 0, 1, &d, &err), &err, RT_ECONFIG,
+                 "$.pools: expected a number from 0 to 1, read an array");
+    struct rt_json_at none = rt_json_get(root, "x");
+    assert_fails(rt_json_number(&none, 0, 1, &d, &err), &err, RT_ECONFIG, "$.x: expected a number");
+    assert_ok(rt_json_number(&seed, 42, 42, &d, &err), &err);
+    assert_true(d == 42.0);
     assert_fails(rt_json_bool(root, "seed", &b, &err), &err, RT_ECONFIG,
                  "$.seed: expected true or false, read 42");
     assert_fails(rt_json_string(root, "seed", &s, &err), &err, RT_ECONFIG,

@@ -198,6 +198,46 @@ static struct moments measure(double (*draw)(struct rt_rng *), uint64_t seed, in
     return m;
 }
 
+static double gamma_tenth(struct rt_rng *r)
+{
+    return rt_rng_gamma(r, 0.1);
+}
+
+static double gamma_one(struct rt_rng *r)
+{
+    return rt_rng_gamma(r, 1);
+}
+
+static double gamma_five_halves(struct rt_rng *r)
+{
+    return rt_rng_gamma(r, 2.5);
+}
+
+static double gamma_million(struct rt_rng *r)
+{
+    return rt_rng_gamma(r, 1e6);
+}
+
+/* The raw moment E x^n of shape k is k (k+1) ... (k+n-1). Bounds: five standard errors. */
+static void gamma_has_its_moments(void **state)
+{
+    enum { N = 200000 };
+    static double (*const draws[])(struct rt_rng *) = {gamma_tenth, gamma_one, gamma_five_halves,
+                                                       gamma_million};
+    static const double shapes[] = {0.1, 1, 2.5, 1e6};
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        double k = shapes[i], raw[7] = {1};
+        struct moments m = measure(draws[i], 20 + (uint64_t)i, N);
+        for (int n = 1; n <= 6; n++)
+            raw[n] = raw[n - 1] * (k + n - 1);
+        assert_true(fabs(m.mean - k) < 5 * sqrt(k / N));
+        assert_true(fabs(m.variance - k) < 5 * k * sqrt((2 + 6 / k) / N));
+        assert_true(fabs(m.third - raw[3]) < 5 * sqrt((raw[6] - raw[3] * raw[3]) / N));
+    }
+}
+
 /* Bounds: five standard errors of each moment for n draws of the exact distribution. */
 static void distributions_have_their_moments(void **state)
 {
@@ -230,6 +270,7 @@ int main(void)
         cmocka_unit_test(unit_is_in_its_interval),
         cmocka_unit_test(exponential_of_zero_is_plus_zero),
         cmocka_unit_test(distributions_have_their_moments),
+        cmocka_unit_test(gamma_has_its_moments),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,11 +90,70 @@ static void jsonl(void **state)
     free(text.bytes);
 }
 
+/* Every kind of load over sessions with hash ids; each request is done at once. */
+static int replay_loads(const char *path, int which, struct rt_err *err)
+{
+    struct rt_rate_point points[] = {{0, 1}, {10, 2}};
+    struct rt_workload_spec w;
+    struct rt_source *s;
+    struct rt_request r;
+    int64_t now_ns = 0, later_ns = 0;
+    int count = 0;
+    rt_workload_init(&w);
+    w.trace = (char *)(uintptr_t)path; /* not released */
+    w.load.sessions = (enum rt_sessions)(which % RT_SESSIONS_COUNT);
+    w.load.max_concurrency = 1 + which % 2;
+    w.load.arrivals = (enum rt_arrivals)(which % 4);
+    w.load.request_rate = 5;
+    w.load.profile =
+        (struct rt_rate_spec){.shape = RT_RATE_LINEAR, .points = points, .point_count = 2};
+    if (!rt_workload_open(&w, &s, err))
+        return -1;
+    for (;;) {
+        enum rt_pull pull = rt_source_next(s, now_ns, &r, &later_ns, err);
+        if (pull == RT_PULL_REQUEST) {
+            (void)rt_source_done(s, r.id, now_ns);
+            count++;
+        } else if (pull == RT_PULL_LATER) {
+            now_ns = later_ns;
+        } else {
+            rt_source_free(s);
+            return pull == RT_PULL_END ? count : -1;
+        }
+    }
+}
+
+static void loads(void **state)
+{
+    struct blob text = {malloc(100000), 0};
+    for (int i = 0; i < 100; i++)
+        text.len +=
+            (size_t)sprintf((char *)text.bytes + text.len,
+                            "{\"timestamp\":%d,\"input_length\":%d,\"output_length\":1,"
+                            "\"session_id\":%d,\"think_s\":0.5%s}\n",
+                            i * 100, 10 + i, i % 70, i % 3 ? "" : ",\"hash_ids\":[1,2,3,4,5,6]");
+    const char *path = trace_write(*state, "loads.jsonl", text.bytes, text.len);
+    for (int which = 0; which < 12; which++) {
+        int count = -1;
+        for (long n = 0; count < 0; n++) {
+            struct rt_err err = {0};
+            failing_alloc_after(n);
+            count = replay_loads(path, which, &err);
+            failing_alloc_after(-1);
+            if (count < 0)
+                assert_int_equal(err.code, RT_ENOMEM);
+            assert_true(n < 2000);
+        }
+        assert_int_equal(count, 100);
+    }
+    free(text.bytes);
+}
+
 static void spec(void **state)
 {
     static const char text[] =
         "{\"trace\": \"a.csv\", \"format\": \"azure\", \"window_s\": [1, 2], "
-        "\"repeat\": 3}";
+        "\"repeat\": 3, \"rate_profile\": {\"shape\": \"steps\", \"points\": [[0, 1]]}}";
     (void)state;
     struct rt_json *doc;
     struct rt_err err = {0};
@@ -119,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(csv),
         cmocka_unit_test(jsonl),
+        cmocka_unit_test(loads),
         cmocka_unit_test(spec),
     };
     return cmocka_run_group_tests(tests, trace_dir_setup, trace_dir_teardown);
