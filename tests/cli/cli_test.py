@@ -703,6 +703,112 @@ class Runs(Case):
         self.assertEqual(self.rows("SELECT count(*) FROM request"), [(20,)])
 
 
+class Loads(Case):
+    """Closed loops, drawn arrivals and sessions, as their rows tell it."""
+
+    def in_flight(self, path=None):
+        """(most in flight, its time average until the last was sent)"""
+        rows = self.rows("SELECT arrival_ns, coalesce(finish_ns, arrival_ns) FROM request", path)
+        events = sorted([(end, -1) for _, end in rows] + [(begin, 1) for begin, _ in rows])
+        last_sent = max(begin for begin, _ in rows)
+        now = most = area = before = 0
+        for at, change in events:
+            if at <= last_sent:
+                area += now * (at - before)
+            before, now = at, now + change
+            most = max(most, now)
+        return most, area / last_sent
+
+    def test_a_closed_loop_keeps_its_concurrency(self):
+        self.ok("run", "--trace", SAMPLE, *FLEET, "--request-rate", "inf", "--max-concurrency", "16",
+                "-o", self.db)
+        most, mean = self.in_flight()
+        self.assertEqual(most, 16)
+        self.assertAlmostEqual(mean, 16, delta=1e-9)
+        sent = self.rows("SELECT arrival_ns, client_wait_ns FROM request ORDER BY request_id")
+        self.assertEqual(sent[:16], [(0, None)] * 16)
+        self.assertTrue(all(arrival == wait > 0 for arrival, wait in sent[16:]))
+        self.assertEqual(self.rows("SELECT client_wait_s FROM requests WHERE request_id IN (0, 16)"
+                                   " ORDER BY request_id"), [(0.0,), (sent[16][1] / 1e9,)])
+        self.assertEqual(self.rows("SELECT max_concurrent_requests FROM summary"), [(16,)])
+
+    def test_the_client_queue_holds_back_what_comes_too_early(self):
+        self.ok("run", "--trace", SAMPLE, *FLEET, "--max-concurrency", "6", "-o", self.db)
+        self.ok("run", "--trace", SAMPLE, *FLEET, "-o", self.db)
+        due = "SELECT arrival_ns - coalesce(client_wait_ns, 0) FROM request WHERE run_id = {}"
+        self.assertEqual(self.rows(due.format(1) + " ORDER BY request_id"),
+                         self.rows(due.format(2) + " ORDER BY request_id"))
+        waited, not_waited = self.rows(
+            "SELECT sum(client_wait_ns > 0), sum(client_wait_ns IS NULL) FROM request WHERE run_id = 1")[0]
+        self.assertGreater(waited, 100)
+        self.assertGreater(not_waited, 100)
+
+    def test_drawn_arrivals_are_reproducible(self):
+        def arrivals(*options, name):
+            path = self.folder / name
+            self.ok("run", "--trace", SAMPLE, *FLEET, *options, "-o", path)
+            return [row[0] for row in self.rows(
+                "SELECT arrival_ns FROM request ORDER BY request_id", path)]
+        one = arrivals("--request-rate", "8", name="a.db")
+        self.assertEqual(one, arrivals("--request-rate", "8", "--max-num-seqs", "4", name="b.db"))
+        self.assertNotEqual(one, arrivals("--request-rate", "8", "--seed", "2", name="c.db"))
+        self.assertAlmostEqual(one[-1] / 1e9, 1992 / 8, delta=5 * 1992 ** 0.5 / 8)
+        even = arrivals("--request-rate", "8", "--burstiness", "inf", name="d.db")
+        self.assertEqual(even, [125000000 * (i + 1) for i in range(1992)])
+        steps = arrivals("--rate-profile", "steps:0=1,10=100", "--burstiness", "inf", name="e.db")
+        self.assertEqual(steps[:12], [10**9 * i for i in range(1, 11)] + [10010000000, 10020000000])
+
+    def sessions(self, *options):
+        lines = []
+        for turn in range(4):
+            for s in range(6):
+                lines.append({"arrival_s": turn * 0.5 + s * 0.01, "session_id": f"s{s}",
+                              "prompt_tokens": 300 * (turn + 1), "output_tokens": 80,
+                              "think_s": 0.25 * turn})
+        trace = self.file("turns.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+        self.ok("run", "--trace", trace, *FLEET, *options, "-o", self.db)
+        return self.rows("""
+            SELECT arrival_ns, lag(finish_ns) OVER turns, finish_ns, prompt_tokens, cached_tokens,
+                coalesce(client_wait_ns, 0) FROM request
+            WHERE run_id = (SELECT max(run_id) FROM run)
+            WINDOW turns AS (PARTITION BY session_id ORDER BY prompt_tokens)""")
+
+    def test_turns_think_to_the_nanosecond(self):
+        for options in ([], ["--max-concurrency", "2"], ["--request-rate", "3"],
+                        ["--request-rate", "inf", "--max-concurrency", "3"]):
+            for sent, before, _, prompt, cached, waited in self.sessions("--sessions", "think", *options):
+                if before is not None:
+                    think = 250000000 * (prompt // 300 - 1)
+                    self.assertEqual(sent - waited, before + think, options)
+                    self.assertGreaterEqual(cached, (prompt - 300) // 16 * 16)
+
+    def test_turns_wait_for_the_trace(self):
+        rows = self.sessions("--sessions", "trace")
+        later = [(sent, before) for sent, before, *_ in rows if before is not None]
+        self.assertTrue(all(sent >= before for sent, before in later))
+        self.assertTrue(any(sent == before for sent, before in later))
+        rows = self.sessions()
+        later = [(sent, before) for sent, before, *_ in rows if before is not None]
+        self.assertTrue(any(sent < before for sent, before in later))  # open: they overlap
+
+    def test_a_loop_that_is_stopped_keeps_what_waited(self):
+        run = subprocess.Popen([ROOFTRACE, "run", "--trace", SAMPLE, *SLOW, "--repeat", "100000",
+                                "--request-rate", "inf", "--max-concurrency", "5", "-o", self.db],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 60
+        while not (self.db.exists() and self.db.stat().st_size > 100000):
+            self.assertLess(time.monotonic(), deadline)
+            self.assertIsNone(run.poll())
+            time.sleep(0.01)
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=60)
+        self.assertEqual(run.returncode, 130)
+        rows = self.rows("SELECT arrival_ns, client_wait_ns FROM request WHERE status = 'unfinished'")
+        self.assertLessEqual(len(rows), 5)
+        self.assertGreater(len(rows), 0)
+        self.assertTrue(all(arrival == wait for arrival, wait in rows))
+
+
 class WhatIsWritten(Case):
     ALIKE = ["metric", "slo", "replica", "sample", "step_time", "itl_histogram"]
     # few blocks, so that requests are preempted; a measured window and objectives
