@@ -33,12 +33,13 @@ static bool full_or_nobody_waits(const struct rt_replica *r)
 }
 
 /* What is formed next is nothing but decodes. While steps are alike, a queue head that was not
- * admitted stays so: seats and budget stay taken, free blocks only become fewer. So a queue does
- * not hinder coasting, unless it came after the last batch was formed (rt_replica_push drops the
- * plan then). */
+ * admitted stays so: seats and budget stay taken, free blocks only become fewer; unless a decode's
+ * answer fills a block that the head would find. So a queue does not hinder coasting, unless it
+ * came after the last batch was formed (rt_replica_push drops the plan then). */
 static bool only_decodes_follow(const struct rt_replica *r)
 {
-    return r->partial == SEQ_NONE && (full_or_nobody_waits(r) || all_alike(r));
+    return r->partial == SEQ_NONE &&
+           (full_or_nobody_waits(r) || (all_alike(r) && !r->names_answers));
 }
 
 /* Tokens of a member in the next `rounds` rounds. */

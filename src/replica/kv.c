@@ -384,7 +384,7 @@ void kv_release(struct rt_replica *r, uint32_t i)
 
 static struct key key_of(const struct rt_replica *r, const struct seq *q, int64_t number)
 {
-    int64_t named = q->prompt / r->engine.block_size; /* blocks wholly within the prompt */
+    int64_t named = q->named / r->engine.block_size; /* whole blocks */
     int64_t hash = number / r->kv->ratio;
     if (number < named && hash < q->hash_count)
         return (struct key){.name = q->hash_ids[hash],

@@ -91,9 +91,9 @@ static enum rt_reason reject_reason(const struct rt_replica *r, const struct rt_
     return RT_REASON_NONE;
 }
 
-/* What of the request lives elsewhere: the session id, and the names of whole blocks of its prompt.
- */
-static bool copy_texts(const struct rt_replica *r, struct seq *q, const struct rt_request *req)
+/* What of the request lives elsewhere: the session id, and the names of whole blocks of its prompt
+ * (and answer, if its session's next prompt begins with them). */
+static bool copy_texts(struct rt_replica *r, struct seq *q, const struct rt_request *req)
 {
     if (req->session) {
         q->session = strdup(req->session);
@@ -108,6 +108,9 @@ static bool copy_texts(const struct rt_replica *r, struct seq *q, const struct r
         return false;
     memcpy(q->hash_ids, req->hash_ids, bytes);
     q->hash_count = req->hash_count;
+    q->named = req->named_tokens > q->prompt ? req->named_tokens : q->prompt;
+    if (q->named > q->prompt)
+        r->names_answers = true;
     return true;
 }
 

@@ -53,9 +53,10 @@ struct seq { /* a request inside the replica */
     int64_t cached;
     int64_t swapped, swapped_kv; /* blocks in CPU memory while it waits, tokens in them */
     char *session;               /* owned, or NULL */
-    /* Prefix caching only: the blocks it holds, and names of its prompt's blocks. */
+    /* Prefix caching only: the blocks it holds, and names of blocks. */
     uint32_t *blocks;   /* owned */
     uint64_t *hash_ids; /* owned, or NULL */
+    int64_t named;      /* leading tokens of prompt and answer that these name */
     uint32_t block_count, block_capacity, hash_count;
     uint32_t published;              /* leading blocks already offered to the cache */
     uint32_t phase_prev, phase_next; /* in decode_set.members */
@@ -151,6 +152,7 @@ struct rt_replica {
 
     struct rt_slab seqs;
     struct seq_list waiting, running;
+    bool names_answers;            /* somebody's answer may be what another's prompt begins with */
     bool ordered;                  /* the queue order is not that of arrival: */
     struct rt_heap queue, victims; /* then the two lists in that order and in its reverse */
     uint64_t pushes;

@@ -206,7 +206,10 @@ static void draw_hashes(struct scenario *s, size_t i, struct rt_rng *g)
     int64_t root = below(g, 3), shared = below(g, SCENARIO_HASHES + 1);
     if (below(g, 3)) /* a prompt that ends near the end of a name */
         r->prompt = hash_block * (1 + below(g, 4)) + below(g, 2);
-    int64_t count = (r->prompt + hash_block - 1) / hash_block - below(g, 2);
+    if (below(g, 3) == 0) /* the answer, too, as in a session's turn */
+        r->named = r->prompt + r->output;
+    int64_t named = r->named > 0 ? r->named : r->prompt;
+    int64_t count = (named + hash_block - 1) / hash_block - below(g, 2);
     count = count < SCENARIO_HASHES ? count : SCENARIO_HASHES;
     for (int64_t j = 0; j < count; j++)
         s->hash_ids[i][j] =
@@ -331,7 +334,8 @@ static void push(struct drive *d, struct rt_replica *r, const struct scenario *s
                              .deadline_ns = n->deadline_ns < 0 ? RT_NO_DEADLINE : n->deadline_ns,
                              .think_ns = -1,
                              .hash_ids = n->hash_ids,
-                             .hash_count = (uint32_t)n->hash_count};
+                             .hash_count = (uint32_t)n->hash_count,
+                             .named_tokens = n->named};
     struct rt_err err = {0};
     enum rt_reason why = rt_replica_push(r, &req, n->arrival_ns, &err);
     if (err.code != RT_OK)

@@ -88,7 +88,7 @@ static void draw(struct talk *t, uint64_t seed)
                                           .session = t->names[i]};
         t->before[i] = anew ? 0 : known[s];
         so_far[s] = prompt + output;
-        known[s] = prompt; /* blocks wholly within the prompt have names */
+        known[s] = prompt + output - 1; /* the last token was never put in */
     }
 }
 

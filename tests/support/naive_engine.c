@@ -223,8 +223,8 @@ static struct naive_key key_of(const struct engine *e, const struct seq *q, int6
 {
     int64_t hash_block = e->p->hash_block ? e->p->hash_block : e->p->block_size;
     int64_t ratio = hash_block / e->p->block_size;
-    bool in_prompt = (b + 1) * e->p->block_size <= q->prompt;
-    if (in_prompt && b / ratio < (int64_t)q->r->hash_count)
+    int64_t named = q->r->named > q->prompt ? q->r->named : q->prompt;
+    if ((b + 1) * e->p->block_size <= named && b / ratio < (int64_t)q->r->hash_count)
         return (struct naive_key){false, q->r->hash_ids[b / ratio], (uint64_t)(b % ratio)};
     return (struct naive_key){true, q->id, (uint64_t)b};
 }

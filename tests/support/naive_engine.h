@@ -60,6 +60,7 @@ struct naive_request {                  /* its id is its place in the array */
     int64_t arrival_ns, prompt, output; /* 0 tokens act as 1 */
     const uint64_t *hash_ids;
     size_t hash_count;
+    int64_t named; /* leading tokens that the ids name; the prompt's at least */
     int64_t priority;
     int64_t deadline_ns; /* since arrival; -1: none */
     /* results; times that never happened are -1 */
