@@ -2,6 +2,7 @@
 #ifndef RT_REPORT_H
 #define RT_REPORT_H
 
+#include "rooftrace/compare.h"
 #include "rooftrace/query.h"
 
 #include <stdio.h>
@@ -14,6 +15,12 @@ void rt_report_table(const struct rt_run_summary *s, bool with_e2el, FILE *out);
  * ...): one object, a key a line, figures that do not exist are null. RT_EIO when the stream
  * refuses. */
 bool rt_report_json(const struct rt_run_summary *s, FILE *out, struct rt_err *err) RT_MUST_USE;
+
+/* Two logs side by side: errors of mean and percentiles, then of each request. */
+void rt_report_comparison(const struct rt_comparison *c, FILE *out);
+/* The same as one object (docs/compare.md); figures that do not exist are null. RT_EIO. */
+bool rt_report_comparison_json(const struct rt_comparison *c, FILE *out,
+                               struct rt_err *err) RT_MUST_USE;
 
 /* What of a run becomes a timeline. Requests and steps that overlap [from_ns, to_ns) are in it,
  * whole; samples taken in it. */

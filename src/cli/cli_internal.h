@@ -21,6 +21,7 @@ int cli_estimate(int argc, char **argv);
 int cli_catalog(int argc, char **argv);
 int cli_trace(int argc, char **argv);
 int cli_query(int argc, char **argv);
+int cli_compare(int argc, char **argv);
 
 /* What a (sub)command takes and what its --help says: usage, options, `more`, examples. */
 struct cli_page {

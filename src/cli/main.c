@@ -15,6 +15,7 @@ static const struct cli_command commands[] = {
     {"catalog", "list and show models and GPUs", cli_catalog},
     {"trace", "look at a trace file", cli_trace},
     {"query", "ask a database in SQL", cli_query},
+    {"compare", "a measured log against a run, or two runs: an error table", cli_compare},
     {"version", "print the version", version},
     {"help", "print this text, or a command's: help run", help},
 };

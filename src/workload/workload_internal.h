@@ -4,6 +4,7 @@
  *     byte_stream   bytes of a file, decompressed
  *     line_reader   lines, numbered
  *     csv           records of fields         (json_row: yajl's events)
+ *     records       either of the two for others: include/rooftrace/records.h
  *     csv_table     columns by name -> fields (the CSV formats are tables)
  *     trace         one open file of one format, names interned: include/rooftrace/trace.h
  *     sort_window   rows in time order, bounded look-ahead
@@ -15,6 +16,7 @@
 
 #include "rooftrace/arena.h"
 #include "rooftrace/err.h"
+#include "rooftrace/records.h"
 #include "rooftrace/trace.h"
 #include "rooftrace/workload.h"
 
@@ -101,11 +103,6 @@ bool rt_lines_fail_in(const struct rt_lines *l, size_t offset, struct rt_err *er
 bool rt_line_is_blank(const char *text, size_t len);
 
 /* ---- csv.c */
-struct rt_csv_field {
-    char *text; /* unescaped; text[len] is writable */
-    size_t len;
-    size_t offset; /* in the record, for messages */
-};
 struct rt_csv {
     struct rt_lines *lines; /* borrowed */
     struct rt_csv_field *fields;
