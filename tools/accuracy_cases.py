@@ -84,7 +84,7 @@ def compared(case, metric, real, ours, **more):
 
 def median_row(case, metric, errors, **more):
     """The median absolute error of several rows."""
-    return Row(case, f"median |error| of {metric}", f"{len(errors)} rows", None,
+    return Row(case, f"median abs. error, {metric}", f"{len(errors)} rows", None,
                statistics.median(map(abs, errors)), signed=False, **more)
 
 
@@ -109,7 +109,7 @@ def operators(bench):
             continue
         case, points, median, p90 = found.groups()
         goal = next((g for name, g in OPERATOR_GOALS.items() if case.startswith(name)), None)
-        rows.append(Row(case, "median |error|", f"{points} points", f"p90 {p90} %", float(median),
+        rows.append(Row(case, "median abs. error", f"{points} points", f"p90 {p90} %", float(median),
                         goal, headline=goal is not None, signed=False))
     if not rows:
         raise Failed(f"{bench.operators}: printed no errors: {done.stdout}{done.stderr}")
@@ -317,7 +317,7 @@ def serving_rows(case, answer, goals):
             metric = f"{label} {statistic}"
             rows.append(Row(case, f"{metric} (ms)", 1e3 * value["a"], 1e3 * value["b"],
                             100 * value["error"], goals.get(metric), headline=metric in goals))
-        rows.append(Row(case, f"{label}, median |error| a request", "300 requests", None,
+        rows.append(Row(case, f"{label}, median abs. error of a request", "300 requests", None,
                         100 * answer[key]["median_abs_error"], signed=False))
     value = answer["requests_per_s"]
     rows.append(Row(case, "requests/s", value["a"], value["b"], 100 * value["error"],

@@ -24,9 +24,9 @@ static const struct rt_option table[] = {
 
 static void fields(FILE *out)
 {
-    fputs("\nfields of --columns:\n ", out);
+    fputs("\nfields of --columns:", out);
     for (unsigned i = 0; i < rt_log_field_count; i++)
-        fprintf(out, " %s", rt_log_fields[i]);
+        fprintf(out, "%s %s", i % 7 == 0 ? "\n " : "", rt_log_fields[i]);
     fputs("\n", out);
 }
 

@@ -104,6 +104,7 @@ class Help(Case):
         "trace": ["stat", "--format", "--json", "azure", "jsonl", "export", "--perfetto", "--run",
                   "--from-s", "--to-s", "--replica"],
         "query": ["--json", "--csv", "SELECT"],
+        "compare": ["--run", "--with", "--by", "--columns", "--json", "ttft_ms", "request_id", "vLLM"],
     }
 
     def test_each_command_tells_its_options_and_examples(self):

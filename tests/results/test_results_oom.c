@@ -4,6 +4,7 @@
  * and the database stays one. */
 #include "fixture.h"
 
+#include "rooftrace/compare.h"
 #include "rooftrace/query.h"
 #include "support/failing_alloc.h"
 
@@ -131,10 +132,57 @@ static void sqlite_inside(void **state)
     sqlite3_config(SQLITE_CONFIG_MALLOC, &real_methods);
 }
 
+/* ---- two logs: the JSON and the CSV of the same requests ---- */
+
+static bool load_and_compare(const char *json, const char *csv, struct rt_err *err)
+{
+    struct rt_request_log a = {0}, b = {0};
+    struct rt_comparison c;
+    bool ok = rt_log_load(json, NULL, 0, &a, err) && rt_log_load(csv, NULL, 0, &b, err) &&
+              rt_compare(&a, &b, RT_COMPARE_ID, &c, err);
+
+    rt_log_release(&a);
+    rt_log_release(&b);
+    return ok;
+}
+
+static void logs(void **state)
+{
+    struct fixture f;
+    FILE *json, *csv;
+    char path[160];
+    long n = 0;
+
+    (void)state;
+    fixture_init(&f);
+    snprintf(path, sizeof path, "%.60s/other.db", f.folder);
+    json = fopen(path, "w");
+    csv = fopen(f.db, "w");
+    fputs("{\"ttfts\": [0.5", json);
+    fputs("id,ttft_s\n0,1\n", csv);
+    for (int i = 1; i < 600; i++) { /* arrays that grow */
+        fputs(",1.5", json);
+        fprintf(csv, "%d,1\n", i);
+    }
+    fputs("], \"itls\": [[0.1, 0.2], [1]]}", json);
+    fclose(json);
+    fclose(csv);
+    for (bool ok = false; !ok; n++) {
+        struct rt_err err = {RT_OK, ""};
+        atomic_store(failing_alloc_countdown(), n);
+        ok = load_and_compare(path, f.db, &err);
+        atomic_store(failing_alloc_countdown(), -1);
+        assert_int_equal(err.code, ok ? RT_OK : RT_ENOMEM);
+    }
+    assert_true(n > 15);
+    fixture_release(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(metrics),
+        cmocka_unit_test(logs),
         cmocka_unit_test(store_and_query),
         cmocka_unit_test(sqlite_inside),
     };
