@@ -42,6 +42,8 @@ class Section:
     title: str
     text: str
     rows: list
+    headings: tuple = ()  # of a second table, for many cases with several figures each
+    details: list = dataclasses.field(default_factory=list)
 
 
 class Bench:
