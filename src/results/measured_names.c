@@ -5,7 +5,6 @@
  * 1/(output) too much: its inter_token_latency_ms is what others call TPOT. */
 #include "request_log_internal.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -75,18 +74,26 @@ static const char *const field_names[RT_LOG_FIELD_COUNT] = {
     "request_id", "arrival", "prompt_tokens", "output_tokens", "ttft",
     "tpot",       "e2e",     "error",         "success"};
 
+/* Letters in lower case, digits, and '_' for everything else: in ASCII, whatever the locale. */
+static char plain(char c)
+{
+    bool digit = c >= '0' && c <= '9', lower = c >= 'a' && c <= 'z', upper = c >= 'A' && c <= 'Z';
+
+    if (upper)
+        return (char)(c - 'A' + 'a');
+    return digit || lower ? c : '_';
+}
+
 void rt_log_normalise(const char *text, size_t len, char out[RT_LOG_NAME_SIZE])
 {
     size_t n = 0;
 
     for (size_t i = 0; i < len && n + 1 < RT_LOG_NAME_SIZE; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c < 0x80 && isalnum(c))
-            out[n++] = (char)tolower(c);
-        else if (n > 0 && out[n - 1] != '_')
-            out[n++] = '_';
+        char c = plain(text[i]);
+        if (c != '_' || (n > 0 && out[n - 1] != '_'))
+            out[n++] = c;
     }
-    while (n > 0 && out[n - 1] == '_')
+    if (n > 0 && out[n - 1] == '_')
         n--;
     out[n] = '\0';
 }

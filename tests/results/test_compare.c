@@ -218,6 +218,41 @@ static void malformed(void **state)
     assert_load_fails(f, deep, RT_ETRACE, "nesting of at most 64");
 }
 
+/* Bytes of good logs changed at random: read or refused in one line, nothing else. Sanitizers look
+ * on. */
+static void changed_bytes(void **state)
+{
+    static const char *const good[] = {
+        "id,arrival_s,prompt_tokens,output_tokens,ttft_ms,tpot_s,e2e_s,error\n"
+        "r-1,0.5,100,11,250,0.05,0.75,\n\"r-2\",1,50,1,500,,0.5,\"a \"\"b\"\"\"\n",
+        "{\"id\": 1, \"ttft_ms\": 2.5e1, \"error\": null, \"x\": [1, {\"y\": []}]}\n{\"id\": 2}\n",
+        "{\"ttfts\": [0.1, 0.2], \"itls\": [[0.1, 0.1], []], \"errors\": [\"\", \"x\"]}",
+        "{\"metadata\": {\"session_num\": 3}, \"metrics\": {\"inter_chunk_latency\": {\"value\":"
+        " [1, 2], \"unit\": \"ms\"}, \"request_latency\": {\"value\": 5, \"unit\": \"s\"}}}\n",
+    };
+    static const char bytes[] = "{}[]\",:0129-.e \n\r_x\x80";
+    uint64_t seed = 1;
+
+    for (int i = 0; i < 4000; i++) {
+        char text[512];
+        struct rt_request_log log;
+        struct rt_err err = {0};
+        snprintf(text, sizeof text, "%s", good[i % 4]);
+        for (int changes = 0; changes < 1 + i % 3; changes++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            text[(seed >> 40) % strlen(good[i % 4])] = bytes[(seed >> 20) % (sizeof bytes - 1)];
+        }
+        if (rt_log_load(write_log(*state, text), NULL, 0, &log, &err)) {
+            assert_true(log.count > 0);
+            rt_log_release(&log);
+        } else {
+            assert_true(err.code == RT_ETRACE || err.code == RT_EIO);
+            assert_null(strchr(err.msg, '\n'));
+            assert_null(log.rows);
+        }
+    }
+}
+
 static void a_file_that_is_not_there(void **state)
 {
     struct rt_request_log log;
@@ -363,6 +398,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(failed_requests, set_up, tear_down),
         cmocka_unit_test_setup_teardown(columns_by_hand, set_up, tear_down),
         cmocka_unit_test_setup_teardown(malformed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(changed_bytes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_is_not_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(by_id, set_up, tear_down),
         cmocka_unit_test_setup_teardown(by_order, set_up, tear_down),
