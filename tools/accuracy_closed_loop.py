@@ -139,6 +139,8 @@ def summary(name, cases):
         rows.append(Row(name, f"median abs. error, {metric}", f"{len(errors)} rows",
                         f"median {statistics.median(errors):+.1f} %", statistics.median(map(abs, errors)),
                         signed=False))
+    between = sum(case.ttft_drawn <= 0 <= case.ttft_fixed for case in cases)
+    rows.append(Row(name, "TTFT between drawn and fixed lengths", f"{len(cases)} rows", f"{between}"))
     return rows
 
 

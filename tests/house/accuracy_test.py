@@ -83,6 +83,22 @@ class Page(unittest.TestCase):
         self.assertEqual((row.real, row.ours, row.ok), ("3 pairs", "1 right, 33.3 %", False))
 
 
+class Operators(unittest.TestCase):
+    """What the tests under tests/cost print is read line by line."""
+
+    def test_whole_layers(self):
+        found = accuracy.accuracy_cases.LAYER_LINE.match(
+            "GEMMs of a layer, a40 (vidur)          2079 points, median   3.8 %, p90  12.2 % (bound 12 %)")
+        self.assertEqual(found.groups(), ("GEMMs of a layer, a40 (vidur)", "2079", "3.8", "12.2"))
+
+    def test_left_out(self):
+        match = accuracy.accuracy_cases.LEFT_OUT_LINE.match
+        line = "gemm h100 vllm       714 rows, 16 groups | catalogue   8.9  25.2 | out of sample   5.1  12.9 %"
+        numbers = ("gemm h100 vllm", "714", "16", "8.9", "25.2", "5.1", "12.9")
+        self.assertEqual(match(line).groups(), (*numbers, None))
+        self.assertEqual(match(line + " | goal 7 %: MISSED").groups(), (*numbers, "7"))
+
+
 class CommandLine(unittest.TestCase):
     def test_without_data_it_is_skipped(self):
         with tempfile.TemporaryDirectory() as folder:
