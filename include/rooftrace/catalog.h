@@ -25,34 +25,43 @@ extern const char *const rt_link_names[RT_LINK_COUNT];
 struct rt_gpu_constants {
     /* GEMM: C = 2MKN/(eff_c*peak), W = bytes/(eff_m*bw), t = (C^p + W^p)^(1/p) + overhead */
     double gemm_eff_compute, gemm_eff_memory, gemm_smooth_p, gemm_overhead_s;
-    /* factors on the two efficiencies: eff_m where weights have 8 or 4 bits, eff_c where
-     * activations have fewer than 16 */
-    double quantized_memory_8bit, quantized_memory_4bit, quantized_compute;
-    /* decode attention, per layer: KV bytes/(eff*bw) + overhead + per sequence */
-    double decode_eff_memory, decode_overhead_s, decode_s_per_seq;
-    /* prefill attention, per layer: tiles*(k+q/2+32) * 64*4*D / (eff*peak) + overhead, with
-     * tiles = max(heads*ceil(q/64), SM): a wave of tiles is never less than the whole chip */
-    double prefill_eff_compute, prefill_overhead_s;
+    /* factors on the efficiencies: eff_m where weights have 8 or 4 bits, eff_c where activations
+     * have fewer than 16, the decode's eff where KV has 8; overhead: what a product with such
+     * weights takes longer (scales, unpacking) */
+    double quantized_memory_8bit, quantized_memory_4bit, quantized_compute, quantized_kv_8bit;
+    double quantized_overhead_s;
+    /* decode attention, per layer: KV bytes/(eff*bw) + overhead + per sequence and KV head */
+    double decode_eff_memory, decode_overhead_s, decode_s_per_tile;
+    /* prefill attention, per layer: waves*(k+q/2+32 + pad)*column/(eff*peak) + overhead +
+     * bytes of Q, K, V and the result / io; pad: what starting and ending a tile costs, as key
+     * columns */
+    double prefill_eff_compute, prefill_overhead_s, prefill_pad_columns, prefill_io_bytes_per_s;
     /* mixed steps (prefill chunk + decodes in one attention call): true where the kernel runs
-     * decodes as 64-row tiles, which then adds mixed_pad_tokens to each decode's context */
+     * decodes as 64-row tiles, which then adds mixed_pad_tokens to each decode's context. tail:
+     * part of a longest tile that runs alone at the end; decode_columns: time of a decode's key
+     * column against a prefill's; l2: KV of one head beyond which the query heads that share it,
+     * too far apart in time, read it again (0: never) */
     bool mixed_as_tiles;
-    double mixed_pad_tokens,
-        mixed_tail; /* tail: part of a longest tile that runs alone at the end */
+    double mixed_pad_tokens, mixed_tail, mixed_decode_columns, mixed_l2_bytes;
     /* norms, rope, activation, per layer: a + b*M + c*max(0, M - m0), of a layer as wide as
      * llama-3.1-8b's (hidden 4096, ffn 14336); b and c are traffic and grow with the width */
     double elementwise_s, elementwise_s_per_token, elementwise_s_per_token_above, elementwise_m0;
     double elementwise_ref_bytes; /* what a token moves in that layer; others scale b, c, 1/m0 by
                                      theirs */
-    /* mixture of experts, per layer: routing and sorting, and rows of padding per touched expert */
-    double moe_overhead_s, moe_pad_rows;
+    /* mixture of experts: the grouped products, as for GEMM; per layer routing, sorting and
+     * launches; rows of padding per touched expert */
+    double moe_eff_compute, moe_eff_memory, moe_smooth_p, moe_overhead_s, moe_pad_rows;
     /* sampler: a + b*S */
     double sampler_s, sampler_s_per_seq;
     /* M is padded to the next captured graph size up to here; 0 = no padding */
     double graph_max_tokens;
-    /* all-reduce: latency + 2(n-1)/n * bytes / bus */
-    double allreduce_latency_s, allreduce_bus_bytes_per_s;
+    /* all-reduce: latency + the smaller of (n-1)*bytes/bus and step + 2(n-1)/n*bytes/bus */
+    double allreduce_latency_s, allreduce_step_s, allreduce_bus_bytes_per_s;
     /* host time a step not hidden by asynchronous scheduling, and per sequence */
     double host_s_per_step, host_s_per_seq;
+    /* share of the speed of light that an engine with one fused kernel a token reaches at batch 1
+     */
+    double stream_eff_16bit, stream_eff_8bit, stream_eff_4bit;
     /* memory: driver, context, workspaces; peak bytes the sampler needs a logit; sequences the
      * sampler is sized for where the engine's limit is not known */
     double memory_context_bytes, memory_bytes_per_logit, memory_sampled_rows;

@@ -24,6 +24,10 @@ struct rt_estimate {
     double tps_total; /* batch*output/latency */
     double light_ttft_s, light_tpot_s; /* the same at the speed of light */
     double share_of_light;             /* light_tpot / tpot */
+    /* light_tpot / stream_eff_* (8 bit KV / quantized_kv_8bit besides): an engine that runs a token
+     * of a single stream as one fused kernel (no launches, no host) and streams weights of this
+     * format; not meant for batches */
+    double fused_tpot_s;
     double prefill_terms_s[RT_TERM_COUNT], decode_terms_s[RT_TERM_COUNT]; /* of TTFT and of TPOT */
     struct rt_memory_plan
         memory; /* activations for in->max_tokens tokens; blocks <= 0: does not fit */

@@ -164,6 +164,9 @@ static void print_numbers(const struct job *j)
     row("y = k x + b", "k = %.6f s a token, b = %.6f s", e->tpot_s, e->ttft_s);
     row("speed of light", "TTFT %.3f ms, TPOT %.3f ms: this is %.1f %% of it",
         e->light_ttft_s * 1e3, e->light_tpot_s * 1e3, e->share_of_light * 100);
+    if (j->req.batch == 1)
+        row("one fused kernel a token", "TPOT %.3f ms, %.2f tokens/s", e->fused_tpot_s * 1e3,
+            1 / e->fused_tpot_s);
 }
 
 static void print_terms(const struct job *j)
@@ -294,6 +297,7 @@ static void print_json(const struct job *j)
         {"light_ttft_s", e->light_ttft_s},
         {"light_tpot_s", e->light_tpot_s},
         {"share_of_light", e->share_of_light},
+        {"fused_tpot_s", e->fused_tpot_s},
     };
 
     fputs("{\n", stdout);

@@ -40,27 +40,40 @@ static const struct number constants[] = {
     {"quantized_memory_8bit", K(quantized_memory_8bit), 0.01, 2, 1},
     {"quantized_memory_4bit", K(quantized_memory_4bit), 0.01, 2, 1},
     {"quantized_compute", K(quantized_compute), 0.01, 2, 1},
+    {"quantized_overhead_us", K(quantized_overhead_s), 0, 1e6, 1e-6},
+    {"quantized_kv_8bit", K(quantized_kv_8bit), 0.01, 2, 1},
     {"decode_eff_memory", K(decode_eff_memory), 0.01, 2, 1},
     {"decode_overhead_us", K(decode_overhead_s), 0, 1e6, 1e-6},
-    {"decode_us_per_seq", K(decode_s_per_seq), 0, 1e6, 1e-6},
+    {"decode_us_per_tile", K(decode_s_per_tile), 0, 1e6, 1e-6},
     {"prefill_eff_compute", K(prefill_eff_compute), 0.01, 2, 1},
     {"prefill_overhead_us", K(prefill_overhead_s), 0, 1e6, 1e-6},
+    {"prefill_pad_columns", K(prefill_pad_columns), 0, 1e6, 1},
+    {"prefill_io_gb_per_s", K(prefill_io_bytes_per_s), 0.001, 1e6, 1e9},
     {"mixed_pad_tokens", K(mixed_pad_tokens), 0, 1e6, 1},
     {"mixed_tail", K(mixed_tail), 0, 1, 1},
+    {"mixed_decode_columns", K(mixed_decode_columns), 0.01, 100, 1},
+    {"mixed_l2_mb", K(mixed_l2_bytes), 0, 1e6, 1e6},
     {"elementwise_us", K(elementwise_s), 0, 1e6, 1e-6},
     {"elementwise_us_per_token", K(elementwise_s_per_token), 0, 1e6, 1e-6},
     {"elementwise_us_per_token_above", K(elementwise_s_per_token_above), 0, 1e6, 1e-6},
     {"elementwise_m0_tokens", K(elementwise_m0), 0, 1e9, 1},
     {"elementwise_ref_bytes", K(elementwise_ref_bytes), 1, 1e12, 1},
+    {"moe_eff_compute", K(moe_eff_compute), 0.01, 2, 1},
+    {"moe_eff_memory", K(moe_eff_memory), 0.01, 2, 1},
+    {"moe_smooth_p", K(moe_smooth_p), 1, 100, 1},
     {"moe_overhead_us", K(moe_overhead_s), 0, 1e6, 1e-6},
     {"moe_pad_rows", K(moe_pad_rows), 0, 1e6, 1},
     {"sampler_us", K(sampler_s), 0, 1e6, 1e-6},
     {"sampler_us_per_seq", K(sampler_s_per_seq), 0, 1e6, 1e-6},
     {"graph_max_tokens", K(graph_max_tokens), 0, 1e6, 1},
     {"allreduce_latency_us", K(allreduce_latency_s), 0, 1e6, 1e-6},
+    {"allreduce_step_us", K(allreduce_step_s), 0, 1e6, 1e-6},
     {"allreduce_bus_gb_per_s", K(allreduce_bus_bytes_per_s), 0.001, 1e6, 1e9},
     {"host_us_per_step", K(host_s_per_step), 0, 1e7, 1e-6},
     {"host_us_per_seq", K(host_s_per_seq), 0, 1e7, 1e-6},
+    {"stream_eff_16bit", K(stream_eff_16bit), 0.01, 1, 1},
+    {"stream_eff_8bit", K(stream_eff_8bit), 0.01, 1, 1},
+    {"stream_eff_4bit", K(stream_eff_4bit), 0.01, 1, 1},
     {"memory_context_bytes", K(memory_context_bytes), 0, 1e12, 1},
     {"memory_bytes_per_logit", K(memory_bytes_per_logit), 0, 1e6, 1},
     {"memory_sampled_rows", K(memory_sampled_rows), 1, 1e6, 1},
@@ -73,9 +86,9 @@ static const struct number constants[] = {
 _Static_assert(CONSTANTS < 64, "one bit a constant in `given`");
 
 /* Groups of constants: the part of their names before the first '_'; each has one source. */
-static const char *const groups[] = {"gemm",  "quantized",   "decode", "prefill",
-                                     "mixed", "elementwise", "moe",    "sampler",
-                                     "graph", "allreduce",   "host",   "memory"};
+static const char *const groups[] = {"gemm",        "quantized", "decode",  "prefill", "mixed",
+                                     "elementwise", "moe",       "sampler", "graph",   "allreduce",
+                                     "host",        "stream",    "memory"};
 
 static const char *const record_keys[] = {"name",
                                           "aliases",
@@ -127,6 +140,7 @@ static const char *const source_fields[] = {"*",
                                             "graph",
                                             "allreduce",
                                             "host",
+                                            "stream",
                                             "memory"};
 
 static double *number_at(void *base, const struct number *n)
@@ -227,9 +241,9 @@ static bool read_fabric(const struct rt_json_at *at, struct rt_gpu_defaults *out
 
 static bool need_default_sources(const struct rt_json_at *at, struct rt_err *err)
 {
-    static const char *const fields[] = {"fabric", "gemm", "quantized",   "decode", "prefill",
-                                         "mixed",  "moe",  "elementwise", "graph",  "sampler",
-                                         "memory", "host", "allreduce"};
+    static const char *const fields[] = {"fabric", "gemm", "quantized",   "decode",   "prefill",
+                                         "mixed",  "moe",  "elementwise", "graph",    "sampler",
+                                         "memory", "host", "stream",      "allreduce"};
 
     if (!rt_record_sources(at, RT_RECORD_CATALOGUE, fields, COUNT(fields), err))
         return false;

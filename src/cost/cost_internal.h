@@ -69,6 +69,13 @@ struct rt_gemm_time rt_smooth_max(double weights_s, double compute_s, double p);
 struct rt_gemm_time rt_gemm(const struct rt_gemm_rates *r, double rows, double matrices, double k,
                             double n);
 
+/* All-reduce of `bytes` over GPUs that each move bus bytes/s (allreduce.c). */
+double rt_all_reduce_s(const struct rt_gpu_constants *k, double gpus, double bytes, double bus);
+/* The same for the grouped products of routed experts (moe.c). */
+void rt_moe_rates(const struct rt_cost_inputs *in, struct rt_gemm_rates *out);
+/* Rows that `touched` experts multiply when `rows` are meant for them: last tiles are filled up. */
+double rt_moe_rows(const struct rt_gpu_constants *k, double rows, double touched);
+
 /* Attention of all layers of one kind (full, or behind a sliding window). */
 struct rt_attention_layers {
     double count;         /* layers of this kind */
@@ -84,7 +91,11 @@ struct rt_attention_cost {
     int64_t sms;  /* >= 1 */
     bool waves;   /* sm_count is known: whole waves of tiles */
     bool mixed_as_tiles;
-    double pad_tokens, tail;
+    double pad_tokens, tail, decode_columns; /* of a mixed kernel */
+    double prefill_pad;                      /* columns a tile takes longer */
+    double query_io_s, key_io_s;             /* one layer: per query row, per key row */
+    double group;                            /* query heads of one KV head */
+    double l2_tokens;                        /* KV of one head that stays in the cache; 0: all */
     double layers;
     double decode_launch_s, decode_launch_s_per_seq, prefill_launch_s; /* all layers */
     double held_s; /* MLA: re-expanding one cached latent for a prefill, all layers; 0 for GQA */
@@ -102,7 +113,7 @@ struct rt_cost_row {
 
 struct rt_roofline {
     struct rt_operators ops;
-    struct rt_gemm_rates rates;
+    struct rt_gemm_rates rates, moe_rates;
     struct rt_attention_cost attention;
     double elementwise_scale; /* elementwise bytes of a token over all layers / reference layer's */
     double bus_bytes_per_s;   /* 0 with tp = 1 */

@@ -33,15 +33,6 @@ int64_t rt_graph_tokens(int64_t m, int64_t graph_max)
 
 /* ---- links ----------------------------------------------------------------------------------- */
 
-/* Ring all-reduce over n GPUs: latency + 2(n-1)/n * bytes/bus. */
-static double all_reduce_s(const struct rt_cost *c, double bytes)
-{
-    double n = (double)c->in.parallel.tensor;
-    if (n <= 1)
-        return 0;
-    return c->in.gpu.k.allreduce_latency_s + 2 * (n - 1) / n * bytes / c->roofline.bus_bytes_per_s;
-}
-
 /* All-gather moves every byte once less: (n-1)/n. */
 static double all_gather_s(const struct rt_cost *c, double bytes)
 {
@@ -75,12 +66,13 @@ static void add_operator(const struct rt_cost *c, const struct rt_operator *op, 
     const struct rt_roofline *r = &c->roofline;
     double touched = rt_operator_touched(op, r->ops.expert_share, m);
     double rows = rt_operator_rows(op, r->ops.expert_share, m);
-    if (op->routed) /* each touched expert fills up its last tile of rows */
-        rows += touched * c->in.gpu.k.moe_pad_rows;
-    struct rt_gemm_time t = rt_gemm(&r->rates, rows, touched, op->k, op->n);
+    const struct rt_gemm_rates *rates = op->routed ? &r->moe_rates : &r->rates;
+    if (op->routed)
+        rows = rt_moe_rows(&c->in.gpu.k, rows, touched);
+    struct rt_gemm_time t = rt_gemm(rates, rows, touched, op->k, op->n);
     row->weights_s += op->count * t.weights_s;
     row->compute_s += op->count * t.compute_s;
-    row->launch_s += op->count * r->rates.overhead_s;
+    row->launch_s += op->count * rates->overhead_s;
 }
 
 /* Bytes that norms, rope and activation move for one token, over all layers: two fused add+norms
@@ -131,7 +123,8 @@ struct rt_cost_row rt_roofline_row_m(const struct rt_cost *c, int64_t tokens)
     row.launch_s += r->ops.moe_layers * c->in.gpu.k.moe_overhead_s;
     /* two all-reduces a layer, one behind the embedding that is split by vocabulary */
     row.comm_s = (2 * (double)c->in.model.layers + 1) *
-                 all_reduce_s(c, m * (double)c->in.model.hidden * HIDDEN_BYTES);
+                 rt_all_reduce_s(&c->in.gpu.k, (double)c->in.parallel.tensor,
+                                 m * (double)c->in.model.hidden * HIDDEN_BYTES, r->bus_bytes_per_s);
     return row;
 }
 
@@ -182,23 +175,36 @@ static bool check_constants(const struct rt_gpu *g, struct rt_err *err)
         {"quantized_memory_8bit", k->quantized_memory_8bit, tiny, 2},
         {"quantized_memory_4bit", k->quantized_memory_4bit, tiny, 2},
         {"quantized_compute", k->quantized_compute, tiny, 2},
+        {"quantized_overhead_s", k->quantized_overhead_s, 0, second},
+        {"quantized_kv_8bit", k->quantized_kv_8bit, tiny, 2},
         {"decode_eff_memory", k->decode_eff_memory, tiny, 2},
         {"decode_overhead_s", k->decode_overhead_s, 0, second},
-        {"decode_s_per_seq", k->decode_s_per_seq, 0, second},
+        {"decode_s_per_tile", k->decode_s_per_tile, 0, second},
         {"prefill_eff_compute", k->prefill_eff_compute, tiny, 2},
         {"prefill_overhead_s", k->prefill_overhead_s, 0, second},
+        {"prefill_pad_columns", k->prefill_pad_columns, 0, huge},
+        {"prefill_io_bytes_per_s", k->prefill_io_bytes_per_s, 1, 1e30},
         {"mixed_pad_tokens", k->mixed_pad_tokens, 0, huge},
         {"mixed_tail", k->mixed_tail, 0, 1},
+        {"mixed_decode_columns", k->mixed_decode_columns, tiny, 100},
+        {"mixed_l2_bytes", k->mixed_l2_bytes, 0, huge},
         {"elementwise_s", k->elementwise_s, 0, second},
         {"elementwise_s_per_token", k->elementwise_s_per_token, 0, second},
         {"elementwise_s_per_token_above", k->elementwise_s_per_token_above, 0, second},
         {"elementwise_m0", k->elementwise_m0, 0, huge},
         {"elementwise_ref_bytes", k->elementwise_ref_bytes, 1, huge},
+        {"stream_eff_16bit", k->stream_eff_16bit, tiny, 1},
+        {"stream_eff_8bit", k->stream_eff_8bit, tiny, 1},
+        {"stream_eff_4bit", k->stream_eff_4bit, tiny, 1},
+        {"moe_eff_compute", k->moe_eff_compute, tiny, 2},
+        {"moe_eff_memory", k->moe_eff_memory, tiny, 2},
+        {"moe_smooth_p", k->moe_smooth_p, 1, 100},
         {"moe_overhead_s", k->moe_overhead_s, 0, second},
         {"moe_pad_rows", k->moe_pad_rows, 0, huge},
         {"sampler_s", k->sampler_s, 0, second},
         {"sampler_s_per_seq", k->sampler_s_per_seq, 0, second},
         {"graph_max_tokens", k->graph_max_tokens, 0, huge},
+        {"allreduce_step_s", k->allreduce_step_s, 0, second},
         {"allreduce_latency_s", k->allreduce_latency_s, 0, second},
         {"host_s_per_step", k->host_s_per_step, 0, second},
         {"host_s_per_seq", k->host_s_per_seq, 0, second},
@@ -241,6 +247,7 @@ static bool roofline_init(struct rt_cost *c, struct rt_err *err)
         return false;
     rt_operators_build(&c->in, &r->ops);
     rt_gemm_rates(&c->in, &r->rates);
+    rt_moe_rates(&c->in, &r->moe_rates);
     rt_attention_init(&c->in, &r->rates, &r->attention);
     r->elementwise_scale = elementwise_bytes(&c->in, &r->ops) / c->in.gpu.k.elementwise_ref_bytes;
     if (c->in.model.window > 0 && c->in.model.local_layers > 0)

@@ -5,7 +5,8 @@
  * A hard max(C, W) is right far from the ridge and up to 17 % short near it; the smooth maximum
  * with p near 1.5 halves that (docs/cost-model.md). Outputs are 16 bit whatever the weights are.
  * Quantised weights stream a little less well than 16 bit ones, quantised activations reach a
- * smaller part of their higher peak: one factor each. O(1), two pow() a product. */
+ * smaller part of their higher peak: one factor each; both take a fixed time for their scales.
+ * O(1), two pow() a product. */
 #include "cost_internal.h"
 
 #include <math.h>
@@ -24,7 +25,7 @@ void rt_gemm_rates(const struct rt_cost_inputs *in, struct rt_gemm_rates *out)
     out->flops = g->peak_flops[in->dtypes.activation] * g->k.gemm_eff_compute * factor_c;
     out->bytes_per_s = g->mem_bw_bytes_per_s * g->k.gemm_eff_memory * factor_m;
     out->smooth_p = g->k.gemm_smooth_p;
-    out->overhead_s = g->k.gemm_overhead_s;
+    out->overhead_s = g->k.gemm_overhead_s + (weight < 2 ? g->k.quantized_overhead_s : 0);
     out->weight_bytes = weight;
     out->activation_bytes = activation;
 }

@@ -56,7 +56,7 @@ static void check_constants(const struct rt_gpu *g)
     in_range(g->name, "decode_eff_memory", k->decode_eff_memory, 0.3, 1);
     in_range(g->name, "decode_overhead_s", k->decode_overhead_s, 5e-6, 5e-5);
     in_range(g->name, "prefill_eff_compute", k->prefill_eff_compute, 0.2, 1);
-    in_range(g->name, "prefill_overhead_s", k->prefill_overhead_s, 1e-6, 5e-5);
+    in_range(g->name, "prefill_overhead_s", k->prefill_overhead_s, 5e-7, 5e-5);
     in_range(g->name, "mixed_pad_tokens", k->mixed_pad_tokens, 100, 400);
     in_range(g->name, "elementwise_s", k->elementwise_s, 1e-6, 5e-5);
     in_range(g->name, "elementwise_s_per_token", k->elementwise_s_per_token, 1e-9, 1e-6);
@@ -66,7 +66,20 @@ static void check_constants(const struct rt_gpu *g)
     in_range(g->name, "quantized_memory_8bit", k->quantized_memory_8bit, 0.5, 1);
     in_range(g->name, "quantized_memory_4bit", k->quantized_memory_4bit, 0.3, 1);
     in_range(g->name, "quantized_compute", k->quantized_compute, 0.3, 1);
-    in_range(g->name, "decode_s_per_seq", k->decode_s_per_seq, 0, 1e-6);
+    in_range(g->name, "decode_s_per_tile", k->decode_s_per_tile, 0, 1e-7);
+    in_range(g->name, "quantized_overhead_s", k->quantized_overhead_s, 0, 2e-5);
+    in_range(g->name, "allreduce_step_s", k->allreduce_step_s, 0, 2e-5);
+    in_range(g->name, "quantized_kv_8bit", k->quantized_kv_8bit, 0.5, 1);
+    in_range(g->name, "prefill_pad_columns", k->prefill_pad_columns, 0, 500);
+    in_range(g->name, "prefill_io_bytes_per_s", k->prefill_io_bytes_per_s, 5e11, 5e12);
+    in_range(g->name, "mixed_decode_columns", k->mixed_decode_columns, 0.9, 1.5);
+    in_range(g->name, "mixed_l2_bytes", k->mixed_l2_bytes, 1e7, 2e8);
+    in_range(g->name, "moe_eff_compute", k->moe_eff_compute, 0.3, 1.01);
+    in_range(g->name, "moe_eff_memory", k->moe_eff_memory, 0.3, 1.01);
+    in_range(g->name, "moe_smooth_p", k->moe_smooth_p, 1, 10);
+    in_range(g->name, "stream_eff_16bit", k->stream_eff_16bit, 0.7, 1);
+    in_range(g->name, "stream_eff_8bit", k->stream_eff_8bit, 0.7, 1);
+    in_range(g->name, "stream_eff_4bit", k->stream_eff_4bit, 0.7, 1);
     in_range(g->name, "mixed_tail", k->mixed_tail, 0, 1);
     in_range(g->name, "elementwise_ref_bytes", k->elementwise_ref_bytes, 5e4, 5e5);
     in_range(g->name, "moe_overhead_s", k->moe_overhead_s, 0, 2e-4);
@@ -151,13 +164,13 @@ static void an_unmeasured_gpu_gets_the_defaults(void **state)
     struct rt_gpu b200 = gpu(state, "B200-SXM"), l4 = gpu(state, "l4");
 
     assert_false(b200.fitted || l4.fitted);
-    assert_true(fabs(b200.k.gemm_eff_compute - 0.757) < 1e-9);
-    assert_true(fabs(b200.k.gemm_overhead_s - 5e-6) < 1e-12);
+    assert_true(fabs(b200.k.gemm_eff_compute - 0.79) < 1e-9);
+    assert_true(fabs(b200.k.gemm_overhead_s - 4.3e-6) < 1e-12);
     /* traffic is scaled by bandwidth: 0.060 us at 1008 GB/s */
     assert_true(fabs(b200.k.elementwise_s_per_token - 0.060e-6 * 1008 / 7700) < 1e-14);
     assert_true(fabs(l4.k.elementwise_s_per_token - 0.060e-6 * 1008 / 300) < 1e-14);
     /* a fabric's all-reduce follows its link, a PCIe box's does not */
-    assert_true(fabs(b200.k.allreduce_bus_bytes_per_s - 0.6 * 900e9) < 1);
+    assert_true(fabs(b200.k.allreduce_bus_bytes_per_s - 0.65 * 900e9) < 1);
     assert_true(fabs(l4.k.allreduce_bus_bytes_per_s - 16e9) < 1);
     assert_true(l4.k.allreduce_latency_s > b200.k.allreduce_latency_s);
 }

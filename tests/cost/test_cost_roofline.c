@@ -49,8 +49,17 @@ static struct rt_gpu ideal(struct rt_gpu g)
         .quantized_memory_8bit = 1,
         .quantized_memory_4bit = 1,
         .quantized_compute = 1,
+        .quantized_kv_8bit = 1,
+        .stream_eff_16bit = 1,
+        .stream_eff_8bit = 1,
+        .stream_eff_4bit = 1,
+        .mixed_decode_columns = 1,
+        .moe_eff_compute = 1,
+        .moe_eff_memory = 1,
+        .moe_smooth_p = 100,
         .decode_eff_memory = 1,
         .prefill_eff_compute = 1,
+        .prefill_io_bytes_per_s = 1e30,
         .elementwise_ref_bytes = 1,
         .allreduce_bus_bytes_per_s = 100e9,
     };
@@ -187,10 +196,13 @@ static void test_decode_by_hand(void **state)
     assert_near(term(c, s, RT_TERM_KV), 32 * 4096.0 * 32000 / (.885 * 1008e9), 1e-12);
     assert_near(term(c, s, RT_TERM_HOST), .5e-3 + 32 * 4e-6, 1e-12);
     assert_true(term(c, s, RT_TERM_ATTENTION) == 0 && term(c, s, RT_TERM_COMM) == 0);
+    in.dtypes.kv = RT_FP8; /* half the bytes, at .8 of the rate, and 3 us for the scales */
+    double launch = term(c, s, RT_TERM_LAUNCH);
     rt_cost_free(c);
-    in.dtypes.kv = RT_FP8; /* half the bytes */
+    in.gpu.k.quantized_overhead_s = 3e-6;
     c = make(&in);
-    assert_near(term(c, s, RT_TERM_KV), 32 * 2048.0 * 32000 / (.885 * 1008e9), 1e-12);
+    assert_near(term(c, s, RT_TERM_KV), 32 * 2048.0 * 32000 / (.885 * .8 * 1008e9), 1e-12);
+    assert_near(term(c, s, RT_TERM_LAUNCH), launch + 32 * 3e-6, 1e-12);
     rt_cost_free(c);
 }
 
@@ -238,6 +250,29 @@ static void test_prefill_by_hand(void **state)
     rt_cost_free(c);
 }
 
+/* A tile takes `pad` columns longer; Q, K, V and the result pass the memory: 2*32 heads * 128 * 2
+ * bytes a query, 2*8 * 128 * 2 a key, whether new or held. */
+static void test_prefill_pad_and_io(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(fixture_4090(), fixture_llama31_8b(), 1);
+    in.gpu.k.prefill_pad_columns = 200;
+    in.gpu.k.prefill_io_bytes_per_s = 1.5e12;
+    struct rt_cost *c = make(&in);
+    double column = 64 * 4 * 128 / (.8 * 165.2e12 / 128);
+    double io = (2048 * 16384.0 + (2048 + 1000) * 4096.0) / 1.5e12;
+    assert_near(term(c, fixture_prefill(2048, 1000), RT_TERM_ATTENTION),
+                32 * (8 * (2056 + 200) * column + io), 1e-12);
+    rt_cost_free(c);
+    in.dtypes.kv = RT_FP8; /* keys and values of half the size pass at .8 of the rate */
+    in.gpu.k.quantized_overhead_s = 2e-6;
+    c = make(&in);
+    io = (2048 * 16384.0 + (2048 + 1000) * 2048.0) / (.8 * 1.5e12);
+    assert_near(term(c, fixture_prefill(2048, 1000), RT_TERM_ATTENTION),
+                32 * (8 * (2056 + 200) * column + io), 1e-12);
+    rt_cost_free(c);
+}
+
 /* A chunk and decodes: apart on Hopper, one call of tiles on the 4090. */
 static void test_mixed(void **state)
 {
@@ -258,6 +293,35 @@ static void test_mixed(void **state)
     assert_true(term(c, both, RT_TERM_KV) == term(c, pure, RT_TERM_KV));
     assert_near(term(c, both, RT_TERM_ATTENTION),
                 term(c, fixture_prefill(512, 0), RT_TERM_ATTENTION), 1e-12);
+    rt_cost_free(c);
+}
+
+/* 4 query heads share a KV head. With 128 sequences or more on 128 SMs they run one after the
+ * other: when the KV of one head is twice the cache, each of them reads it; up to the cache none
+ * does; and with 32 sequences all four run at once. */
+static void test_mixed_reads_again(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(fixture_4090(), fixture_llama31_8b(), 1);
+    in.gpu.k.mixed_l2_bytes = 50e6;
+    in.gpu.k.prefill_eff_compute = 2; /* tiles take no time worth naming */
+    in.gpu.peak_flops[RT_BF16] = 1e18;
+    struct rt_cost *c = make(&in);
+    const struct {
+        int64_t n, ctx;
+        double reads;
+    } cases[] = {{128, 8192, 4}, {256, 1 << 20, 4}, {128, 700, 1}, {64, 16384, 2}, {32, 32768, 1}};
+    for (int i = 0; i < 5; i++) {
+        struct rt_step_shape s = fixture_decodes(c, cases[i].n, cases[i].ctx);
+        rt_step_add_prefill(&s, 1, 0);
+        double once = 32 * 4096.0 * (double)(cases[i].n * cases[i].ctx) / (.885 * 1008e9);
+        assert_near(term(c, s, RT_TERM_KV), cases[i].reads * once, 2e-3);
+    }
+    /* between: 1.5 times the cache of 97656.25 tokens, half of them missed */
+    struct rt_step_shape s = fixture_decodes(c, 128, 0);
+    s.decode_context = 146484;
+    rt_step_add_prefill(&s, 1, 0);
+    assert_near(term(c, s, RT_TERM_KV), 2.5 * 32 * 4096.0 * 146484 / (.885 * 1008e9), 2e-3);
     rt_cost_free(c);
 }
 
@@ -338,8 +402,8 @@ static void test_small_terms(void **state)
     rt_cost_free(c);
 }
 
-/* Per MoE layer: routing and sorting, five products, and rows that fill the touched experts' tiles.
- */
+/* Per MoE layer: one overhead for all of the experts, three products beside them, and rows that
+ * fill the touched experts' tiles. */
 static void test_expert_overheads(void **state)
 {
     (void)state;
@@ -348,9 +412,15 @@ static void test_expert_overheads(void **state)
     in.gpu.k.gemm_overhead_s = 1e-6;
     struct rt_cost *c = make(&in);
     struct rt_step_shape s = fixture_prefill(4096, 0);
-    assert_near(term(c, s, RT_TERM_LAUNCH), 32 * 30e-6 + (32 * 5 + 1) * 1e-6, 1e-12);
+    assert_near(term(c, s, RT_TERM_LAUNCH), 32 * 30e-6 + (32 * 3 + 1) * 1e-6, 1e-12);
     double before = term(c, s, RT_TERM_COMPUTE);
     rt_cost_free(c);
+    in.gpu.k.moe_eff_compute = .5; /* of grouped products alone */
+    c = make(&in);
+    double experts = 32 * 2 * 4096 * 2 * 3.0 * 4096 * 14336 / 989e12;
+    assert_near(term(c, s, RT_TERM_COMPUTE) - before, experts, 1e-6);
+    rt_cost_free(c);
+    in.gpu.k.moe_eff_compute = 1;
     in.gpu.k.moe_pad_rows = 16; /* all 8 experts are touched: 128 rows more */
     c = make(&in);
     double rows = 32 * 2 * 128 * 3.0 * 4096 * 14336 / 989e12;
@@ -369,6 +439,14 @@ static void test_links(void **state)
     double logits = 5e-6 + .75 * 128256 * 2 / 300e9;
     assert_near(term(c, s, RT_TERM_COMM), 161 * one + logits, 1e-12);
     rt_cost_free(c);
+    in.gpu.k.allreduce_step_s =
+        4e-6; /* 1 token: reading 3 whole buffers saves the second barrier */
+    c = make(&in);
+    assert_near(term(c, fixture_prefill(1, 0), RT_TERM_COMM),
+                161 * (5e-6 + 3 * 8192 * 2 / 300e9) + logits, 1e-12);
+    assert_near(term(c, s, RT_TERM_COMM), 161 * (one + 4e-6) + logits, 1e-12);
+    rt_cost_free(c);
+    in.gpu.k.allreduce_step_s = 0;
     in.gpu.k.allreduce_bus_bytes_per_s = 0; /* then the link, then PCIe, then nothing */
     c = make(&in);
     one = 5e-6 + 1.5 * 1024 * 8192 * 2 / 450e9;
@@ -466,7 +544,8 @@ static void test_physics(void **state)
             k.way[RT_TERM_KV] = k.way[RT_TERM_ATTENTION] = 2;
         k.after.gpu.peak_flops[RT_BF16] *= 2;
         check_change(&k, &r);
-        k = (struct change){"double TP", in, in, {-1, -1, -1, -1, -1, 0, 1, 0}, 2};
+        /* a decode has fewer tiles on each GPU */
+        k = (struct change){"double TP", in, in, {-1, -1, -1, -1, -1, -1, 1, 0}, 2};
         if (gpu.k.mixed_as_tiles)
             k.way[RT_TERM_KV] = k.way[RT_TERM_ATTENTION] = 2;
         k.after.parallel.tensor *= 2;
@@ -609,16 +688,28 @@ static void test_bad_inputs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_light_7b),        cmocka_unit_test(test_light_llama2),
-        cmocka_unit_test(test_light_experts),   cmocka_unit_test(test_light_is_the_floor),
-        cmocka_unit_test(test_gemm_limits),     cmocka_unit_test(test_decode_by_hand),
-        cmocka_unit_test(test_latent_by_hand),  cmocka_unit_test(test_prefill_by_hand),
-        cmocka_unit_test(test_mixed),           cmocka_unit_test(test_windows),
-        cmocka_unit_test(test_experts_by_hand), cmocka_unit_test(test_links),
-        cmocka_unit_test(test_small_terms),     cmocka_unit_test(test_expert_overheads),
-        cmocka_unit_test(test_graph_padding),   cmocka_unit_test(test_physics),
-        cmocka_unit_test(test_batch),           cmocka_unit_test(test_terms_and_tables),
-        cmocka_unit_test(test_tiles_left_out),  cmocka_unit_test(test_bad_inputs),
+        cmocka_unit_test(test_light_7b),
+        cmocka_unit_test(test_light_llama2),
+        cmocka_unit_test(test_light_experts),
+        cmocka_unit_test(test_light_is_the_floor),
+        cmocka_unit_test(test_gemm_limits),
+        cmocka_unit_test(test_decode_by_hand),
+        cmocka_unit_test(test_latent_by_hand),
+        cmocka_unit_test(test_prefill_by_hand),
+        cmocka_unit_test(test_prefill_pad_and_io),
+        cmocka_unit_test(test_mixed),
+        cmocka_unit_test(test_mixed_reads_again),
+        cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_experts_by_hand),
+        cmocka_unit_test(test_links),
+        cmocka_unit_test(test_small_terms),
+        cmocka_unit_test(test_expert_overheads),
+        cmocka_unit_test(test_graph_padding),
+        cmocka_unit_test(test_physics),
+        cmocka_unit_test(test_batch),
+        cmocka_unit_test(test_terms_and_tables),
+        cmocka_unit_test(test_tiles_left_out),
+        cmocka_unit_test(test_bad_inputs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,6 +109,25 @@ static void test_mean(void **state)
     }
 }
 
+/* A fused single stream: the floor over one share a weight format, KV of 8 bits slower still. */
+static void test_fused(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(fixture_4090(), fixture_mistral_7b(), 1);
+    struct rt_estimate e = estimate(&in, 4000, 33, 1);
+    assert_true(near(e.fused_tpot_s, e.light_tpot_s / .9, 1e-12));
+    in.dtypes.weight = RT_FP8;
+    e = estimate(&in, 4000, 33, 1);
+    assert_true(near(e.fused_tpot_s, e.light_tpot_s / .88, 1e-12));
+    in.dtypes.weight = RT_INT4;
+    double before = estimate(&in, 4000, 33, 1).fused_tpot_s;
+    in.dtypes.kv = RT_FP8; /* 65,536 bytes a token, mean context 4015.5 */
+    e = estimate(&in, 4000, 33, 1);
+    double kv = 65536 * 4015.5 / 1008e9;
+    assert_true(near(e.fused_tpot_s, (e.light_tpot_s + kv * .25) / .84, 1e-9));
+    assert_true(e.fused_tpot_s < before);
+}
+
 /* With the linear model, k and b are its own. */
 static void test_linear(void **state)
 {
@@ -183,10 +202,11 @@ static void test_bad_requests(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_light),        cmocka_unit_test(test_identities),
-        cmocka_unit_test(test_experts),      cmocka_unit_test(test_mean),
-        cmocka_unit_test(test_linear),       cmocka_unit_test(test_does_not_fit),
-        cmocka_unit_test(test_bad_requests), cmocka_unit_test(test_whole_catalogue),
+        cmocka_unit_test(test_light),           cmocka_unit_test(test_identities),
+        cmocka_unit_test(test_experts),         cmocka_unit_test(test_mean),
+        cmocka_unit_test(test_linear),          cmocka_unit_test(test_does_not_fit),
+        cmocka_unit_test(test_bad_requests),    cmocka_unit_test(test_fused),
+        cmocka_unit_test(test_whole_catalogue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,26 @@
+/* The block of routed experts of one layer, on one GPU: two grouped products, [rows x hidden] *
+ * [hidden x gate+up] and [rows x columns] * [columns x hidden], over the experts that the tokens of
+ * a step touch.
+ *     t = o + sum of both: (C^p + W^p)^(1/p)      (gemm.c, with the constants of this file)
+ *     W: the weights of the touched experts and the rows that go in and out
+ *     C: rows + touched*pad of them: the last tile of an expert is multiplied whole
+ * o pays for routing, sorting rows by expert, both launches and the sum of a token's results, so
+ * the products have no overhead of their own. Which experts are touched is the caller's question.
+ * The fused kernels stream weights about as well as a GEMM but multiply at a smaller share of the
+ * peak, and quantised ones follow the same factors; hence constants of their own. O(1). */
+#include "cost_internal.h"
+
+void rt_moe_rates(const struct rt_cost_inputs *in, struct rt_gemm_rates *out)
+{
+    struct rt_cost_inputs experts = *in;
+    experts.gpu.k.gemm_eff_compute = in->gpu.k.moe_eff_compute;
+    experts.gpu.k.gemm_eff_memory = in->gpu.k.moe_eff_memory;
+    experts.gpu.k.gemm_smooth_p = in->gpu.k.moe_smooth_p;
+    experts.gpu.k.gemm_overhead_s = 0;
+    rt_gemm_rates(&experts, out);
+}
+
+double rt_moe_rows(const struct rt_gpu_constants *k, double rows, double touched)
+{
+    return rows + touched * k->moe_pad_rows;
+}
