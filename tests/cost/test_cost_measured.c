@@ -197,7 +197,7 @@ static void vidur_gemm(const char *file, const char *gpu_name)
     }
     rt_cost_free(c);
     snprintf(what, sizeof what, "GEMMs of a layer, %s (vidur)", gpu_name);
-    check(&e, what, .12);
+    check(&e, what, .07);
 }
 
 static void test_gemm_vidur(void **state)
@@ -244,7 +244,7 @@ static void vllm_gemm(const char *in_file, const char *gpu_name, const char *mod
     rt_cost_free(c);
     snprintf(what, sizeof what, "GEMMs of a layer, %s, %s tp%lld", gpu_name, model_name,
              (long long)tp);
-    check(&e, what, .12);
+    check(&e, what, .07);
 }
 
 static struct rt_model qwen3_32b(void)
@@ -288,7 +288,7 @@ static void vllm_attention(const char *file, const char *gpu_name, struct rt_mod
 {
     static struct errors e[3];
     static const char *const phase[] = {"decode", "prefill", "mixed"};
-    static const double bound[] = {.12, .12, .15};
+    static const double bound[] = {.08, .08, .10};
     struct table t;
     struct rt_cost *by_tp[3];
     struct rt_gpu gpu = gpu_named(gpu_name);
