@@ -400,7 +400,7 @@ def quantile(values, q):
 def judge(probe, name, all_rows, want_fit):
     kind, gpu, source, keys, goal = CASES[name]
     rows = list(source())
-    step = 1 if all_rows else max(1, len(rows) // 300)
+    step = 1 if all_rows else max(1, len(rows) // 200)
     names = sorted({group for group, _, _ in rows})
     rows = rows[::step]
     probe.send("clear\n")
@@ -410,7 +410,7 @@ def judge(probe, name, all_rows, want_fit):
     inside = errors_of(probe, -1, [us for _, us, _ in rows])
     start = catalogue_constants(gpu)
     outside = []
-    steps = 60 * len(keys)
+    steps = (60 if all_rows else 40) * len(keys)
     for i, group in enumerate(names):
         judged = [us for g, us, _ in rows if g == group]
         if keys and len(names) > 1 and judged:
