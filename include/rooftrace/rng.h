@@ -13,7 +13,12 @@ enum rt_rng_purpose {
     RT_RNG_ROUTING,
     RT_RNG_FAILURES,
     RT_RNG_SAMPLING,
-    RT_RNG_TOOLS /* generators and tests */
+    RT_RNG_TOOLS,    /* generators and tests */
+    RT_RNG_OUTPUTS,  /* synthetic traffic: output lengths (prompts' come from RT_RNG_LENGTHS), */
+    RT_RNG_CLASSES,  /* the class of a request, */
+    RT_RNG_PREFIXES, /* its shared prefix, */
+    RT_RNG_TURNS,    /* how many turns a session has */
+    RT_RNG_THINK     /* and how long its user thinks */
 };
 
 struct rt_rng {

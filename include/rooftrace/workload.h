@@ -4,13 +4,15 @@
  * times, rebased so that `from` is 0; max_requests; repeat (N copies, each shifted by span + mean
  * gap; hash and session ids kept); rate_scale (2 = twice the requests per second). The load shapes
  * of load.h come last. Traces with absolute stamps (first stamp above 1e8 s) are rebased so that
- * the first arrival is 0 before anything else; relative times are kept. */
+ * the first arrival is 0 before anything else; relative times are kept. Instead of a trace, traffic
+ * can be made: synthetic.h. */
 #ifndef RT_WORKLOAD_H
 #define RT_WORKLOAD_H
 
 #include "rooftrace/json.h"
 #include "rooftrace/load.h"
 #include "rooftrace/source.h"
+#include "rooftrace/synthetic.h"
 
 struct rt_workload_spec {
     char *trace;        /* path; owned */
@@ -22,7 +24,8 @@ struct rt_workload_spec {
     uint64_t max_requests; /* UINT64_MAX = all */
     uint32_t block_size;   /* tokens a hash id of the trace names; 0 = the format's default */
     struct rt_load_spec load;
-    uint64_t seed; /* of what is drawn: the scenario's; 1 */
+    struct rt_synthetic synthetic; /* instead of a trace when synthetic.requests > 0 */
+    uint64_t seed;                 /* of what is drawn: the scenario's; 1 */
 };
 
 /* Defaults; no trace yet. */
@@ -31,8 +34,9 @@ void rt_workload_release(struct rt_workload_spec *w);
 /* Reads the section at `at` over *w. Paths resolve against the document's file. */
 bool rt_workload_parse(const struct rt_json_at *at, struct rt_workload_spec *w,
                        struct rt_err *err) RT_MUST_USE;
-/* Opens the trace. Reads up to the sort window; a file that is missing, empty or of no known format
- * fails here, before anything else is touched. Caller frees *out with rt_source_free. */
+/* Opens the trace, or begins to make synthetic traffic. Reads up to the sort window; a file that is
+ * missing, empty or of no known format fails here, before anything else is touched. Caller frees
+ * *out with rt_source_free. */
 bool rt_workload_open(const struct rt_workload_spec *w, struct rt_source **out,
                       struct rt_err *err) RT_MUST_USE;
 

@@ -52,6 +52,8 @@ void cli_json_number(FILE *out, double value);
 
 /* trace_export.c: `rooftrace trace export DB`; the words and options of cmd_trace.c. */
 int cli_trace_export(const struct rt_options *o);
+/* trace_synth.c: `rooftrace trace synth`, likewise. */
+int cli_trace_synth(const struct rt_options *o);
 
 /* scenario_options.c: the scenario that a file and options give together; options win. */
 bool cli_scenario(const struct rt_options *o, const struct rt_catalog *catalog,

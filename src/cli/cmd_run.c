@@ -9,6 +9,7 @@
 #include "rooftrace/report.h"
 #include "rooftrace/trace.h"
 #include "rooftrace/trial.h"
+#include "synth_options_internal.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -37,6 +38,8 @@ static const struct rt_option table[] = {
     {RT_OPT_TEXT("--sessions", "MODE",
                  "turns of a session: open, as all requests; trace, after the\nanswer before; "
                  "think, think_s after it (open)")},
+    {RT_OPT_HEADING("workload that is made, not read (names as in vllm bench serve):")},
+    SYNTH_OPTIONS,
     {RT_OPT_HEADING("fleet:")},
     {RT_OPT_TEXT("--model", "NAME|FILE", "model: name in the catalogue, record, or config.json")},
     {RT_OPT_TEXT("--gpu", "NAME|FILE", "GPU: name in the catalogue, or record")},
@@ -122,6 +125,7 @@ static void print_names(FILE *out)
     fputs("\ntrace formats:\n", out);
     for (unsigned i = 0; i < rt_trace_format_count(); i++)
         fprintf(out, "  %-18s %s\n", rt_trace_format_info(i).name, rt_trace_format_info(i).help);
+    synth_options_help(out);
     fputs("\npresets:\n", out);
     for (unsigned i = 0; i < rt_preset_count(); i++)
         print_entry(out, rt_preset_at(i)->name, rt_preset_at(i)->help);
@@ -137,11 +141,13 @@ static void print_names(FILE *out)
 }
 
 static const struct cli_page page = {
-    .usage =
-        "usage: rooftrace run SCENARIO.json [options]\n"
-        "       rooftrace run --trace FILE --model M --gpu G [options]\n\n"
-        "Replays a trace on a fleet and writes every request into an SQLite database. Options\n"
-        "win over the scenario file; those of the fleet and the engine apply to every pool.\n",
+    .usage = "usage: rooftrace run SCENARIO.json [options]\n"
+             "       rooftrace run --trace FILE --model M --gpu G [options]\n"
+             "       rooftrace run --num-prompts N --random-input-len N --random-output-len N \\\n"
+             "           --model M --gpu G [options]\n\n"
+             "Replays a trace, or traffic that is made, on a fleet and writes every request into "
+             "an SQLite database. Options\n"
+             "win over the scenario file; those of the fleet and the engine apply to every pool.\n",
     .options = {"rooftrace run", table, sizeof table / sizeof table[0]},
     .more = print_names,
     .examples =

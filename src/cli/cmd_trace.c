@@ -1,8 +1,9 @@
 /* rooftrace trace: look at traces, of requests and of runs. `trace stat` reads a trace file from
  * end to end and prints what surveys of traces print: how many, how fast, how bursty, how long.
- * `trace export` is in trace_export.c. */
+ * `trace export` is in trace_export.c, `trace synth` in trace_synth.c. */
 #include "cli_internal.h"
 #include "rooftrace/trace.h"
+#include "synth_options_internal.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -11,6 +12,12 @@ static const struct rt_option table[] = {
     {RT_OPT_HEADING("stat:")},
     {RT_OPT_TEXT("--format", "NAME", "format of the trace (auto)")},
     {RT_OPT_FLAG("--json", "one JSON object")},
+    {RT_OPT_HEADING("synth:")},
+    SYNTH_OPTIONS,
+    {RT_OPT_INT("--seed", "N", 0, SYNTH_MAX_REQUESTS, "of what is drawn (1)")},
+    {RT_OPT_INT("--trace-block-size", "N", 1, 1048576, "tokens a hash id names (16)")},
+    {RT_OPT_TEXT("--output", "FILE", "trace to write, .jsonl or .csv; - is standard output (-)"),
+     .letter = 'o'},
     {RT_OPT_HEADING("export:")},
     {RT_OPT_TEXT("--perfetto", "OUT.json", "file to write; - is standard output")},
     {RT_OPT_INT("--run", "N", 1, INT64_MAX, "run of the database (the latest)")},
@@ -28,22 +35,34 @@ static void print_formats(FILE *out)
         fprintf(out, "  %-18s %s\n", rt_trace_format_info(i).name, rt_trace_format_info(i).help);
 }
 
+static void print_more(FILE *out)
+{
+    print_formats(out);
+    synth_options_help(out);
+}
+
 static const struct cli_page page = {
     .usage =
         "usage: rooftrace trace stat FILE [options]\n"
+        "       rooftrace trace synth [SPEC.json] [options] -o FILE\n"
         "       rooftrace trace export DB --perfetto OUT.json [options]\n\n"
         "stat reads a trace (plain, .gz or .zst) and prints its rate, burstiness and lengths.\n"
         "Percentiles are by nearest rank; the peak is the fullest minute, counted from the\n"
         "first arrival; cv is the standard deviation of the gaps over their mean.\n\n"
+        "synth makes a trace: from a scenario with workload.synthetic (or that section alone),\n"
+        "from options, or like another trace (--like), and tells how like it is.\n\n"
         "export writes a run, or a window of it, as a timeline that ui.perfetto.dev and\n"
         "chrome://tracing open: requests with their phases, and the steps of the engines when\n"
         "the run was made with --steps.\n",
     .options = {"rooftrace trace", table, sizeof table / sizeof table[0]},
-    .more = print_formats,
+    .more = print_more,
     .examples = "\nexamples:\n"
                 "  rooftrace trace stat traces/sample.csv\n"
                 "  rooftrace trace stat conversations.jsonl.zst --json\n"
                 "  rooftrace trace stat log.csv --format native_csv\n"
+                "  rooftrace trace synth --requests 1000 --arrivals poisson:5 \\\n"
+                "      --prompt-tokens lognormal:median=800,sigma=0.9,max=16000 -o made.csv\n"
+                "  rooftrace trace synth --like traces/sample.csv --requests 20000 -o made.csv\n"
                 "  rooftrace trace export path/to/run.db --perfetto timeline.json --from-s 60 "
                 "--to-s 90\n",
 };
@@ -142,12 +161,26 @@ static int stat_trace(const struct rt_options *o)
 static const struct subcommand {
     const char *name;
     int (*run)(const struct rt_options *o);
-    const char *options[6]; /* that only this one takes */
+    const char *options[18]; /* that only this one and those that list it, too, take */
 } subcommands[] = {
     {"stat", stat_trace, {"--format", "--json"}},
+    {"synth",
+     cli_trace_synth,
+     {"--format", "--json", "--like", "--num-prompts", "--requests", "--random-input-len",
+      "--random-output-len", "--random-range-ratio", "--random-prefix-len", "--prompt-tokens",
+      "--output-tokens", "--arrivals", "--prefixes", "--conversations", "--seed",
+      "--trace-block-size", "--output"}},
     {"export", cli_trace_export, {"--perfetto", "--run", "--from-s", "--to-s", "--replica"}},
 };
 #define SUBCOMMANDS (sizeof subcommands / sizeof subcommands[0])
+
+static bool takes(const struct subcommand *s, const char *option)
+{
+    for (size_t k = 0; s->options[k] != NULL; k++)
+        if (strcmp(s->options[k], option) == 0)
+            return true;
+    return false;
+}
 
 /* NULL: *err. An option of another subcommand would do nothing, so it is a mistake. */
 static const struct subcommand *choose(const struct rt_options *o, struct rt_err *err)
@@ -158,12 +191,14 @@ static const struct subcommand *choose(const struct rt_options *o, struct rt_err
         if (strcmp(o->words[0], subcommands[i].name) == 0)
             chosen = &subcommands[i];
     if (!chosen) {
-        rt_fail(err, RT_EUSAGE, "trace: unknown \"%.64s\", expected stat or export", o->words[0]);
+        rt_fail(err, RT_EUSAGE, "trace: unknown \"%.64s\", expected stat, synth or export",
+                o->words[0]);
         return NULL;
     }
     for (size_t i = 0; i < SUBCOMMANDS; i++)
         for (size_t k = 0; &subcommands[i] != chosen && subcommands[i].options[k]; k++)
-            if (rt_options_given(o, subcommands[i].options[k])) {
+            if (rt_options_given(o, subcommands[i].options[k]) &&
+                !takes(chosen, subcommands[i].options[k])) {
                 rt_fail(err, RT_EUSAGE, "trace %s: %s is an option of trace %s", chosen->name,
                         subcommands[i].options[k], subcommands[i].name);
                 return NULL;
@@ -173,6 +208,8 @@ static const struct subcommand *choose(const struct rt_options *o, struct rt_err
 
 int cli_trace(int argc, char **argv)
 {
+    static const char words[] =
+        "trace stat FILE, trace synth [SPEC.json], or trace export DB --perfetto OUT.json";
     const struct subcommand *chosen = NULL;
     struct rt_options o;
     struct rt_err err = {0};
@@ -180,8 +217,10 @@ int cli_trace(int argc, char **argv)
 
     if (!cli_begin(&page, argc, argv, &o, &status))
         return status;
-    if (cli_words(&o, 2, 2, "trace stat FILE, or trace export DB --perfetto OUT.json", &err))
+    if (cli_words(&o, 1, 2, words, &err))
         chosen = choose(&o, &err);
+    if (chosen != NULL && chosen->run != cli_trace_synth && !cli_words(&o, 2, 2, words, &err))
+        chosen = NULL;
     status = chosen ? chosen->run(&o) : cli_fail(&err);
     rt_options_release(&o);
     return status;

@@ -38,6 +38,8 @@ static uint64_t count_requests(const struct rt_workload_spec *w)
     enum rt_pull answer = RT_PULL_REQUEST;
     uint64_t count = 0;
 
+    if (w->synthetic.requests > 0)
+        return w->synthetic.requests < w->max_requests ? w->synthetic.requests : w->max_requests;
     if (stat(w->trace, &info) != 0 || !S_ISREG(info.st_mode) || !rt_workload_open(w, &source, &err))
         return 0;
     while (answer == RT_PULL_REQUEST) {

@@ -8,6 +8,7 @@
  * keep every bit on the way. */
 #include "cli_internal.h"
 #include "scenario_internal.h"
+#include "synth_options_internal.h"
 
 #include <cjson/cJSON.h>
 
@@ -349,7 +350,26 @@ static bool any_given(const struct rt_options *o)
     return rt_options_given(o, "--preset") || rt_options_given(o, "--engine-args") ||
            rt_options_given(o, "--goodput") || rt_options_given(o, "--slo") ||
            rt_options_given(o, "--cost") || rt_options_given(o, "--cost-coefficients") ||
-           rt_options_given(o, "--speed-of-light");
+           rt_options_given(o, "--speed-of-light") || synth_options_given(o);
+}
+
+/* Traffic that is made stands in the place of a trace; what belongs to the trace goes with it. */
+static bool put_synthetic(struct scenario_builder *b, struct rt_err *err)
+{
+    static const char *const of_traces[] = {"trace", "format"};
+    cJSON *workload, *synthetic;
+
+    if (!synth_options_given(b->o))
+        return true;
+    if (rt_options_given(b->o, "--trace"))
+        return rt_fail(err, RT_EUSAGE,
+                       "--trace and options that make traffic (--num-prompts, ...): expected "
+                       "one of them (--max-requests takes the first of a trace)");
+    workload = scenario_section(b, b->root, "workload");
+    for (unsigned i = 0; workload != NULL && i < 2; i++)
+        cJSON_DeleteItemFromObjectCaseSensitive(workload, of_traces[i]);
+    synthetic = workload != NULL ? scenario_section(b, workload, "synthetic") : NULL;
+    return synthetic == NULL || synth_options_put(b, synthetic, err);
 }
 
 static bool put_options(struct scenario_builder *b, struct rt_err *err)
@@ -367,8 +387,8 @@ static bool put_options(struct scenario_builder *b, struct rt_err *err)
     for (size_t i = 0; b->ok && i < PLACES; i++)
         if (rt_options_given(b->o, places[i].option))
             put_option(b, &places[i]);
-    return put_cost(b, err) && put_slo(b, "--slo", err) && put_slo(b, "--goodput", err) &&
-           (b->ok || rt_fail_nomem(err, "options"));
+    return put_synthetic(b, err) && put_cost(b, err) && put_slo(b, "--slo", err) &&
+           put_slo(b, "--goodput", err) && (b->ok || rt_fail_nomem(err, "options"));
 }
 
 /* `text`: the file's document, or "{}". */
@@ -423,7 +443,8 @@ static bool check_complete(const struct scenario_builder *b, struct rt_err *err)
     static const char *const needed[] = {"--trace", "--model", "--gpu"};
 
     for (unsigned i = 0; i < 3; i++)
-        if (!rt_options_given(b->o, needed[i]) && !(i == 1 && b->pasted->has_model))
+        if (!rt_options_given(b->o, needed[i]) && !(i == 1 && b->pasted->has_model) &&
+            !(i == 0 && synth_options_given(b->o)))
             return rt_fail(err, RT_EUSAGE,
                            "expected a scenario file, or --trace, --model and --gpu: %s is missing",
                            needed[i]);

@@ -24,8 +24,8 @@ CREATE TABLE run (
     started_at TEXT,                 -- wall clock when the run began, UTC, ISO 8601
     wall_s REAL,                     -- real seconds the replay took
     seed INTEGER NOT NULL,           -- of all random streams
-    trace TEXT,                      -- path of the trace as given
-    trace_format TEXT,               -- its format
+    trace TEXT,                      -- path of the trace as given; of synthetic traffic, that of the trace it is like
+    trace_format TEXT,               -- its format; synthetic for traffic that was made
     scenario TEXT NOT NULL,          -- the scenario, fully resolved, as JSON: the run can be repeated from it
     router TEXT NOT NULL,            -- routing policy
     frontend_ns INTEGER NOT NULL,    -- HTTP and tokeniser time, added to TTFT and E2E by metrics and views

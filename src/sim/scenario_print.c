@@ -20,10 +20,14 @@ static void write_pair(struct rt_writer *w, const char *key, const double pair[2
 static void write_workload(struct rt_writer *w, const struct rt_workload_spec *s)
 {
     rt_writer_open(w, "workload", '{');
-    rt_writer_string(w, "trace", s->trace != NULL ? s->trace : "");
-    rt_writer_string(w, "format", s->format);
+    if (s->synthetic.requests > 0) {
+        rt_writer_synthetic(w, &s->synthetic);
+    } else {
+        rt_writer_string(w, "trace", s->trace != NULL ? s->trace : "");
+        rt_writer_string(w, "format", s->format);
+        rt_writer_int(w, "repeat", (int64_t)s->repeat);
+    }
     rt_writer_double(w, "rate_scale", s->rate_scale);
-    rt_writer_int(w, "repeat", (int64_t)s->repeat);
     if (s->has_window)
         write_pair(w, "window_s", s->window_s);
     if (s->max_requests != UINT64_MAX)

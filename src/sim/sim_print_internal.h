@@ -37,6 +37,10 @@ double rt_writer_settle(double value, double unit);
 void rt_writer_gpu(struct rt_writer *w, const char *key, const struct rt_gpu *g);
 void rt_writer_model(struct rt_writer *w, const char *key, const struct rt_model *m);
 
+/* The section workload.synthetic: rt_synthetic_parse reads the same traffic back. */
+struct rt_synthetic;
+void rt_writer_synthetic(struct rt_writer *w, const struct rt_synthetic *s);
+
 /* Moves constants that were computed (defaults scaled by bandwidth) by at most a unit of the last
  * place, so that rt_writer_gpu has an exact text for each. */
 void rt_gpu_settle(struct rt_gpu *g);

@@ -3,12 +3,13 @@
  *     "workload": { "trace": "conv.csv", "format": "auto", "rate_scale": 1.0, "repeat": 1,
  *                   "window_s": [0, 600], "max_requests": 1000, "block_size": 512 }
  *
- * and the keys of load.c. Only `trace` has no default. Failure: RT_ECONFIG with the JSON path for
- * the section; what rt_trace_open says for the file. */
+ * and the keys of load.c. Only `trace` has no default; "synthetic" may stand in its place
+ * (synth_spec.c). Failure: RT_ECONFIG with the JSON path for the section; what rt_trace_open says
+ * for the file. */
 #include "rooftrace/workload.h"
 
 #include "load_internal.h"
-#include "workload_internal.h"
+#include "synth_internal.h"
 
 #include <assert.h>
 #include <math.h>
@@ -33,6 +34,7 @@ void rt_workload_init(struct rt_workload_spec *w)
                                    .max_requests = UINT64_MAX,
                                    .seed = 1};
     rt_load_init(&w->load);
+    rt_synthetic_init(&w->synthetic);
 }
 
 void rt_workload_release(struct rt_workload_spec *w)
@@ -40,6 +42,7 @@ void rt_workload_release(struct rt_workload_spec *w)
     free(w->trace);
     w->trace = NULL;
     rt_load_release(&w->load);
+    rt_synthetic_release(&w->synthetic);
 }
 
 static bool parse_trace(const struct rt_json_at *at, struct rt_workload_spec *w, struct rt_err *err)
@@ -147,7 +150,7 @@ static bool check_scale(const struct rt_json_at *at, const struct rt_workload_sp
 static bool only_known_keys(const struct rt_json_at *at, struct rt_err *err)
 {
     static const char *const own[] = {"trace",    "format",       "rate_scale", "repeat",
-                                      "window_s", "max_requests", "block_size"};
+                                      "window_s", "max_requests", "block_size", "synthetic"};
     const char *keys[32];
     unsigned count = sizeof own / sizeof own[0];
     assert(count + rt_load_key_count <= sizeof keys / sizeof keys[0]);
@@ -157,10 +160,26 @@ static bool only_known_keys(const struct rt_json_at *at, struct rt_err *err)
     return rt_json_only(at, keys, count, err);
 }
 
+/* Instead of a trace; what cuts and repeats traces has no meaning beside it. */
+static bool parse_synthetic(const struct rt_json_at *at, struct rt_workload_spec *w,
+                            struct rt_err *err)
+{
+    static const char *const of_traces[] = {"trace", "format", "repeat", "window_s"};
+    struct rt_json_at place = rt_json_get(at, "synthetic");
+    if (place.node == NULL)
+        return true;
+    for (unsigned i = 0; i < sizeof of_traces / sizeof of_traces[0]; i++) {
+        struct rt_json_at other = rt_json_get(at, of_traces[i]);
+        if (other.node != NULL)
+            return rt_json_fail(&other, err, "has no meaning beside workload.synthetic");
+    }
+    return rt_synthetic_parse(&place, &w->synthetic, err);
+}
+
 bool rt_workload_parse(const struct rt_json_at *at, struct rt_workload_spec *w, struct rt_err *err)
 {
     return rt_json_expect(at, RT_JSON_OBJECT, err) && only_known_keys(at, err) &&
-           parse_trace(at, w, err) && parse_format(at, w, err) &&
+           parse_synthetic(at, w, err) && parse_trace(at, w, err) && parse_format(at, w, err) &&
            rt_json_double(at, "rate_scale", MIN_RATE_SCALE, MAX_RATE_SCALE, &w->rate_scale, err) &&
            parse_window(at, w, err) && parse_counts(at, w, err) &&
            rt_load_parse(at, &w->load, err) && check_scale(at, w, err);
@@ -169,7 +188,7 @@ bool rt_workload_parse(const struct rt_json_at *at, struct rt_workload_spec *w, 
 /* A spec may come from the command line, too, which has not been through rt_workload_parse. */
 static bool check(const struct rt_workload_spec *w, struct rt_err *err)
 {
-    if (w->trace == NULL || w->trace[0] == '\0')
+    if (w->synthetic.requests == 0 && (w->trace == NULL || w->trace[0] == '\0'))
         return rt_fail(err, RT_ECONFIG, "workload: expected a trace, none was given");
     if (!(w->rate_scale >= MIN_RATE_SCALE && w->rate_scale <= MAX_RATE_SCALE))
         return rt_fail(err, RT_ECONFIG, "rate_scale: expected a number from %g to %g, read %g",
@@ -194,7 +213,11 @@ static bool check(const struct rt_workload_spec *w, struct rt_err *err)
 bool rt_workload_open(const struct rt_workload_spec *w, struct rt_source **out, struct rt_err *err)
 {
     struct rt_trace *trace;
-    if (!check(w, err) || !rt_trace_open(w->trace, w->format, &trace, err))
+    if (!check(w, err))
+        return false;
+    if (w->synthetic.requests > 0)
+        return rt_synth_source_new(w, out, err) && rt_load_wrap(&w->load, w->seed, out, err);
+    if (!rt_trace_open(w->trace, w->format, &trace, err))
         return false;
     if (rt_trace_source_new(trace, w, out, err))
         return rt_load_wrap(&w->load, w->seed, out, err);
