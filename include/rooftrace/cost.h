@@ -15,13 +15,36 @@ enum rt_cost_kind { RT_COST_ROOFLINE, RT_COST_LINEAR };
 struct rt_cost_spec { /* the scenario's section `cost` */
     enum rt_cost_kind kind;
     bool speed_of_light;      /* roofline: datasheet peaks, no efficiency, no overhead */
+    double expert_skew;       /* popularity of the i-th expert ~ i^-skew; 0 = uniform routing */
     double coefficients_s[5]; /* linear: b0..b4, each within +-1e6 */
 };
 
-struct rt_parallel { /* of one replica, degrees >= 1. Priced so far: tensor; expert = 1 (experts are
-                      * split like every matrix) or = tensor (whole experts per GPU) */
+#define RT_MAX_DEGREE      1024
+#define RT_MAX_EXPERT_SKEW 10.0
+
+/* How one replica is spread over tensor*pipeline*data GPUs; degrees >= 1, as vLLM means them.
+ *   tensor    every matrix is split; KV heads too, MLA's latent is not
+ *   pipeline  stages of whole layers; several batches are under way at once
+ *   data      ranks with their own requests and KV; attention and dense layers are copied. With
+ *             experts they step together, and share the experts
+ *   expert    1: every expert is split over the tensor*data GPUs of a stage; tensor*data: whole
+ *             experts on each */
+struct rt_parallel {
     int64_t tensor, pipeline, expert, data;
 };
+
+/* Boxes of GPUs and the network between them. 0 stands for the defaults below: an HGX box, one
+ * 400 Gb/s card a GPU [NVIDIA DGX H100 user guide], and a few microseconds a message. */
+struct rt_nodes {
+    int64_t gpus;            /* in one node */
+    double link_bytes_per_s; /* of one GPU to another node, each way */
+    double latency_s;
+};
+#define RT_NODE_GPUS             8
+#define RT_NODE_LINK_BYTES_PER_S 50e9
+#define RT_NODE_LATENCY_S        5e-6
+
+void rt_nodes_init(struct rt_nodes *n); /* the defaults */
 
 struct rt_dtypes {
     enum rt_dtype weight, activation, kv;
@@ -33,6 +56,7 @@ struct rt_cost_inputs {
     struct rt_gpu gpu;
     struct rt_model model;
     struct rt_parallel parallel;
+    struct rt_nodes nodes;
     struct rt_dtypes dtypes;
     int64_t max_tokens; /* M up to here is tabulated (max_num_batched_tokens) */
     int64_t max_seqs;   /* max_num_seqs: sizes the sampler's memory; 0 = not known */
@@ -45,16 +69,17 @@ bool rt_cost_spec_parse(const struct rt_json_at *at, struct rt_cost_spec *s,
                         struct rt_err *err) RT_MUST_USE;
 
 /* Copies *in. Fails with RT_ECONFIG on shapes it cannot price: heads not divisible by TP, a dtype
- * the GPU has no unit for, a kind of parallelism that is not priced yet, missing GPU figures.
+ * the GPU has no unit for, more stages than layers, missing GPU figures.
  * `linear` looks at its coefficients only. The caller frees *out with rt_cost_free. */
 bool rt_cost_new(const struct rt_cost_inputs *in, struct rt_cost **out,
                  struct rt_err *err) RT_MUST_USE;
 void rt_cost_free(struct rt_cost *c);
 
-/* Nanoseconds of one step, 0 .. 2^62. Negative sums (a linear fit below its range) count as 0. A
- * step of 0 ns is legal: it still moves every sequence of its batch on by at least a token, so a
- * loop over steps ends; a caller must not take "the end is not later than the start" for "nothing
- * ran". */
+/* Nanoseconds of one step, 0 .. 2^62. With pipeline stages: from its start on the first to its end
+ * on the last one, all stages and the hops between them in turn. Negative sums (a linear fit below
+ * its range) count as 0. A step of 0 ns is legal: it still moves every sequence of its batch on by
+ * at least a token, so a loop over steps ends; a caller must not take "the end is not later than
+ * the start" for "nothing ran". */
 int64_t rt_cost_step_ns(const struct rt_cost *c, const struct rt_step_shape *s);
 /* The same step's seconds by term; their sum, taken in the order of enum rt_term, is what is
  * rounded to rt_cost_step_ns. In a pure decode only KV changes with the context, and it is linear
@@ -64,6 +89,32 @@ void rt_cost_step_terms(const struct rt_cost *c, const struct rt_step_shape *s,
 /* Both at once. */
 int64_t rt_cost_step(const struct rt_cost *c, const struct rt_step_shape *s,
                      double terms_s[RT_TERM_COUNT]);
+/* How often such a batch can enter the pipeline: the time of the slowest stage with its hop to the
+ * next, or the host's time if that is longer (it prepares the next batch meanwhile). At most
+ * rt_cost_step_ns, and equal to it without stages; `linear` knows none. P batches under way take
+ * max(step, P*stage) from one token of a sequence to its next. O(stages that differ). */
+int64_t rt_cost_stage_ns(const struct rt_cost *c, const struct rt_step_shape *s);
+/* Do the data parallel ranks step together? True with experts and data > 1: every layer with
+ * experts waits for all ranks. Then a shape must carry group_tokens and group_largest (step.h), the
+ * step of the group is the longest of its ranks' (a rank without requests runs along: its shape has
+ * tokens = 0), and no rank starts the next one before that. Otherwise ranks are independent. */
+bool rt_cost_ranks_together(const struct rt_cost *c);
+
+/* One part of a step: an operator of all layers, a message, the host. */
+struct rt_cost_part {
+    const char *name;    /* "qkv", "all_reduce", ...: static text */
+    double flops, bytes; /* of one GPU; 0: none, or not known. Links: bytes of the messages */
+    double terms_s[RT_TERM_COUNT];
+};
+#define RT_MAX_COST_PARTS 48
+double rt_cost_part_s(const struct rt_cost_part *p); /* its seconds: the sum of its terms */
+/* What most of them are: "bandwidth", "compute", "launch", "link" or "host". */
+const char *rt_cost_part_bound(const struct rt_cost_part *p);
+/* What a step consists of; returns how many parts. Their terms add up to rt_cost_step_terms, apart
+ * from the rounding of the sums. Models without operators answer one part a term. */
+unsigned rt_cost_explain(const struct rt_cost *c, const struct rt_step_shape *s,
+                         struct rt_cost_part parts[RT_MAX_COST_PARTS]);
+
 /* Whether the step is a pure decode whose terms follow from two numbers (rt_cost_add_decodes): no
  * prefill, no transfer, no drafts, no sliding windows, and a batch that is tabulated. */
 bool rt_cost_is_plain(const struct rt_cost *c, const struct rt_step_shape *s);

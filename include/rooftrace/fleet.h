@@ -15,6 +15,7 @@ struct rt_pool_spec {
     struct rt_gpu gpu;
     struct rt_model model;
     struct rt_parallel parallel;
+    struct rt_nodes nodes; /* boxes and network; zeros stand for the defaults of cost.h */
     struct rt_dtypes dtypes;
     int64_t replicas;
     struct rt_engine_spec engine;

@@ -1,6 +1,8 @@
 /* cost/memory.h: what fits into one GPU of a replica, and how many KV blocks that leaves.
- * blocks = floor((mem*utilization - weights - activations - context) / block bytes), per GPU.
- * Everything assumed is in the plan, so that a run can store it. O(1). */
+ * blocks = floor((mem*utilization - weights - activations - context - windows) / block bytes).
+ * With pipeline stages the figures are those of the stage that leaves fewest blocks; with data
+ * parallel ranks every rank has as many. Everything assumed is in the plan, so that a run can store
+ * it. O(stages). */
 #ifndef RT_MEMORY_H
 #define RT_MEMORY_H
 
@@ -11,8 +13,11 @@ struct rt_memory_plan {   /* bytes per GPU */
     double weights;       /* input embedding and LM head included */
     double activations;   /* peak of one step of max_tokens, or of the sampler if that is more */
     double context;       /* driver, CUDA context, workspaces */
-    double block_bytes;   /* one KV block on this GPU, all layers */
-    int64_t blocks;       /* KV blocks of the replica; all GPUs hold the same number */
+    double window_bytes;  /* kept for layers behind a sliding window, where the others have blocks
+                             of their own: max_seqs windows and one step; else 0 */
+    double block_bytes;   /* one KV block on this GPU: all layers, or all without a window */
+    int64_t blocks;       /* KV blocks of a data parallel rank; all GPUs hold the same number */
+    int64_t stage;        /* pipeline stage these figures are of, from 0 */
 };
 
 /* Fails with RT_ECONFIG when not even one block fits; the message says how much is missing and the

@@ -27,6 +27,9 @@ struct rt_step_shape {
     int64_t prefill_tiles;
     int64_t prefill_tiles2; /* sum of ceil(q/64)*(2k + q + 64): key columns of all tiles, doubled */
     int64_t prefill_longest; /* largest q */
+    /* Data parallel ranks that step together (rt_cost_ranks_together): tokens of all ranks, and of
+     * the one with most. 0: as if every rank had as many as this one. */
+    int64_t group_tokens, group_largest;
     /* Seconds the engine copies KV blocks over PCIe in this step, part of RT_TERM_COMM. */
     double transfer_s;
     double draft_s; /* seconds of a draft model before it (speculative decoding), part of

@@ -61,7 +61,7 @@ static bool parse_coefficients(const struct rt_json_at *at, struct rt_cost_spec 
 
 bool rt_cost_spec_parse(const struct rt_json_at *at, struct rt_cost_spec *s, struct rt_err *err)
 {
-    static const char *const roofline_keys[] = {"kind", "speed_of_light"};
+    static const char *const roofline_keys[] = {"kind", "speed_of_light", "expert_skew"};
     static const char *const linear_keys[] = {"kind", "coefficients_s"};
     if (rt_json_kind(at) == RT_JSON_ABSENT)
         return true;
@@ -72,20 +72,25 @@ bool rt_cost_spec_parse(const struct rt_json_at *at, struct rt_cost_spec *s, str
     s->kind = (enum rt_cost_kind)kind;
     if (s->kind == RT_COST_LINEAR)
         return rt_json_only(at, linear_keys, 2, err) && parse_coefficients(at, s, err);
-    return rt_json_only(at, roofline_keys, 2, err) &&
-           rt_json_bool(at, "speed_of_light", &s->speed_of_light, err);
+    return rt_json_only(at, roofline_keys, 3, err) &&
+           rt_json_bool(at, "speed_of_light", &s->speed_of_light, err) &&
+           rt_json_double(at, "expert_skew", 0, RT_MAX_EXPERT_SKEW, &s->expert_skew, err);
 }
 
 /* ---- life cycle ------------------------------------------------------------------------------ */
 
-static void decode_line(const struct rt_cost *c, int64_t decodes, struct rt_decode_line *out)
+/* `group`: tokens of the ranks that step with it. */
+static void decode_line(const struct rt_cost *c, int64_t decodes, const struct rt_step_shape *group,
+                        struct rt_decode_line *out)
 {
     const struct rt_step_shape s = {.tokens = decodes,
                                     .decodes = decodes,
                                     .sequences = decodes,
                                     .samples = decodes,
                                     .held_tokens = 1,
-                                    .decode_context = 1};
+                                    .decode_context = 1,
+                                    .group_tokens = group->group_tokens,
+                                    .group_largest = group->group_largest};
     for (int i = 0; i < RT_TERM_COUNT; i++)
         out->terms_s[i] = 0;
     c->model->terms(c, &s, out->terms_s);
@@ -95,8 +100,9 @@ static void decode_line(const struct rt_cost *c, int64_t decodes, struct rt_deco
 /* Most steps are pure decodes: their terms are tabulated, too. */
 static bool build_lines(struct rt_cost *c, struct rt_err *err)
 {
+    const struct rt_step_shape alone = {.tokens = 0};
     int64_t most = c->in.max_seqs > 0 ? c->in.max_seqs : c->in.max_tokens;
-    if (c->window_count > 0)
+    if (c->window_count > 0 || c->role.together) /* more than the decodes decides */
         return true;
     if (most > c->in.max_tokens)
         most = c->in.max_tokens;
@@ -108,7 +114,7 @@ static bool build_lines(struct rt_cost *c, struct rt_err *err)
     if (c->lines == NULL)
         return rt_fail_nomem(err, "the cost tables");
     for (int64_t i = 0; i <= most; i++)
-        decode_line(c, i, &c->lines[i]);
+        decode_line(c, i, &alone, &c->lines[i]);
     c->line_count = most + 1;
     return true;
 }
@@ -120,15 +126,70 @@ static const struct rt_cost_model *pick(const struct rt_cost_spec *spec)
     return spec->speed_of_light ? models[2] : models[1];
 }
 
+static void free_one(struct rt_cost *c)
+{
+    if (c->model->release != NULL)
+        c->model->release(c);
+    free(c->lines);
+    free(c);
+}
+
+/* A pipeline, or one stage of it; NULL with *err. */
+static struct rt_cost *new_part(const struct rt_cost_inputs *in, const struct rt_role *role,
+                                struct rt_err *err)
+{
+    struct rt_cost *c = calloc(1, sizeof *c);
+    if (c == NULL) {
+        (void)rt_fail_nomem(err, "the cost model");
+        return NULL;
+    }
+    c->in = *in;
+    c->role = *role;
+    c->model = pick(&in->spec);
+    if (c->model->init(c, err) && build_lines(c, err))
+        return c;
+    free_one(c);
+    return NULL;
+}
+
+/* One cost of each sort of stage: equal ones take equally long. */
+static bool add_stages(struct rt_cost *c, struct rt_err *err)
+{
+    int64_t stages = c->in.parallel.pipeline;
+    struct rt_stage stage, earlier;
+    c->stages = calloc((size_t)stages, sizeof(*c->stages));
+    if (c->stages == NULL)
+        return rt_fail_nomem(err, "the cost model");
+    for (int64_t i = 0; i < stages; i++) {
+        bool known = false;
+        rt_stage_of(&c->in, i, &stage);
+        for (unsigned k = 0; k < c->stage_count && !known; k++) {
+            earlier = (struct rt_stage){c->stages[k]->in, c->stages[k]->role};
+            known = rt_stage_alike(&earlier, &stage);
+        }
+        if (known)
+            continue;
+        c->stages[c->stage_count] = new_part(&stage.in, &stage.role, err);
+        if (c->stages[c->stage_count] == NULL)
+            return false;
+        c->stage_count++;
+    }
+    return true;
+}
+
 bool rt_cost_new(const struct rt_cost_inputs *in, struct rt_cost **out, struct rt_err *err)
 {
+    struct rt_role role = {.first = true, .last = true, .stages = 1};
+    bool split = in->spec.kind != RT_COST_LINEAR;
     *out = NULL;
-    struct rt_cost *c = calloc(1, sizeof *c);
+    if (split && !rt_cost_check(in, err))
+        return false;
+    if (split)
+        rt_stage_whole(in, &role);
+    struct rt_cost *c = new_part(in, &role, err);
     if (c == NULL)
-        return rt_fail_nomem(err, "the cost model");
-    c->in = *in;
-    c->model = pick(&in->spec);
-    if (!c->model->init(c, err) || !build_lines(c, err)) {
+        return false;
+    if (role.stages > 1 && !add_stages(c, err)) {
         rt_cost_free(c);
         return false;
     }
@@ -140,10 +201,10 @@ void rt_cost_free(struct rt_cost *c)
 {
     if (c == NULL)
         return;
-    if (c->model->release != NULL)
-        c->model->release(c);
-    free(c->lines);
-    free(c);
+    for (unsigned i = 0; i < c->stage_count; i++) /* a stage has none of its own */
+        free_one(c->stages[i]);
+    free(c->stages);
+    free_one(c);
 }
 
 unsigned rt_cost_windows(const struct rt_cost *c, int64_t windows[RT_MAX_WINDOWS])
@@ -260,6 +321,34 @@ void rt_cost_add_decodes(const struct rt_cost *c, int64_t decodes, double steps,
     terms_s[RT_TERM_KV] += context * line->slope_s;
 }
 
+/* ---- stages and ranks ---------------------------------------------------------------------- */
+
+int64_t rt_cost_stage_ns(const struct rt_cost *c, const struct rt_step_shape *s)
+{
+    double slowest_s = 0;
+    if (c->stage_count == 0)
+        return rt_cost_step_ns(c, s);
+    for (unsigned i = 0; i < c->stage_count; i++) {
+        double terms_s[RT_TERM_COUNT];
+        rt_cost_step_terms(c->stages[i], s, terms_s);
+        double host_s = terms_s[RT_TERM_HOST];
+        terms_s[RT_TERM_HOST] = 0;
+        slowest_s = fmax(slowest_s, fmax(step_seconds(terms_s, terms_s[RT_TERM_KV]), host_s));
+    }
+    return round_any(slowest_s * 1e9);
+}
+
+bool rt_cost_ranks_together(const struct rt_cost *c)
+{
+    return c->role.together;
+}
+
+int64_t rt_table_rows(int64_t max, int64_t cap)
+{
+    int64_t rows = max < cap ? max : cap;
+    return rows > 0 ? rows + 1 : 1;
+}
+
 /* ---- runs of decode steps -------------------------------------------------------------------- */
 
 bool rt_cost_can_run(const struct rt_cost *c)
@@ -312,7 +401,7 @@ int64_t rt_cost_decode_run(const struct rt_cost *c, struct rt_step_shape *s, uin
     if (known != NULL)
         run.line = *known;
     else
-        decode_line(c, s->decodes, &run.line);
+        decode_line(c, s->decodes, s, &run.line);
     while (n > 0) {
         int32_t now = n < (uint32_t)chunk ? (int32_t)n : chunk;
         run.x0 = line_context(c, s);

@@ -12,31 +12,58 @@
 
 #include "rooftrace/cost.h"
 
+struct rt_part_list { /* parts of a step being collected; at most RT_MAX_COST_PARTS */
+    struct rt_cost_part *parts;
+    unsigned count;
+};
+/* Adds a part with all terms 0; to be filled in. */
+struct rt_cost_part *rt_part_add(struct rt_part_list *list, const char *name);
+
 struct rt_cost_model {
     const char *name, *help;
     bool (*init)(struct rt_cost *c, struct rt_err *err);
     void (*release)(struct rt_cost *c); /* NULL: nothing to free */
     void (*terms)(const struct rt_cost *c, const struct rt_step_shape *s, double terms_s[]);
+    /* NULL: parts are not known */
+    void (*explain)(const struct rt_cost *c, const struct rt_step_shape *s,
+                    struct rt_part_list *list);
 };
 extern const struct rt_cost_model rt_cost_linear, rt_cost_roofline, rt_cost_light;
 
 /* One matrix product that a step runs `count` times, on one GPU after the TP split:
  * [rows x k] * [k x n]. Experts: one grouped product over the experts that the tokens touch. */
 struct rt_operator {
+    const char *name;
     double k, n;    /* of one matrix */
     double count;   /* times a step: layers, or 1 */
     double experts; /* matrices on this GPU, all of the same shape */
-    bool routed;    /* a token goes through expert_share of them, not through all */
+    bool routed;    /* a token goes through some of them, not through all */
     bool head;      /* LM head: rows = S instead of M */
 };
 
 #define RT_MAX_OPERATORS 16
+#define RT_ROUTING_BINS  64
+
+/* Who picks the experts of one GPU (routing.c). */
+struct rt_routing_bin {
+    double experts, chance; /* that a token picks a given one of them */
+};
+struct rt_routing {
+    struct rt_routing_bin bin[RT_ROUTING_BINS];
+    unsigned bins;
+    double experts; /* on this GPU */
+    double rows;    /* that one token brings to them: sum of experts*chance */
+};
+/* `gpus` GPUs hold whole experts; 1: every GPU a slice of all. */
+void rt_routing_init(const struct rt_model *m, double skew, int64_t gpus, struct rt_routing *out);
+/* Experts of this GPU that m tokens touch. */
+double rt_routing_touched(const struct rt_routing *r, double m);
 
 struct rt_operators {
     struct rt_operator op[RT_MAX_OPERATORS];
     unsigned count;
     double moe_layers, dense_layers; /* MLP blocks of each kind */
-    double expert_share;             /* topk/E: chance that a token picks a given expert */
+    struct rt_routing routing;       /* zeros without experts */
 };
 
 /* Inputs that roofline, light and memory can price; otherwise RT_ECONFIG. */
@@ -45,13 +72,47 @@ void rt_operators_build(const struct rt_cost_inputs *in, struct rt_operators *ou
 /* Weights that all operators hold on this GPU, in numbers of parameters. */
 double rt_operators_params(const struct rt_operators *ops);
 /* Matrices of a group that m tokens touch: all n of them unless routed. */
-double rt_operator_touched(const struct rt_operator *op, double expert_share, double m);
+double rt_operator_touched(const struct rt_operators *ops, const struct rt_operator *op, double m);
 /* Rows of all matrices of a group together. */
-double rt_operator_rows(const struct rt_operator *op, double expert_share, double m);
+double rt_operator_rows(const struct rt_operators *ops, const struct rt_operator *op, double m);
 /* KV heads that one GPU holds (replicated when tp > kv_heads). */
 double rt_kv_heads_per_gpu(const struct rt_cost_inputs *in);
 /* KV bytes of one token in one layer on one GPU. */
 double rt_kv_bytes_per_layer(const struct rt_cost_inputs *in);
+
+/* A message from one stage to the next: latency + bytes * s_per_byte. */
+struct rt_hop {
+    double latency_s, s_per_byte;
+};
+
+/* What a stage, or the whole pipeline, has beside its layers. */
+struct rt_role {
+    bool first, last;   /* the embedding; final norm, LM head and sampler */
+    int64_t stages;     /* of the pipeline it belongs to */
+    bool together;      /* rt_cost_ranks_together, of the whole pipeline */
+    struct rt_hop hops; /* to the next stage; of the whole pipeline: all */
+};
+
+/* One stage of a pipeline (stages.c): the inputs of a model that has only its layers. */
+struct rt_stage {
+    struct rt_cost_inputs in; /* pipeline = 1 */
+    struct rt_role role;
+};
+void rt_stage_of(const struct rt_cost_inputs *in, int64_t index, struct rt_stage *out);
+void rt_stage_whole(const struct rt_cost_inputs *in, struct rt_role *out);
+bool rt_stage_alike(const struct rt_stage *a, const struct rt_stage *b);
+
+/* Links between GPUs (links.c): a ring of `ranks`, each `stride` ranks after the one before. */
+struct rt_ring {
+    const struct rt_gpu_constants *k; /* of the inputs it was made from */
+    double ranks, latency_s, nodes_latency_s, bytes_per_s;
+};
+struct rt_ring rt_ring_of(const struct rt_cost_inputs *in, int64_t ranks, int64_t stride);
+double rt_ring_all_reduce_s(const struct rt_ring *r, double bytes);
+double rt_ring_all_gather_s(const struct rt_ring *r, double bytes); /* or reduce-scatter */
+/* From a stage to the next one; bytes are those of the whole hidden states. */
+struct rt_hop rt_link_hop(const struct rt_cost_inputs *in, int64_t stage);
+bool rt_link_check(const struct rt_cost_inputs *in, struct rt_err *err) RT_MUST_USE;
 
 /* Rates of one GPU for a GEMM with the given dtypes. */
 struct rt_gemm_rates {
@@ -65,6 +126,9 @@ struct rt_gemm_time {
 void rt_gemm_rates(const struct rt_cost_inputs *in, struct rt_gemm_rates *out);
 /* (C^p + W^p)^(1/p), split by the shares of W^p and C^p. */
 struct rt_gemm_time rt_smooth_max(double weights_s, double compute_s, double p);
+/* Bytes of such a product: weights, inputs and results. */
+double rt_gemm_bytes(const struct rt_gemm_rates *r, double rows, double matrices, double k,
+                     double n);
 /* One product: `rows` through `matrices` matrices of k x n, without overhead. */
 struct rt_gemm_time rt_gemm(const struct rt_gemm_rates *r, double rows, double matrices, double k,
                             double n);
@@ -106,6 +170,11 @@ void rt_attention_init(const struct rt_cost_inputs *in, const struct rt_gemm_rat
 void rt_attention_terms(const struct rt_attention_cost *a, const struct rt_step_shape *s,
                         double terms_s[]);
 
+/* What attention reads and multiplies in a step, all layers, one GPU (explain.c). */
+double rt_decode_bytes(const struct rt_cost_inputs *in, const struct rt_step_shape *s);
+double rt_decode_flops(const struct rt_cost_inputs *in, const struct rt_step_shape *s);
+double rt_prefill_flops(const struct rt_cost_inputs *in, const struct rt_step_shape *s);
+
 /* What depends on M alone (all layers), or on S alone (LM head, sampler). */
 struct rt_cost_row {
     double weights_s, compute_s, other_s, launch_s, comm_s;
@@ -116,10 +185,17 @@ struct rt_roofline {
     struct rt_gemm_rates rates, moe_rates;
     struct rt_attention_cost attention;
     double elementwise_scale; /* elementwise bytes of a token over all layers / reference layer's */
-    double bus_bytes_per_s;   /* 0 with tp = 1 */
-    struct rt_cost_row *by_m, *by_s; /* 0..rows_m-1, 0..rows_s-1 */
-    int64_t rows_m, rows_s;
+    struct rt_ring tensor, data; /* the GPUs of one layer; the ranks that share its experts */
+    /* By M, by S, and with ranks that step together by the tokens of all of them */
+    struct rt_cost_row *by_m, *by_s, *by_group; /* 0..rows_m-1, ... */
+    int64_t rows_m, rows_s, rows_group;
 };
+
+/* Tokens a step costs on this rank, and in all ranks that step together. */
+struct rt_group {
+    int64_t own, all;
+};
+struct rt_group rt_group_of(const struct rt_cost *c, const struct rt_step_shape *s);
 
 struct rt_light_row {
     double weights_s, compute_s;
@@ -127,8 +203,8 @@ struct rt_light_row {
 
 struct rt_light {
     struct rt_operators ops;
-    struct rt_light_row *by_m;
-    int64_t rows_m;
+    struct rt_light_row *by_m, *by_group; /* as in rt_roofline */
+    int64_t rows_m, rows_group;
     double flops, bytes_per_s; /* datasheet, one GPU */
     double weight_bytes;       /* of one number */
     double kv_s[2];            /* seconds per context token: full layers, windowed layers */
@@ -145,8 +221,11 @@ struct rt_decode_line {
 struct rt_cost {
     const struct rt_cost_model *model;
     struct rt_cost_inputs in;
+    struct rt_role role;
+    struct rt_cost **stages; /* of a pipeline: one of each sort; owned */
+    unsigned stage_count;
     struct rt_decode_line *lines; /* by decodes, 0..line_count-1 */
-    int64_t line_count;           /* 0: the model has sliding windows */
+    int64_t line_count;           /* 0: sliding windows, or ranks that step together */
     bool slope_on_held; /* KV seconds grow with held_tokens (linear), else with decode_context */
     unsigned window_count;
     int64_t windows[RT_MAX_WINDOWS];
@@ -157,9 +236,8 @@ struct rt_cost {
 /* M or S beyond the tables is computed by the same function as they were: same bits. */
 #define RT_TABLE_CAP         65536
 #define RT_TABLE_CAP_SAMPLES 4096
-/* One row of the roofline, computed; exposed for the tables and beyond them. */
-struct rt_cost_row rt_roofline_row_m(const struct rt_cost *c, int64_t tokens);
-struct rt_cost_row rt_roofline_row_s(const struct rt_cost *c, int64_t samples);
+/* Entries for 0..max, at most cap, and the one of 0. */
+int64_t rt_table_rows(int64_t max, int64_t cap);
 /* Tokens of the captured graph that m tokens run in. */
 int64_t rt_graph_tokens(int64_t m, int64_t graph_max);
 

@@ -8,7 +8,8 @@
 
 #include <stdlib.h>
 
-static struct rt_light_row light_row(const struct rt_cost *c, int64_t tokens)
+/* Products of m tokens: those of routed experts, or all others but the LM head (that goes by S). */
+static struct rt_light_row light_row(const struct rt_cost *c, int64_t tokens, bool routed)
 {
     const struct rt_light *l = &c->light;
     struct rt_light_row row = {0, 0};
@@ -17,11 +18,11 @@ static struct rt_light_row light_row(const struct rt_cost *c, int64_t tokens)
     double m = (double)tokens, weights = 0, products = 0;
     for (unsigned i = 0; i < l->ops.count; i++) {
         const struct rt_operator *op = &l->ops.op[i];
-        if (op->head) /* by S, in light_terms */
+        if (op->head || op->routed != routed)
             continue;
-        double touched = rt_operator_touched(op, l->ops.expert_share, m);
+        double touched = rt_operator_touched(&l->ops, op, m);
         weights += op->count * touched * op->k * op->n;
-        products += op->count * rt_operator_rows(op, l->ops.expert_share, m) * op->k * op->n;
+        products += op->count * rt_operator_rows(&l->ops, op, m) * op->k * op->n;
     }
     row.weights_s = weights * l->weight_bytes / l->bytes_per_s;
     row.compute_s = 2 * products / l->flops;
@@ -59,28 +60,47 @@ static bool light_init(struct rt_cost *c, struct rt_err *err)
     l->weight_bytes = rt_dtype_bytes(c->in.dtypes.weight);
     set_attention(c);
     int64_t max = c->in.max_tokens < RT_TABLE_CAP ? c->in.max_tokens : RT_TABLE_CAP;
-    int64_t rows = max > 0 ? max + 1 : 1;
-    l->by_m = malloc((size_t)rows * sizeof *l->by_m);
-    if (l->by_m == NULL)
+    l->rows_m = rt_table_rows(max, RT_TABLE_CAP);
+    l->rows_group = rt_table_rows(max * c->in.parallel.data, RT_TABLE_CAP);
+    l->by_m = malloc((size_t)l->rows_m * sizeof *l->by_m);
+    l->by_group = malloc((size_t)l->rows_group * sizeof *l->by_group);
+    if (l->by_m == NULL || l->by_group == NULL)
         return rt_fail_nomem(err, "the cost tables");
-    for (int64_t i = 0; i < rows; i++)
-        l->by_m[i] = light_row(c, i);
-    l->rows_m = rows;
+    for (int64_t i = 0; i < l->rows_m; i++)
+        l->by_m[i] = light_row(c, i, false);
+    for (int64_t i = 0; i < l->rows_group; i++)
+        l->by_group[i] = light_row(c, i, true);
     return true;
 }
 
 static void light_release(struct rt_cost *c)
 {
     free(c->light.by_m);
+    free(c->light.by_group);
+}
+
+/* Products of a step but the LM head's. A floor pads nothing: a group's tokens are what they are.
+ */
+static struct rt_light_row products(const struct rt_cost *c, const struct rt_step_shape *s)
+{
+    const struct rt_light *l = &c->light;
+    int64_t own = s->tokens, all = own;
+    if (rt_cost_ranks_together(c))
+        all = s->group_tokens > 0 ? s->group_tokens : own * c->in.parallel.data;
+    struct rt_light_row row = own < l->rows_m ? l->by_m[own] : light_row(c, own, false);
+    struct rt_light_row routed = all < l->rows_group ? l->by_group[all] : light_row(c, all, true);
+    row.weights_s += routed.weights_s;
+    row.compute_s += routed.compute_s;
+    return row;
 }
 
 static void light_terms(const struct rt_cost *c, const struct rt_step_shape *s, double terms_s[])
 {
     const struct rt_light *l = &c->light;
     const struct rt_operator *head = &l->ops.op[l->ops.count - 1];
-    struct rt_light_row row = s->tokens < l->rows_m ? l->by_m[s->tokens] : light_row(c, s->tokens);
+    struct rt_light_row row = products(c, s);
     double weights = row.weights_s, compute = row.compute_s;
-    if (s->samples > 0) {
+    if (s->samples > 0 && c->role.last) {
         weights += head->k * head->n * l->weight_bytes / l->bytes_per_s;
         compute += 2 * head->k * head->n * (double)s->samples / l->flops;
     }

@@ -1,15 +1,18 @@
 /* roofline: a step as the sum of its operators, from a GPU and a model record alone.
  *
- *     M tokens ── padded to a captured graph ──> products of all layers, elementwise, all-reduce │
- * row M S rows ──────────────────────────────────> LM head, sampler, gather of the logits │ row S
- *     contexts, tiles ─────────────────────────> attention                                       │
- * per step sequences ───────────────────────────────> host time │ per step
+ *   M tokens, padded to a captured graph -> products of all layers, elementwise, links   row M
+ *   tokens of all ranks of a group       -> routed experts, their dispatch and combine   row group
+ *   S rows                               -> LM head, sampler, gather of the logits       row S
+ *   contexts, tiles                      -> attention                                    per step
+ *   sequences                            -> host time                                    per step
  *
- * Rows are tabulated in init for M = 0..max_tokens (up to a cap) and S; beyond the tables the same
- * functions are called directly, so the result does not depend on the cap. A step then is two rows
- * and a few multiply-adds, without pow(). Failures: inputs that cannot be priced, missing constants
- * (RT_ECONFIG), no memory for the tables. Every constant comes from the GPU's record; formulas and
- * sources are in docs/cost-model.md. */
+ * Without a group (data parallel ranks that step together) the experts are part of row M. Rows are
+ * tabulated in init for M = 0..max_tokens (up to a cap) and S; beyond the tables the same functions
+ * are called directly, so the result does not depend on the cap. A step then is two or three rows
+ * and a few multiply-adds, without pow(). The same functions list the parts of a step for
+ * rt_cost_explain. Failures: inputs that cannot be priced, missing constants (RT_ECONFIG), no
+ * memory for the tables. Every constant comes from the GPU's record; formulas and sources are in
+ * docs/cost-model.md. */
 #include "cost_internal.h"
 
 #include <math.h>
@@ -31,48 +34,60 @@ int64_t rt_graph_tokens(int64_t m, int64_t graph_max)
     return size < graph_max ? size : graph_max;
 }
 
-/* ---- links ----------------------------------------------------------------------------------- */
-
-/* All-gather moves every byte once less: (n-1)/n. */
-static double all_gather_s(const struct rt_cost *c, double bytes)
+/* vLLM pads all ranks of a group to the largest of them while their batch runs in a captured graph,
+ * and lets a rank without requests run along with a token of padding. [vllm, DP padding] */
+struct rt_group rt_group_of(const struct rt_cost *c, const struct rt_step_shape *s)
 {
-    double n = (double)c->in.parallel.tensor;
-    if (n <= 1)
-        return 0;
-    return c->in.gpu.k.allreduce_latency_s + (n - 1) / n * bytes / c->roofline.bus_bytes_per_s;
+    int64_t ranks = c->in.parallel.data, own = s->tokens;
+    int64_t graph_max = (int64_t)c->in.gpu.k.graph_max_tokens;
+    int64_t all = s->group_tokens > 0 ? s->group_tokens : own * ranks;
+    int64_t largest = s->group_largest > own ? s->group_largest : own;
+
+    if (!rt_cost_ranks_together(c) || all == 0)
+        return (struct rt_group){own, own};
+    if (largest <= graph_max)
+        return (struct rt_group){largest, rt_graph_tokens(largest, graph_max) * ranks};
+    return (struct rt_group){own > 0 ? own : 1, all > own ? all : own};
 }
 
-static bool find_bus(struct rt_cost *c, struct rt_err *err)
-{
-    const struct rt_gpu *g = &c->in.gpu;
-    if (c->in.parallel.tensor == 1)
-        return true;
-    double bus = g->k.allreduce_bus_bytes_per_s;
-    if (!(bus > 0))
-        bus = g->link_bytes_per_s > 0 ? g->link_bytes_per_s : g->pcie_bytes_per_s;
-    if (!(bus > 0))
-        return rt_fail(err, RT_ECONFIG,
-                       "gpu %s: tensor_parallel %lld needs a link, but none is known", g->name,
-                       (long long)c->in.parallel.tensor);
-    c->roofline.bus_bytes_per_s = bus;
-    return true;
-}
+/* ---- parts ----------------------------------------------------------------------------------- */
 
-/* ---- rows ------------------------------------------------------------------------------------ */
+/* Adds a part to the row, and to the list if there is one. */
+static void add_part(struct rt_cost_row *row, struct rt_part_list *list, const char *name,
+                     struct rt_cost_row time, double flops, double bytes)
+{
+    row->weights_s += time.weights_s;
+    row->compute_s += time.compute_s;
+    row->other_s += time.other_s;
+    row->launch_s += time.launch_s;
+    row->comm_s += time.comm_s;
+    if (list == NULL)
+        return;
+    struct rt_cost_part *part = rt_part_add(list, name);
+    part->flops = flops;
+    part->bytes = bytes;
+    part->terms_s[RT_TERM_WEIGHTS] = time.weights_s;
+    part->terms_s[RT_TERM_COMPUTE] = time.compute_s;
+    part->terms_s[RT_TERM_OTHER] = time.other_s;
+    part->terms_s[RT_TERM_LAUNCH] = time.launch_s;
+    part->terms_s[RT_TERM_COMM] = time.comm_s;
+}
 
 static void add_operator(const struct rt_cost *c, const struct rt_operator *op, double m,
-                         struct rt_cost_row *row)
+                         struct rt_cost_row *row, struct rt_part_list *list)
 {
     const struct rt_roofline *r = &c->roofline;
-    double touched = rt_operator_touched(op, r->ops.expert_share, m);
-    double rows = rt_operator_rows(op, r->ops.expert_share, m);
+    double touched = rt_operator_touched(&r->ops, op, m);
+    double rows = rt_operator_rows(&r->ops, op, m);
     const struct rt_gemm_rates *rates = op->routed ? &r->moe_rates : &r->rates;
     if (op->routed)
         rows = rt_moe_rows(&c->in.gpu.k, rows, touched);
     struct rt_gemm_time t = rt_gemm(rates, rows, touched, op->k, op->n);
-    row->weights_s += op->count * t.weights_s;
-    row->compute_s += op->count * t.compute_s;
-    row->launch_s += op->count * rates->overhead_s;
+    struct rt_cost_row time = {.weights_s = op->count * t.weights_s,
+                               .compute_s = op->count * t.compute_s,
+                               .launch_s = op->count * rates->overhead_s};
+    add_part(row, list, op->name, time, op->count * 2 * rows * op->k * op->n,
+             op->count * rt_gemm_bytes(rates, rows, touched, op->k, op->n));
 }
 
 /* Bytes that norms, rope and activation move for one token, over all layers: two fused add+norms
@@ -96,20 +111,65 @@ static double elementwise_bytes(const struct rt_cost_inputs *in, const struct rt
 
 /* Per layer a + b*M + c*max(0, M - m0), fitted on a layer that moves ref_bytes a token. b and c
  * follow the bytes; m0, where the stream leaves the cache, is a number of bytes too. */
-static void add_elementwise(const struct rt_cost *c, double m, struct rt_cost_row *row)
+static void add_elementwise(const struct rt_cost *c, double m, struct rt_cost_row *row,
+                            struct rt_part_list *list)
 {
     const struct rt_gpu_constants *k = &c->in.gpu.k;
     double layers = (double)c->in.model.layers, scale = c->roofline.elementwise_scale;
     double above = fmax(0, m * scale / layers - k->elementwise_m0) * layers;
-    row->launch_s += layers * k->elementwise_s;
-    row->other_s += m * scale * k->elementwise_s_per_token;
-    row->other_s += above * k->elementwise_s_per_token_above;
+    struct rt_cost_row time = {.launch_s = layers * k->elementwise_s};
+    time.other_s = m * scale * k->elementwise_s_per_token;
+    time.other_s += above * k->elementwise_s_per_token_above;
+    add_part(row, list, "elementwise", time, 0, m * scale * k->elementwise_ref_bytes);
     /* embedding (read, write) and final add+norm (two streams read, two written), once a step */
-    row->other_s += m * 6 * (double)c->in.model.hidden * HIDDEN_BYTES /
-                    (c->in.gpu.mem_bw_bytes_per_s * k->gemm_eff_memory);
+    double streams = (c->role.first ? 2 : 0) + (c->role.last ? 4 : 0);
+    double bytes = m * streams * (double)c->in.model.hidden * HIDDEN_BYTES;
+    time = (struct rt_cost_row){.other_s =
+                                    bytes / (c->in.gpu.mem_bw_bytes_per_s * k->gemm_eff_memory)};
+    if (bytes > 0)
+        add_part(row, list, "embedding", time, 0, bytes);
 }
 
-struct rt_cost_row rt_roofline_row_m(const struct rt_cost *c, int64_t tokens)
+/* Two all-reduces a layer, one behind the embedding that is split by vocabulary; hidden states and
+ * residual to the next stage. */
+static void add_links(const struct rt_cost *c, double m, struct rt_cost_row *row,
+                      struct rt_part_list *list)
+{
+    const struct rt_roofline *r = &c->roofline;
+    const struct rt_hop *hops = &c->role.hops;
+    double bytes = m * (double)c->in.model.hidden * HIDDEN_BYTES;
+    double times = 2 * (double)c->in.model.layers + (c->role.first ? 1 : 0);
+    struct rt_cost_row time = {.comm_s = times * rt_ring_all_reduce_s(&r->tensor, bytes)};
+    if (r->tensor.ranks > 1)
+        add_part(row, list, "all_reduce", time, 0, times * bytes);
+    if (hops->latency_s > 0 || hops->s_per_byte > 0) {
+        time.comm_s = hops->latency_s + 2 * bytes * hops->s_per_byte;
+        add_part(row, list, "pipeline_hops", time, 0, 2 * bytes);
+    }
+}
+
+/* Routed experts, for the tokens of all ranks; they are gathered before and scattered behind. */
+static void add_routed(const struct rt_cost *c, double all, struct rt_cost_row *row,
+                       struct rt_part_list *list)
+{
+    const struct rt_roofline *r = &c->roofline;
+    double layers = r->ops.moe_layers;
+    if (!(layers > 0))
+        return;
+    for (unsigned i = 0; i < r->ops.count; i++)
+        if (r->ops.op[i].routed)
+            add_operator(c, &r->ops.op[i], all, row, list);
+    struct rt_cost_row time = {.launch_s = layers * c->in.gpu.k.moe_overhead_s};
+    add_part(row, list, "experts_routing", time, 0, 0);
+    if (r->data.ranks <= 1)
+        return;
+    double bytes = all * (double)c->in.model.hidden * HIDDEN_BYTES;
+    time = (struct rt_cost_row){.comm_s = layers * 2 * rt_ring_all_gather_s(&r->data, bytes)};
+    add_part(row, list, "experts_all_to_all", time, 0, layers * 2 * bytes);
+}
+
+static struct rt_cost_row roofline_row_m(const struct rt_cost *c, int64_t tokens,
+                                         struct rt_part_list *list)
 {
     const struct rt_roofline *r = &c->roofline;
     struct rt_cost_row row = {0, 0, 0, 0, 0};
@@ -117,42 +177,86 @@ struct rt_cost_row rt_roofline_row_m(const struct rt_cost *c, int64_t tokens)
         return row;
     double m = (double)rt_graph_tokens(tokens, (int64_t)c->in.gpu.k.graph_max_tokens);
     for (unsigned i = 0; i < r->ops.count; i++)
-        if (!r->ops.op[i].head)
-            add_operator(c, &r->ops.op[i], m, &row);
-    add_elementwise(c, m, &row);
-    row.launch_s += r->ops.moe_layers * c->in.gpu.k.moe_overhead_s;
-    /* two all-reduces a layer, one behind the embedding that is split by vocabulary */
-    row.comm_s = (2 * (double)c->in.model.layers + 1) *
-                 rt_all_reduce_s(&c->in.gpu.k, (double)c->in.parallel.tensor,
-                                 m * (double)c->in.model.hidden * HIDDEN_BYTES, r->bus_bytes_per_s);
+        if (!r->ops.op[i].head && !r->ops.op[i].routed)
+            add_operator(c, &r->ops.op[i], m, &row, list);
+    if (!rt_cost_ranks_together(c))
+        add_routed(c, m, &row, list);
+    add_elementwise(c, m, &row, list);
+    add_links(c, m, &row, list);
     return row;
 }
 
-struct rt_cost_row rt_roofline_row_s(const struct rt_cost *c, int64_t samples)
+static struct rt_cost_row roofline_row_group(const struct rt_cost *c, int64_t tokens,
+                                             struct rt_part_list *list)
+{
+    struct rt_cost_row row = {0, 0, 0, 0, 0};
+    if (tokens > 0 && rt_cost_ranks_together(c))
+        add_routed(c, (double)tokens, &row, list);
+    return row;
+}
+
+static struct rt_cost_row roofline_row_s(const struct rt_cost *c, int64_t samples,
+                                         struct rt_part_list *list)
 {
     const struct rt_roofline *r = &c->roofline;
     const struct rt_gpu_constants *k = &c->in.gpu.k;
     struct rt_cost_row row = {0, 0, 0, 0, 0};
-    if (samples == 0)
+    if (samples == 0 || !c->role.last)
         return row;
-    double s = (double)samples;
+    double s = (double)samples, bytes = s * (double)c->in.model.vocab * HIDDEN_BYTES;
     for (unsigned i = 0; i < r->ops.count; i++)
         if (r->ops.op[i].head)
-            add_operator(c, &r->ops.op[i], s, &row);
-    row.launch_s += k->sampler_s;
-    row.other_s += k->sampler_s_per_seq * s;
-    row.comm_s = all_gather_s(c, s * (double)c->in.model.vocab * HIDDEN_BYTES);
+            add_operator(c, &r->ops.op[i], s, &row, list);
+    struct rt_cost_row time = {.launch_s = k->sampler_s, .other_s = k->sampler_s_per_seq * s};
+    add_part(&row, list, "sampler", time, 0, 0);
+    time = (struct rt_cost_row){.comm_s = rt_ring_all_gather_s(&r->tensor, bytes)};
+    if (r->tensor.ranks > 1)
+        add_part(&row, list, "gather_logits", time, 0, bytes);
     return row;
 }
 
+/* ---- tables ---------------------------------------------------------------------------------- */
+
 static struct rt_cost_row row_m(const struct rt_cost *c, int64_t m)
 {
-    return m < c->roofline.rows_m ? c->roofline.by_m[m] : rt_roofline_row_m(c, m);
+    return m < c->roofline.rows_m ? c->roofline.by_m[m] : roofline_row_m(c, m, NULL);
 }
 
 static struct rt_cost_row row_s(const struct rt_cost *c, int64_t s)
 {
-    return s < c->roofline.rows_s ? c->roofline.by_s[s] : rt_roofline_row_s(c, s);
+    return s < c->roofline.rows_s ? c->roofline.by_s[s] : roofline_row_s(c, s, NULL);
+}
+
+static struct rt_cost_row row_group(const struct rt_cost *c, int64_t all)
+{
+    return all < c->roofline.rows_group ? c->roofline.by_group[all]
+                                        : roofline_row_group(c, all, NULL);
+}
+
+static bool build_table(const struct rt_cost *c, int64_t max, int64_t cap,
+                        struct rt_cost_row (*row)(const struct rt_cost *c, int64_t n,
+                                                  struct rt_part_list *list),
+                        struct rt_cost_row **table, int64_t *rows)
+{
+    *rows = rt_table_rows(max, cap);
+    *table = malloc((size_t)*rows * sizeof **table);
+    if (*table == NULL)
+        return false;
+    for (int64_t i = 0; i < *rows; i++)
+        (*table)[i] = row(c, i, NULL);
+    return true;
+}
+
+static bool build_tables(struct rt_cost *c, struct rt_err *err)
+{
+    struct rt_roofline *r = &c->roofline;
+    int64_t max = c->in.max_tokens < RT_TABLE_CAP ? c->in.max_tokens : RT_TABLE_CAP;
+    int64_t group = rt_cost_ranks_together(c) ? max * c->in.parallel.data : 0;
+    if (build_table(c, max, RT_TABLE_CAP, roofline_row_m, &r->by_m, &r->rows_m) &&
+        build_table(c, max, RT_TABLE_CAP_SAMPLES, roofline_row_s, &r->by_s, &r->rows_s) &&
+        build_table(c, group, RT_TABLE_CAP, roofline_row_group, &r->by_group, &r->rows_group))
+        return true;
+    return rt_fail_nomem(err, "the cost tables");
 }
 
 /* ---- the model ------------------------------------------------------------------------------- */
@@ -216,35 +320,15 @@ static bool check_constants(const struct rt_gpu *g, struct rt_err *err)
     return true;
 }
 
-static int64_t table_rows(int64_t max, int64_t cap)
-{
-    int64_t rows = max < cap ? max : cap;
-    return rows > 0 ? rows + 1 : 1;
-}
-
-static bool build_tables(struct rt_cost *c, struct rt_err *err)
-{
-    struct rt_roofline *r = &c->roofline;
-    int64_t rows_m = table_rows(c->in.max_tokens, RT_TABLE_CAP);
-    int64_t rows_s = table_rows(c->in.max_tokens, RT_TABLE_CAP_SAMPLES);
-    r->by_m = malloc((size_t)rows_m * sizeof *r->by_m);
-    r->by_s = malloc((size_t)rows_s * sizeof *r->by_s);
-    if (r->by_m == NULL || r->by_s == NULL)
-        return rt_fail_nomem(err, "the cost tables");
-    for (int64_t i = 0; i < rows_m; i++)
-        r->by_m[i] = rt_roofline_row_m(c, i);
-    for (int64_t i = 0; i < rows_s; i++)
-        r->by_s[i] = rt_roofline_row_s(c, i);
-    r->rows_m = rows_m;
-    r->rows_s = rows_s;
-    return true;
-}
-
 static bool roofline_init(struct rt_cost *c, struct rt_err *err)
 {
     struct rt_roofline *r = &c->roofline;
-    if (!rt_cost_check(&c->in, err) || !check_constants(&c->in.gpu, err) || !find_bus(c, err))
+    const struct rt_parallel *p = &c->in.parallel;
+    if (!rt_cost_check(&c->in, err) || !check_constants(&c->in.gpu, err) ||
+        !rt_link_check(&c->in, err))
         return false;
+    r->tensor = rt_ring_of(&c->in, p->tensor, 1);
+    r->data = rt_ring_of(&c->in, p->data, p->tensor * c->role.stages);
     rt_operators_build(&c->in, &r->ops);
     rt_gemm_rates(&c->in, &r->rates);
     rt_moe_rates(&c->in, &r->moe_rates);
@@ -259,19 +343,69 @@ static void roofline_release(struct rt_cost *c)
 {
     free(c->roofline.by_m);
     free(c->roofline.by_s);
+    free(c->roofline.by_group);
+}
+
+static double host_s(const struct rt_cost *c, const struct rt_step_shape *s)
+{
+    return c->in.gpu.k.host_s_per_step + c->in.gpu.k.host_s_per_seq * (double)s->sequences;
 }
 
 static void roofline_terms(const struct rt_cost *c, const struct rt_step_shape *s, double terms_s[])
 {
-    struct rt_cost_row m = row_m(c, s->tokens), h = row_s(c, s->samples);
+    struct rt_group group = rt_group_of(c, s);
+    struct rt_cost_row m = row_m(c, group.own), h = row_s(c, s->samples);
     terms_s[RT_TERM_WEIGHTS] = m.weights_s + h.weights_s;
     terms_s[RT_TERM_COMPUTE] = m.compute_s + h.compute_s;
     terms_s[RT_TERM_OTHER] = m.other_s + h.other_s;
     terms_s[RT_TERM_LAUNCH] = m.launch_s + h.launch_s;
     terms_s[RT_TERM_COMM] = m.comm_s + h.comm_s;
-    terms_s[RT_TERM_HOST] =
-        c->in.gpu.k.host_s_per_step + c->in.gpu.k.host_s_per_seq * (double)s->sequences;
+    if (rt_cost_ranks_together(c)) {
+        struct rt_cost_row e = row_group(c, group.all);
+        terms_s[RT_TERM_WEIGHTS] += e.weights_s;
+        terms_s[RT_TERM_COMPUTE] += e.compute_s;
+        terms_s[RT_TERM_LAUNCH] += e.launch_s;
+        terms_s[RT_TERM_COMM] += e.comm_s;
+    }
+    terms_s[RT_TERM_HOST] = host_s(c, s);
     rt_attention_terms(&c->roofline.attention, s, terms_s);
+}
+
+/* Attention as two parts, the decodes' and the prompts'. Where one kernel does both, its launch is
+ * the prompts'. */
+static void explain_attention(const struct rt_cost *c, const struct rt_step_shape *s,
+                              struct rt_part_list *list)
+{
+    double terms_s[RT_TERM_COUNT] = {0}, alone_s[RT_TERM_COUNT] = {0};
+    struct rt_step_shape prompts = *s;
+    prompts.decodes = 0;
+    rt_attention_terms(&c->roofline.attention, s, terms_s);
+    rt_attention_terms(&c->roofline.attention, &prompts, alone_s);
+    double launch_s = s->prefill_tokens > 0 ? alone_s[RT_TERM_LAUNCH] : 0;
+    if (s->prefill_tokens > 0) {
+        struct rt_cost_part *part = rt_part_add(list, "prefill_attention");
+        part->flops = rt_prefill_flops(&c->in, s);
+        part->terms_s[RT_TERM_ATTENTION] = terms_s[RT_TERM_ATTENTION];
+        part->terms_s[RT_TERM_LAUNCH] = launch_s;
+    }
+    if (s->decodes > 0) {
+        struct rt_cost_part *part = rt_part_add(list, "decode_attention");
+        part->flops = rt_decode_flops(&c->in, s);
+        part->bytes = rt_decode_bytes(&c->in, s);
+        part->terms_s[RT_TERM_KV] = terms_s[RT_TERM_KV];
+        part->terms_s[RT_TERM_LAUNCH] = terms_s[RT_TERM_LAUNCH] - launch_s;
+    }
+}
+
+static void roofline_explain(const struct rt_cost *c, const struct rt_step_shape *s,
+                             struct rt_part_list *list)
+{
+    struct rt_group group = rt_group_of(c, s);
+    roofline_row_m(c, group.own, list);
+    roofline_row_group(c, group.all, list);
+    explain_attention(c, s, list);
+    roofline_row_s(c, s->samples, list);
+    rt_part_add(list, "host")->terms_s[RT_TERM_HOST] = host_s(c, s);
 }
 
 const struct rt_cost_model rt_cost_roofline = {
@@ -280,4 +414,5 @@ const struct rt_cost_model rt_cost_roofline = {
     .init = roofline_init,
     .release = roofline_release,
     .terms = roofline_terms,
+    .explain = roofline_explain,
 };

@@ -45,10 +45,16 @@ struct rt_gemm_time rt_smooth_max(double weights_s, double compute_s, double p)
     return t;
 }
 
+double rt_gemm_bytes(const struct rt_gemm_rates *r, double rows, double matrices, double k,
+                     double n)
+{
+    return matrices * k * n * r->weight_bytes + rows * k * r->activation_bytes +
+           rows * n * OUTPUT_BYTES;
+}
+
 struct rt_gemm_time rt_gemm(const struct rt_gemm_rates *r, double rows, double matrices, double k,
                             double n)
 {
-    double bytes = matrices * k * n * r->weight_bytes + rows * k * r->activation_bytes +
-                   rows * n * OUTPUT_BYTES;
+    double bytes = rt_gemm_bytes(r, rows, matrices, k, n);
     return rt_smooth_max(bytes / r->bytes_per_s, 2 * rows * k * n / r->flops, r->smooth_p);
 }

@@ -5,43 +5,53 @@
  *   MLP         gate+up in one product (K = H, N = 2*ffn), down (K = ffn, N = H)
  *   MoE         router (on every GPU), grouped gate+up and down, shared experts as an MLP
  *   LM head     K = H, N = vocab, on the S rows that get a token
- * KV heads are replicated when there are more GPUs than KV heads. With expert = tensor every GPU
- * holds experts/tensor whole experts, otherwise a slice of all of them. Failures: rt_cost_check,
- * one line that names what is supported. O(1). */
+ * KV heads are replicated when there are more GPUs than KV heads. Experts are shared by all GPUs of
+ * a stage, tensor * data of them: a slice of every expert each, or, with expert = tensor * data,
+ * whole ones (the busiest GPU's are listed). A stage of a pipeline is built like a model of its own
+ * (stages.c). Failures: rt_cost_check, one line that names what is supported. O(1), with skewed
+ * routing O(experts). */
 #include "cost_internal.h"
 
 #include <assert.h>
-#include <math.h>
 #include <string.h>
 
 /* ---- what can be priced ---------------------------------------------------------------------- */
 
+/* GPUs that share the experts of a layer: all of a stage, whichever way they are split. */
+static int64_t expert_gpus(const struct rt_parallel *p)
+{
+    return p->tensor * p->data;
+}
+
+static bool check_degrees(const struct rt_cost_inputs *in, struct rt_err *err)
+{
+    const struct rt_parallel *p = &in->parallel;
+    if (p->tensor < 1 || p->pipeline < 1 || p->expert < 1 || p->data < 1)
+        return rt_fail(err, RT_ECONFIG, "parallel degrees: expected integers from 1");
+    if (p->tensor > RT_MAX_DEGREE || p->pipeline > RT_MAX_DEGREE || p->data > RT_MAX_DEGREE)
+        return rt_fail(err, RT_ECONFIG, "parallel degrees: expected at most %d", RT_MAX_DEGREE);
+    return true;
+}
+
 static bool check_parallel(const struct rt_cost_inputs *in, struct rt_err *err)
 {
     const struct rt_parallel *p = &in->parallel;
-    long long tp = (long long)p->tensor;
-    if (p->tensor < 1 || p->pipeline < 1 || p->expert < 1 || p->data < 1)
-        return rt_fail(err, RT_ECONFIG, "parallel degrees: expected integers from 1");
-    if (p->pipeline != 1)
-        return rt_fail(err, RT_ECONFIG,
-                       "pipeline_parallel %lld: only 1 can be priced; tensor_parallel is supported",
-                       (long long)p->pipeline);
-    if (p->data != 1)
-        return rt_fail(err, RT_ECONFIG,
-                       "data_parallel %lld: only 1 can be priced; for a model without experts "
-                       "`replicas` is the same thing",
-                       (long long)p->data);
+    if (!check_degrees(in, err))
+        return false;
     if (p->expert != 1 && in->model.experts == 0)
         return rt_fail(err, RT_ECONFIG, "expert_parallel %lld: %s has no experts",
                        (long long)p->expert, in->model.name);
-    if (p->expert != 1 && p->expert != p->tensor)
+    if (p->expert != 1 && p->expert != expert_gpus(p))
         return rt_fail(err, RT_ECONFIG,
-                       "expert_parallel %lld: expected 1, or tensor_parallel (%lld) for whole "
-                       "experts on each GPU",
-                       (long long)p->expert, tp);
+                       "expert_parallel %lld: expected 1, or tensor_parallel * data_parallel "
+                       "(%lld) for whole experts on each GPU",
+                       (long long)p->expert, (long long)expert_gpus(p));
     if (p->expert != 1 && in->model.experts % p->expert != 0)
         return rt_fail(err, RT_ECONFIG, "expert_parallel %lld: does not divide %s's %lld experts",
                        (long long)p->expert, in->model.name, (long long)in->model.experts);
+    if (!(in->spec.expert_skew >= 0 && in->spec.expert_skew <= RT_MAX_EXPERT_SKEW))
+        return rt_fail(err, RT_ECONFIG, "expert_skew: expected 0 to %g, read %g",
+                       RT_MAX_EXPERT_SKEW, in->spec.expert_skew);
     return true;
 }
 
@@ -65,6 +75,9 @@ static bool check_model(const struct rt_cost_inputs *in, struct rt_err *err)
     if (m->experts > 0 && (m->experts_per_token < 1 || m->experts_per_token > m->experts ||
                            m->expert_ffn < 1 || m->moe_every < 1))
         return rt_fail(err, RT_ECONFIG, "model %s: its shape of experts is incomplete", m->name);
+    if (in->parallel.pipeline > m->layers)
+        return rt_fail(err, RT_ECONFIG, "pipeline_parallel %lld: %s has only %lld layers",
+                       (long long)in->parallel.pipeline, m->name, (long long)m->layers);
     if (!divides(in, m->heads, "attention heads", err))
         return false;
     int64_t tp = in->parallel.tensor;
@@ -76,8 +89,12 @@ static bool check_model(const struct rt_cost_inputs *in, struct rt_err *err)
     if ((m->ffn > 0 && !divides(in, m->ffn, "MLP columns", err)) ||
         (m->shared_ffn > 0 && !divides(in, m->shared_ffn, "shared expert columns", err)))
         return false;
-    return m->experts == 0 || in->parallel.expert != 1 ||
-           divides(in, m->expert_ffn, "expert columns", err);
+    if (m->experts == 0 || in->parallel.expert != 1 ||
+        m->expert_ffn % expert_gpus(&in->parallel) == 0)
+        return true;
+    return rt_fail(err, RT_ECONFIG,
+                   "tensor_parallel * data_parallel %lld: does not divide %s's %lld expert columns",
+                   (long long)expert_gpus(&in->parallel), m->name, (long long)m->expert_ffn);
 }
 
 static bool check_gpu(const struct rt_cost_inputs *in, struct rt_err *err)
@@ -107,11 +124,12 @@ bool rt_cost_check(const struct rt_cost_inputs *in, struct rt_err *err)
 
 /* ---- the list -------------------------------------------------------------------------------- */
 
-static struct rt_operator *add(struct rt_operators *ops, double count, double k, double n)
+static struct rt_operator *add(struct rt_operators *ops, const char *name, double count, double k,
+                               double n)
 {
     assert(ops->count < RT_MAX_OPERATORS);
     struct rt_operator *op = &ops->op[ops->count++];
-    *op = (struct rt_operator){.k = k, .n = n, .count = count, .experts = 1};
+    *op = (struct rt_operator){.name = name, .k = k, .n = n, .count = count, .experts = 1};
     return op;
 }
 
@@ -137,37 +155,57 @@ static void add_attention(const struct rt_cost_inputs *in, struct rt_operators *
     double heads = (double)m->heads / (double)in->parallel.tensor;
     if (m->attention == RT_GQA) {
         double dim = (double)m->head_dim;
-        add(ops, layers, hidden, (heads + 2 * rt_kv_heads_per_gpu(in)) * dim);
-        add(ops, layers, heads * dim, hidden);
+        add(ops, "qkv", layers, hidden, (heads + 2 * rt_kv_heads_per_gpu(in)) * dim);
+        add(ops, "o", layers, heads * dim, hidden);
         return;
     }
     double latent = (double)(m->kv_lora + m->qk_rope), q_dim = (double)(m->qk_nope + m->qk_rope);
     if (m->q_lora > 0) { /* both down-projections are one product */
-        add(ops, layers, hidden, (double)m->q_lora + latent);
-        add(ops, layers, (double)m->q_lora, heads * q_dim);
+        add(ops, "qkv_down", layers, hidden, (double)m->q_lora + latent);
+        add(ops, "q_up", layers, (double)m->q_lora, heads * q_dim);
     } else {
-        add(ops, layers, hidden, latent);
-        add(ops, layers, hidden, heads * q_dim);
+        add(ops, "kv_down", layers, hidden, latent);
+        add(ops, "q", layers, hidden, heads * q_dim);
     }
     /* The up-projection of the latent; a decode absorbs the same numbers into Q and O. */
-    add(ops, layers, (double)m->kv_lora, heads * (double)(m->qk_nope + m->v_head));
-    add(ops, layers, heads * (double)m->v_head, hidden);
+    add(ops, "kv_up", layers, (double)m->kv_lora, heads * (double)(m->qk_nope + m->v_head));
+    add(ops, "o", layers, heads * (double)m->v_head, hidden);
 }
 
-/* gate+up and down of one MLP, or of a group of routed experts. */
-static void add_mlp(struct rt_operators *ops, const struct rt_model *m, double count,
-                    double columns, double experts)
+/* gate+up and down of one MLP. */
+static void add_mlp(struct rt_operators *ops, const struct rt_model *m, const char *const names[2],
+                    double count, double columns)
 {
-    struct rt_operator *up = add(ops, count, (double)m->hidden, (m->gated ? 2 : 1) * columns);
-    struct rt_operator *down = add(ops, count, columns, (double)m->hidden);
-    up->routed = down->routed = experts > 0;
-    up->experts = down->experts = experts > 0 ? experts : 1;
+    add(ops, names[0], count, (double)m->hidden, (m->gated ? 2 : 1) * columns);
+    add(ops, names[1], count, columns, (double)m->hidden);
+}
+
+/* Router, routed experts (slices of all of them, or whole ones) and shared experts. */
+static void add_experts(const struct rt_cost_inputs *in, struct rt_operators *ops)
+{
+    static const char *const routed[2] = {"experts_gate_up", "experts_down"};
+    static const char *const shared[2] = {"shared_gate_up", "shared_down"};
+    const struct rt_model *m = &in->model;
+    int64_t whole = in->parallel.expert;
+    double columns = (double)m->expert_ffn / (whole > 1 ? 1 : (double)expert_gpus(&in->parallel));
+    rt_routing_init(m, in->spec.expert_skew, whole, &ops->routing);
+    add(ops, "router", ops->moe_layers, (double)m->hidden, (double)m->experts);
+    unsigned first = ops->count;
+    add_mlp(ops, m, routed, ops->moe_layers, columns);
+    for (unsigned i = first; i < ops->count; i++) {
+        ops->op[i].routed = true;
+        ops->op[i].experts = (double)m->experts / (double)whole;
+    }
+    if (m->shared_ffn > 0)
+        add_mlp(ops, m, shared, ops->moe_layers,
+                (double)m->shared_ffn / (double)in->parallel.tensor);
 }
 
 void rt_operators_build(const struct rt_cost_inputs *in, struct rt_operators *out)
 {
+    static const char *const dense[2] = {"gate_up", "down"};
     const struct rt_model *m = &in->model;
-    double tp = (double)in->parallel.tensor, ep = (double)in->parallel.expert;
+    double tp = (double)in->parallel.tensor;
     memset(out, 0, sizeof *out);
     if (m->experts > 0)
         out->moe_layers = (double)rt_model_moe_layers(m);
@@ -175,16 +213,10 @@ void rt_operators_build(const struct rt_cost_inputs *in, struct rt_operators *ou
 
     add_attention(in, out);
     if (out->dense_layers > 0 && m->ffn > 0)
-        add_mlp(out, m, out->dense_layers, (double)m->ffn / tp, 0);
-    if (out->moe_layers > 0) {
-        double columns = (double)m->expert_ffn / (ep > 1 ? 1 : tp);
-        out->expert_share = (double)m->experts_per_token / (double)m->experts;
-        add(out, out->moe_layers, (double)m->hidden, (double)m->experts);
-        add_mlp(out, m, out->moe_layers, columns, (double)m->experts / ep);
-        if (m->shared_ffn > 0)
-            add_mlp(out, m, out->moe_layers, (double)m->shared_ffn / tp, 0);
-    }
-    add(out, 1, (double)m->hidden, (double)m->vocab / tp)->head = true;
+        add_mlp(out, m, dense, out->dense_layers, (double)m->ffn / tp);
+    if (out->moe_layers > 0)
+        add_experts(in, out);
+    add(out, "lm_head", 1, (double)m->hidden, (double)m->vocab / tp)->head = true;
 }
 
 double rt_operators_params(const struct rt_operators *ops)
@@ -195,16 +227,12 @@ double rt_operators_params(const struct rt_operators *ops)
     return sum;
 }
 
-/* Uniform routing: each of m tokens picks an expert with chance topk/E, so it stays untouched with
- * (1 - topk/E)^m. One token touches topk of E. */
-double rt_operator_touched(const struct rt_operator *op, double expert_share, double m)
+double rt_operator_touched(const struct rt_operators *ops, const struct rt_operator *op, double m)
 {
-    if (!op->routed)
-        return op->experts;
-    return op->experts * (1 - pow(1 - expert_share, m));
+    return op->routed ? rt_routing_touched(&ops->routing, m) : op->experts;
 }
 
-double rt_operator_rows(const struct rt_operator *op, double expert_share, double m)
+double rt_operator_rows(const struct rt_operators *ops, const struct rt_operator *op, double m)
 {
-    return op->routed ? m * expert_share * op->experts : m;
+    return op->routed ? m * ops->routing.rows : m;
 }

@@ -107,7 +107,7 @@ static bool plan_draft_memory(struct pool *p, const struct rt_pool_spec *spec,
     rt_memory_figures(&in, p->engine.gpu_memory_utilization, p->engine.block_size, &draft);
     m->weights += draft.weights;
     m->block_bytes += draft.block_bytes;
-    double left = m->usable - m->weights - m->activations - m->context;
+    double left = m->usable - m->weights - m->activations - m->context - m->window_bytes;
     m->blocks = (int64_t)floor(fmax(left, -m->total) / m->block_bytes);
     if (m->blocks < 1 && p->engine.num_gpu_blocks == 0)
         return rt_fail(err, RT_ECONFIG,
@@ -116,9 +116,22 @@ static bool plan_draft_memory(struct pool *p, const struct rt_pool_spec *spec,
     return true;
 }
 
+/* Stages and ranks can be priced, but a replica runs one batch at a time. */
+static bool check_degrees(const struct rt_parallel *p, struct rt_err *err)
+{
+    if (p->pipeline == 1 && p->data == 1)
+        return true;
+    return rt_fail(err, RT_ECONFIG,
+                   "%s_parallel %lld: does not exist yet in this version, expected 1",
+                   p->pipeline != 1 ? "pipeline" : "data",
+                   (long long)(p->pipeline != 1 ? p->pipeline : p->data));
+}
+
 static bool plan_pool(struct pool *p, const struct rt_pool_spec *spec,
                       const struct rt_cost_spec *cost, struct rt_err *err)
 {
+    if (!check_degrees(&spec->parallel, err))
+        return false;
     p->engine = spec->engine;
     if (p->engine.max_num_batched_tokens == 0)
         p->engine.max_num_batched_tokens = rt_pool_default_step_tokens(&spec->gpu);
@@ -127,6 +140,7 @@ static bool plan_pool(struct pool *p, const struct rt_pool_spec *spec,
         .gpu = spec->gpu,
         .model = spec->model,
         .parallel = spec->parallel,
+        .nodes = spec->nodes,
         .dtypes = spec->dtypes,
         .max_tokens = p->engine.max_num_batched_tokens,
         .max_seqs = p->engine.max_num_seqs * (p->engine.speculative.draft_tokens + 1),

@@ -23,7 +23,7 @@
 static const char *const pool_keys[] = {
     "name",          "gpu",      "model", "tensor_parallel", "pipeline_parallel", "expert_parallel",
     "data_parallel", "replicas", "role",  "weight_dtype",    "activation_dtype",  "kv_dtype",
-    "engine",
+    "engine",        "node",
 };
 
 void rt_fleet_spec_init(struct rt_fleet_spec *s)
@@ -151,6 +151,28 @@ static bool parse_parallel(const struct rt_json_at *at, struct rt_parallel *p, s
            parse_degree_1(at, "data_parallel", &p->data, err);
 }
 
+/* Boxes of GPUs and the network between them. */
+static bool parse_node(const struct rt_json_at *at, struct rt_nodes *n, struct rt_err *err)
+{
+    static const char *const keys[] = {"gpus", "link_gb_per_s", "latency_us"};
+    struct rt_json_at node = rt_json_get(at, "node");
+    double gb_per_s, us;
+
+    rt_nodes_init(n);
+    gb_per_s = n->link_bytes_per_s / 1e9;
+    us = n->latency_s / 1e-6;
+    if (rt_json_kind(&node) == RT_JSON_ABSENT)
+        return true;
+    if (!rt_json_expect(&node, RT_JSON_OBJECT, err) || !rt_json_only(&node, keys, 3, err) ||
+        !rt_json_int(&node, keys[0], 1, MAX_PARALLEL, &n->gpus, err) ||
+        !rt_json_double(&node, keys[1], 0.001, 1e6, &gb_per_s, err) ||
+        !rt_json_double(&node, keys[2], 0.001, 1e6, &us, err))
+        return false;
+    n->link_bytes_per_s = gb_per_s * 1e9;
+    n->latency_s = us * 1e-6;
+    return true;
+}
+
 static bool parse_role(const struct rt_json_at *at, struct rt_err *err)
 {
     static const char *const roles[] = {"mixed", "prefill", "decode"};
@@ -229,7 +251,7 @@ static bool parse_pool(const struct rt_json_at *at, const struct rt_catalog *cat
     rt_engine_init(&pool->engine);
     if (!rt_json_only(at, pool_keys, sizeof pool_keys / sizeof pool_keys[0], err) ||
         !parse_hardware(at, catalog, model, pool, err) ||
-        !parse_parallel(at, &pool->parallel, err) ||
+        !parse_parallel(at, &pool->parallel, err) || !parse_node(at, &pool->nodes, err) ||
         !rt_json_int(at, "replicas", 1, RT_MAX_REPLICAS, &pool->replicas, err) ||
         !parse_role(at, err))
         return false;

@@ -60,7 +60,8 @@ CREATE TABLE run (
 CREATE TABLE pool (
     -- One row a pool of a run: equal replicas of one model on one kind of GPU, the engine's settings and
     -- the memory plan that gave the number of KV blocks. Memory figures are bytes of one GPU; they are 0
-    -- where the scenario gave num_gpu_blocks and the cost model knows no memory.
+    -- where the scenario gave num_gpu_blocks and the cost model knows no memory. With pipeline stages they
+    -- are those of the stage that leaves fewest blocks.
     run_id INTEGER NOT NULL,
     pool TEXT NOT NULL,                      -- name; `request.pool`
     model TEXT NOT NULL,                     -- name in the catalogue
@@ -72,7 +73,7 @@ CREATE TABLE pool (
     gpu_price_usd_per_h REAL,                -- of one GPU
     tensor_parallel INTEGER NOT NULL,        -- degree, of one replica, as the three below
     pipeline_parallel INTEGER NOT NULL,
-    expert_parallel INTEGER NOT NULL,
+    expert_parallel INTEGER NOT NULL,        -- 1: experts in slices; else whole ones on each GPU
     data_parallel INTEGER NOT NULL,
     weight_dtype TEXT NOT NULL,
     activation_dtype TEXT NOT NULL,
@@ -97,7 +98,9 @@ CREATE TABLE pool (
     weights_bytes REAL NOT NULL,             -- model weights, with those of the draft model
     activations_bytes REAL NOT NULL,         -- peak of one step of max_num_batched_tokens
     context_bytes REAL NOT NULL,             -- driver, CUDA context, graphs, communication buffers
-    block_bytes REAL NOT NULL,               -- one KV block, with the draft model's KV
+    window_bytes REAL NOT NULL,              -- kept for layers behind a sliding window; 0: they have blocks like all
+    block_bytes REAL NOT NULL,               -- one KV block (of the layers without a window, where window_bytes
+                                             -- is not 0), with the draft model's KV
     kv_blocks_from_memory INTEGER NOT NULL,  -- what the memory plan gives; kv_blocks when not overridden
     PRIMARY KEY (run_id, pool)
 ) STRICT, WITHOUT ROWID;

@@ -87,6 +87,7 @@ static void put_memory(struct rt_insert *in, const struct rt_memory_plan *m)
     rt_put_real(in, m->weights);
     rt_put_real(in, m->activations);
     rt_put_real(in, m->context);
+    rt_put_real(in, m->window_bytes);
     rt_put_real(in, m->block_bytes);
     rt_put_int(in, m->blocks);
 }

@@ -118,7 +118,11 @@ bool rt_scenario_parse(const struct rt_json_at *root, const struct rt_catalog *c
         rt_scenario_init(out);
         return false;
     }
-    for (uint32_t i = 0; i < out->fleet.pool_count; i++)
-        rt_gpu_settle(&out->fleet.pools[i].gpu);
+    for (uint32_t i = 0; i < out->fleet.pool_count; i++) {
+        struct rt_pool_spec *pool = &out->fleet.pools[i];
+        rt_gpu_settle(&pool->gpu);
+        pool->nodes.link_bytes_per_s = rt_writer_settle(pool->nodes.link_bytes_per_s, 1e9);
+        pool->nodes.latency_s = rt_writer_settle(pool->nodes.latency_s, 1e-6);
+    }
     return true;
 }

@@ -49,6 +49,7 @@ static void write_cost(struct rt_writer *w, const struct rt_cost_spec *s)
         rt_writer_close(w, ']');
     } else {
         rt_writer_bool(w, "speed_of_light", s->speed_of_light);
+        rt_writer_double(w, "expert_skew", s->expert_skew);
     }
     rt_writer_close(w, '}');
 }
@@ -110,6 +111,11 @@ static void write_pool(struct rt_writer *w, const struct rt_pool_spec *p)
     rt_writer_int(w, "pipeline_parallel", p->parallel.pipeline);
     rt_writer_int(w, "expert_parallel", p->parallel.expert);
     rt_writer_int(w, "data_parallel", p->parallel.data);
+    rt_writer_open(w, "node", '{');
+    rt_writer_int(w, "gpus", p->nodes.gpus);
+    rt_writer_in_unit(w, "link_gb_per_s", p->nodes.link_bytes_per_s, 1e9);
+    rt_writer_in_unit(w, "latency_us", p->nodes.latency_s, 1e-6);
+    rt_writer_close(w, '}');
     rt_writer_int(w, "replicas", p->replicas);
     rt_writer_string(w, "role", "mixed");
     rt_writer_string(w, "weight_dtype", rt_dtype_names[p->dtypes.weight]);

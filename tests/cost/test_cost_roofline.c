@@ -656,13 +656,20 @@ static void test_bad_inputs(void **state)
     REFUSED(bad.parallel.tensor = 3, "tensor_parallel 3");
     REFUSED(bad.parallel.tensor = 64, "attention heads");
     REFUSED(bad.parallel.tensor = 0, "integers from 1");
-    REFUSED(bad.parallel.pipeline = 2, "pipeline_parallel 2: only 1");
-    REFUSED(bad.parallel.data = 2, "data_parallel 2: only 1");
+    REFUSED(bad.parallel.pipeline = 33, "pipeline_parallel 33: llama-3.1-8b has only 32 layers");
+    REFUSED(bad.parallel.pipeline = 0, "integers from 1");
+    REFUSED(bad.parallel.data = 2000, "at most 1024");
+    REFUSED(bad.spec.expert_skew = -1, "expert_skew: expected 0 to 10, read -1");
+    REFUSED(bad.spec.expert_skew = (double)NAN, "expert_skew");
     REFUSED(bad.parallel.expert = 2, "no experts");
     REFUSED((bad.model = fixture_mixtral(), bad.parallel.tensor = 4, bad.parallel.expert = 2),
             "expected 1, or tensor_parallel");
     REFUSED((bad.model = fixture_mixtral(), bad.parallel.tensor = bad.parallel.expert = 16),
             "does not divide mixtral-8x7b's 8 experts");
+    REFUSED((bad.model = fixture_mixtral(), bad.parallel.data = 3),
+            "tensor_parallel * data_parallel 3: does not divide");
+    REFUSED((bad.parallel.pipeline = 2, bad.gpu.link_bytes_per_s = 0, bad.gpu.pcie_bytes_per_s = 0),
+            "pipeline_parallel 2 needs a link");
     REFUSED((bad.model.heads = 48, bad.model.kv_heads = 6, bad.parallel.tensor = 4,
              bad.model.hidden = 6144),
             "KV heads");

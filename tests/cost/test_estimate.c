@@ -195,7 +195,7 @@ static void test_bad_requests(void **state)
     struct rt_estimate_request largest = {INT64_C(1) << 30, INT64_C(1) << 30, 3};
     assert_ok(rt_estimate(&in, .9, 16, &largest, &e, &err), &err);
     assert_true(isfinite(e.latency_s) && e.latency_s > 0);
-    in.parallel.pipeline = 2;
+    in.parallel.pipeline = 64;
     assert_fails(rt_estimate(&in, .9, 16, &largest, &e, &err), &err, RT_ECONFIG, "pipeline");
 }
 

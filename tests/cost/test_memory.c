@@ -2,6 +2,7 @@
  * figures, the one recorded block count we have, and what the message says when nothing fits. */
 #include "cost_fixture.h"
 #include "rooftrace/memory.h"
+#include "rooftrace/rng.h"
 #include "support/test.h"
 
 #include <math.h>
@@ -125,6 +126,115 @@ static void test_does_not_fit(void **state)
                  "no tensor_parallel degree makes it fit");
 }
 
+/* ---- stages ---------------------------------------------------------------------------------- */
+
+/* Two stages of 40 layers: the first has the embedding, the last the LM head, a norm and the
+ * sampler's memory, so it is the fuller one. A tied table is on both. */
+static void test_stages(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(fixture_h100(), fixture_llama3_70b(), 1);
+    in.parallel.pipeline = 2;
+    struct rt_memory_plan p = plan_of(&in, .9, 16);
+    double table = 128256.0 * 8192, layers = (70553706496.0 - 2 * table - 8192) / 2;
+    assert_int_equal(p.stage, 1);
+    assert_true(p.weights == 2 * (layers + table + 8192));
+    assert_true(p.block_bytes == 16 * 327680.0 / 2);
+    in.model.tied = true;
+    assert_true(plan_of(&in, .9, 16).weights == p.weights);
+    in.model.tied = false;
+    in.parallel.pipeline = 3; /* 26, 27, 27: by vLLM's rule 27, 27, 26 */
+    in.gpu.k.memory_bytes_per_logit = 0;
+    p = plan_of(&in, .9, 16);
+    assert_int_equal(p.stage, 0);
+    assert_true(p.weights == 2 * (layers * 2 / 80 * 27 + table));
+    assert_true(p.block_bytes == 16 * 327680.0 / 80 * 27);
+    /* every stage must hold the blocks: no stage alone would have fewer */
+    struct rt_memory_plan one;
+    in.parallel.pipeline = 80;
+    rt_memory_figures(&in, .9, 16, &one);
+    assert_true(one.blocks > p.blocks && one.block_bytes == 16 * 4096);
+}
+
+/* Ranks hold their own KV and a copy of everything but the experts. */
+static void test_ranks(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(fixture_h100(), fixture_llama31_8b(), 1);
+    struct rt_memory_plan one = plan_of(&in, .9, 16);
+    in.parallel.data = 4;
+    struct rt_memory_plan four = plan_of(&in, .9, 16);
+    assert_memory_equal(&one, &four, sizeof one);
+    in = fixture_inputs(fixture_h100(), fixture_mixtral(), 1);
+    in.parallel.data = 4;
+    double experts = 32.0 * 8 * 3 * 4096 * 14336;
+    assert_true(plan_of(&in, .9, 16).weights == 2 * (46702792704.0 - experts * 3 / 4));
+}
+
+/* ---- windows --------------------------------------------------------------------------------- */
+
+/* Gemma 3 27B: 10 full and 52 windowed layers make one and six groups of ten [vLLM, hybrid KV cache
+ * manager]; 16 sequences keep 64+1 blocks of 16 tokens a group, and a step of 2048 tokens 128. */
+static void test_windows_apart(void **state)
+{
+    (void)state;
+    struct rt_model m = fixture_dense("gemma-3-27b", 62, 5376, 16, 21504, 262144);
+    m.heads = 32;
+    m.tied = true;
+    m.window = 1024;
+    m.local_layers = 52;
+    struct rt_cost_inputs in = fixture_inputs(fixture_h100(), m, 1);
+    in.max_seqs = 16;
+    struct rt_memory_plan p = plan_of(&in, .9, 16), all;
+    double page = 16 * 8192.0, left = p.usable - p.weights - p.activations - p.context;
+    assert_true(p.block_bytes == 10 * page);
+    assert_true(p.window_bytes == 6 * 10 * page * (16 * 65 + 128));
+    assert_true(p.blocks == (int64_t)floor((left - p.window_bytes) / p.block_bytes));
+    in.max_seqs = 0; /* nobody says how many sequences: every layer keeps everything */
+    all = plan_of(&in, .9, 16);
+    assert_true(all.window_bytes == 0 && all.block_bytes == 62 * page && all.blocks < p.blocks);
+    in.max_seqs = 100000; /* windows of so many would take more than they save */
+    in.max_tokens = 1;
+    all = plan_of(&in, .9, 16);
+    assert_true(all.window_bytes == 0 && all.block_bytes == 62 * page);
+}
+
+/* The plan is safe: as many sequences as the engine may run, however long, never need more pages
+ * than there are. And it is never worse than keeping everything. */
+static void test_windows_are_safe(void **state)
+{
+    (void)state;
+    struct rt_rng r;
+    rt_rng_init(&r, 12, RT_RNG_TOOLS, 0);
+    int apart = 0;
+    for (int i = 0; i < 400; i++) {
+        struct rt_model m = fixture_llama31_8b();
+        m.layers = 2 + (int64_t)rt_rng_below(&r, 60);
+        m.local_layers = 1 + (int64_t)rt_rng_below(&r, (uint64_t)m.layers - 1);
+        m.window = 1 + (int64_t)rt_rng_below(&r, 8000);
+        struct rt_cost_inputs in = fixture_inputs(fixture_h100(), m, 1);
+        in.max_seqs = 1 + (int64_t)rt_rng_below(&r, 300);
+        in.max_tokens = 1 + (int64_t)rt_rng_below(&r, 4000);
+        int64_t block = 1 << rt_rng_below(&r, 7);
+        struct rt_memory_plan p = plan_of(&in, .9, block), all;
+        double layer = (double)block * 4096,
+               left = p.usable - p.weights - p.activations - p.context;
+        assert_true(p.block_bytes * (double)p.blocks + p.window_bytes <= left);
+        in.model.window = 0;
+        all = plan_of(&in, .9, block);
+        assert_true(p.blocks >= all.blocks);
+        if (p.window_bytes <= 0)
+            continue;
+        apart++;
+        /* sequences at their longest share: full layers take all blocks, windowed ones a window */
+        double full = (double)(m.layers - m.local_layers) * layer * (double)p.blocks;
+        int64_t held = (m.window + block - 2) / block + 1;
+        double windows = (double)m.local_layers * layer * (double)(held * in.max_seqs);
+        assert_true(full + windows <= left);
+    }
+    assert_true(apart > 50);
+}
+
 static void test_bad_inputs(void **state)
 {
     (void)state;
@@ -148,6 +258,8 @@ int main(void)
         cmocka_unit_test(test_recorded_blocks), cmocka_unit_test(test_split),
         cmocka_unit_test(test_dtypes),          cmocka_unit_test(test_monotone),
         cmocka_unit_test(test_does_not_fit),    cmocka_unit_test(test_bad_inputs),
+        cmocka_unit_test(test_stages),          cmocka_unit_test(test_ranks),
+        cmocka_unit_test(test_windows_apart),   cmocka_unit_test(test_windows_are_safe),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,7 +74,14 @@ static inline void fixture_pool(struct fixture *f, unsigned i, const char *name,
         s->engine.speculative =
             (struct rt_speculative){.draft_tokens = 2, .acceptance = {0.5, 0.5}};
     f->pools[i].spec = s;
-    f->pools[i].plan = (struct rt_pool_plan){.memory = {80e9, 72e9, 16e9, 1e9, 2e9, 2097152, 1000},
+    f->pools[i].plan = (struct rt_pool_plan){.memory = {.total = 80e9,
+                                                        .usable = 72e9,
+                                                        .weights = 16e9,
+                                                        .activations = 1e9,
+                                                        .context = 2e9,
+                                                        .window_bytes = 3e9,
+                                                        .block_bytes = 2097152,
+                                                        .blocks = 1000},
                                              .kv_blocks = 1000,
                                              .max_num_batched_tokens = 2048,
                                              .gpus = 2,

@@ -203,11 +203,11 @@ static void other_tables(void **state)
                "1|big|model-x|gpu-0|1|2|0|4|2.0|2|1|1|1|fp8|bf16|fp16|chunked|fcfs|recompute|0|1|8|"
                "2048|16|1000|0|0|0|1.0|"
                "NULL|0.9|80000000000.0|72000000000.0|16000000000.0|1000000000.0|2000000000.0|"
-               "2097152.0|1000\n"
+               "3000000000.0|2097152.0|1000\n"
                "1|small|model-x|gpu-1|0|1|2|2|2.0|2|1|1|1|fp8|bf16|fp16|chunked|fcfs|recompute|0|1|"
                "8|2048|16|1000|0|0|2|1.75|"
                "NULL|0.9|80000000000.0|72000000000.0|16000000000.0|1000000000.0|2000000000.0|"
-               "2097152.0|1000\n");
+               "3000000000.0|2097152.0|1000\n");
     assert_sql(f->db, "SELECT * FROM replica WHERE replica = 2",
                "1|2|small|102|1.500000002|5|1|2|8000|2000|5000|9000|500|60|40|30|20\n");
     assert_sql(f->db, "SELECT group_concat(pool, ' ') FROM replica", "big big small\n");

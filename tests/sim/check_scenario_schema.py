@@ -87,6 +87,7 @@ def all_numbers():
     yield from numbers(SCENARIO, "")
     yield from numbers(defs["workload"], "workload.")
     yield from numbers(defs["pool"], "pools.0.")
+    yield from numbers(defs["pool"]["properties"]["node"], "pools.0.node.")
     yield from numbers(defs["engine"], "pools.0.engine.")
     yield from numbers(defs["slo"], "slo.")
 
@@ -198,6 +199,9 @@ def good_cases():
         yield f"cache {on}", changed("pools.0.engine.prefix_caching", on)
     for degree in ("pipeline_parallel", "expert_parallel", "data_parallel"):
         yield f"{degree} 1", changed(f"pools.0.{degree}", 1)
+    yield "one box", changed("pools.0.node", {})
+    for skew in (0, 0.5, 10):
+        yield f"skew {skew}", changed("cost", {"kind": "roofline", "expert_skew": skew})
     for dtype in SCENARIO["$defs"]["dtype"]["enum"]:
         yield f"weights {dtype}", changed("pools.0.weight_dtype", dtype)
         yield f"KV {dtype}", changed("pools.0.kv_dtype", dtype)
@@ -269,6 +273,11 @@ def bad_cases():
     for path in ("pools.0.pipeline_parallel", "pools.0.data_parallel"):
         for wrong in (0, 2, 1.5, "1", None, True):
             yield f"{path} = {wrong!r}", changed(path, wrong)
+    for wrong in (-0.1, 10.1, "1", None, True):
+        yield f"skew {wrong!r}", changed("cost", {"kind": "roofline", "expert_skew": wrong})
+    yield "skew of linear", changed("cost.expert_skew", 1)
+    for wrong in (8, [], None, {"gpu": 8}):
+        yield f"node {wrong!r}", changed("pools.0.node", wrong)
     yield "no pools", changed("pools", [])
     yield "one pool without model", {**pools({"gpu": "h100-sxm"}), "model": None}
     bare = pools({"gpu": "h100-sxm", "model": "llama-3.1-8b"})

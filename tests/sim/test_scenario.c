@@ -118,9 +118,11 @@ static const char example[] =
     "                \"repeat\": 2, \"window_s\": [0, 600.25], \"max_requests\": 1000,"
     "                \"block_size\": 512 },"
     "  \"model\": \"Llama-3.1-8B\","
-    "  \"cost\": { \"kind\": \"roofline\", \"speed_of_light\": true },"
+    "  \"cost\": { \"kind\": \"roofline\", \"speed_of_light\": true,"
+    "    \"expert_skew\": 0.3 },"
     "  \"pools\": [ { \"name\": \"a\", \"gpu\": \"RTX-4090\", \"tensor_parallel\": 2,"
     "    \"pipeline_parallel\": 1, \"expert_parallel\": 1, \"data_parallel\": 1, \"replicas\": 3,"
+    "    \"node\": { \"gpus\": 4, \"link_gb_per_s\": 12.3, \"latency_us\": 7.1 },"
     "    \"role\": \"mixed\", \"weight_dtype\": \"fp8\", \"activation_dtype\": \"fp16\","
     "    \"kv_dtype\": \"int8\", \"model\": \"qwen3-32b\","
     "    \"engine\": { \"policy\": \"chunked\", \"async_scheduling\": false, \"max_num_seqs\": 128,"
@@ -153,6 +155,12 @@ static void every_key_is_read(void **state)
     assert_string_equal(p[0].model.name, "qwen3-32b");
     assert_string_equal(p[1].model.name, "llama-3.1-8b");
     assert_int_equal(p[0].parallel.tensor, 2);
+    assert_true(s.fleet.cost.expert_skew == 0.3);
+    assert_int_equal(p[0].nodes.gpus, 4);
+    assert_true(p[0].nodes.link_bytes_per_s > 12.299e9 && p[0].nodes.link_bytes_per_s < 12.301e9);
+    assert_true(p[0].nodes.latency_s > 7.09e-6 && p[0].nodes.latency_s < 7.11e-6);
+    assert_int_equal(p[1].nodes.gpus, RT_NODE_GPUS);
+    assert_true(p[1].nodes.link_bytes_per_s == RT_NODE_LINK_BYTES_PER_S);
     assert_int_equal(p[0].replicas, 3);
     assert_int_equal(p[0].dtypes.weight, RT_FP8);
     assert_int_equal(p[0].dtypes.activation, RT_FP16);
@@ -268,6 +276,9 @@ static void wrong_fleets_say_where_and_what(void **state)
         {POOL("\"tensor_parallel\":0"), "$.pools[0].tensor_parallel"},
         {POOL("\"pipeline_parallel\":2"), "does not exist yet in this version: expected 1, read 2"},
         {POOL("\"data_parallel\":2"), "does not exist yet in this version: expected 1, read 2"},
+        {POOL("\"node\":8"), "$.pools[0].node: expected an object, read 8"},
+        {POOL("\"node\":{\"gpu\":8}"), "did you mean \"gpus\"?"},
+        {POOL("\"node\":{\"link_gb_per_s\":0}"), "$.pools[0].node.link_gb_per_s"},
         {POOL("\"engine\":{\"speculative\":{\"draft_tokens\":8,\"acceptance\":1}}"),
          "$.pools[0].engine.speculative: max_num_batched_tokens, 2048, is too small"},
         {POOL("\"engine\":{\"speculative\":{\"draft_tokens\":1,\"acceptance\":1,"
@@ -345,6 +356,7 @@ static void same_pool(const struct rt_pool_spec *a, const struct rt_pool_spec *b
     same_gpu(&a->gpu, &b->gpu);
     same_model(&a->model, &b->model);
     assert_memory_equal(&a->parallel, &b->parallel, sizeof a->parallel);
+    assert_memory_equal(&a->nodes, &b->nodes, sizeof a->nodes);
     assert_memory_equal(&a->dtypes, &b->dtypes, sizeof a->dtypes);
     assert_int_equal(a->replicas, b->replicas);
     same_engine(&a->engine, &b->engine);
@@ -370,6 +382,7 @@ static void same_scenario(const struct rt_scenario *a, const struct rt_scenario 
     assert_true(v->max_requests == w->max_requests && v->block_size == w->block_size);
     assert_int_equal(a->fleet.cost.kind, b->fleet.cost.kind);
     assert_int_equal(a->fleet.cost.speed_of_light, b->fleet.cost.speed_of_light);
+    assert_true(a->fleet.cost.expert_skew == b->fleet.cost.expert_skew);
     assert_memory_equal(a->fleet.cost.coefficients_s, b->fleet.cost.coefficients_s,
                         sizeof a->fleet.cost.coefficients_s);
     assert_int_equal(a->class_count, b->class_count);

@@ -1,0 +1,118 @@
+/* Links between the GPUs of a replica, and what a message over them costs.
+ *
+ * Ranks are numbered as vLLM does: tensor parallel ranks next to each other, then pipeline stages,
+ * then data parallel ranks; a node holds nodes.gpus of them. A group of ranks is given by its size
+ * and its stride, and is as fast as the slowest link that its ring crosses. Within a node that is
+ * the measured all-reduce bus; else the link's datasheet rate; else PCIe (a bridge joins pairs:
+ * more than two GPUs talk over PCIe). Between nodes it is a network card a GPU, all of the group's
+ * cards of one node together and never faster than within it, and log2(nodes) latencies there and
+ * back.
+ *   all-reduce   as allreduce.c has it
+ *   all-gather   latency + (n-1)/n * bytes/bus; reduce-scatter the same
+ *   send         latency + bytes/rate of one link
+ * Failure: a GPU whose links are not known (rt_link_check). O(1). */
+#include "cost_internal.h"
+
+#include <math.h>
+
+void rt_nodes_init(struct rt_nodes *n)
+{
+    *n = (struct rt_nodes){RT_NODE_GPUS, RT_NODE_LINK_BYTES_PER_S, RT_NODE_LATENCY_S};
+}
+
+static struct rt_nodes nodes_of(const struct rt_cost_inputs *in)
+{
+    struct rt_nodes n, given = in->nodes;
+
+    rt_nodes_init(&n);
+    if (given.gpus >= 1)
+        n.gpus = given.gpus;
+    if (given.link_bytes_per_s > 0)
+        n.link_bytes_per_s = given.link_bytes_per_s;
+    if (given.latency_s > 0)
+        n.latency_s = given.latency_s;
+    return n;
+}
+
+/* Datasheet rate between two GPUs of a node, when `ranks` of them talk. */
+static double pair_rate(const struct rt_gpu *g, int64_t ranks)
+{
+    bool bridged = g->link_kind != RT_LINK_BRIDGE || ranks <= 2 || !(g->pcie_bytes_per_s > 0);
+
+    return g->link_bytes_per_s > 0 && bridged ? g->link_bytes_per_s : g->pcie_bytes_per_s;
+}
+
+struct rt_ring rt_ring_of(const struct rt_cost_inputs *in, int64_t ranks, int64_t stride)
+{
+    const struct rt_gpu *g = &in->gpu;
+    struct rt_nodes nodes = nodes_of(in);
+    struct rt_ring ring = {
+        .k = &g->k, .ranks = (double)ranks, .latency_s = g->k.allreduce_latency_s};
+    int64_t span = (ranks - 1) * stride / nodes.gpus + 1; /* nodes */
+
+    ring.bytes_per_s = g->k.allreduce_bus_bytes_per_s;
+    if (!(ring.bytes_per_s > 0))
+        ring.bytes_per_s = pair_rate(g, ranks);
+    if (span > 1) {
+        int64_t cards = (ranks + span - 1) / span;
+        double network = (double)cards * nodes.link_bytes_per_s;
+        ring.bytes_per_s = fmin(ring.bytes_per_s, network);
+        ring.nodes_latency_s = ceil(log2((double)span)) * nodes.latency_s;
+    }
+    return ring;
+}
+
+double rt_ring_all_reduce_s(const struct rt_ring *r, double bytes)
+{
+    if (r->ranks <= 1)
+        return 0;
+    return rt_all_reduce_s(r->k, r->ranks, bytes, r->bytes_per_s) + 2 * r->nodes_latency_s;
+}
+
+double rt_ring_all_gather_s(const struct rt_ring *r, double bytes)
+{
+    if (r->ranks <= 1)
+        return 0;
+    return r->latency_s + r->nodes_latency_s + (r->ranks - 1) / r->ranks * bytes / r->bytes_per_s;
+}
+
+/* Every rank hands its share of a tensor parallel group's hidden states to the next stage, which
+ * gathers them within its node: 1/tp of the bytes go over the link [vLLM, GroupCoordinator,
+ * send_tensor_dict with an all-gather group]. */
+struct rt_hop rt_link_hop(const struct rt_cost_inputs *in, int64_t stage)
+{
+    struct rt_nodes nodes = nodes_of(in);
+    int64_t tp = in->parallel.tensor;
+    struct rt_ring gather = rt_ring_of(in, tp, 1);
+    double rate = pair_rate(&in->gpu, 2);
+    struct rt_hop hop = {.latency_s = in->gpu.k.allreduce_latency_s};
+
+    if (stage * tp / nodes.gpus != (stage + 1) * tp / nodes.gpus) {
+        rate = fmin(rate, nodes.link_bytes_per_s);
+        hop.latency_s += nodes.latency_s;
+    }
+    hop.latency_s += rt_ring_all_gather_s(&gather, 0);
+    hop.s_per_byte = 1 / ((double)tp * rate);
+    if (tp > 1)
+        hop.s_per_byte += (gather.ranks - 1) / gather.ranks / gather.bytes_per_s;
+    return hop;
+}
+
+bool rt_link_check(const struct rt_cost_inputs *in, struct rt_err *err)
+{
+    const struct rt_gpu *g = &in->gpu;
+    const struct rt_parallel *p = &in->parallel;
+    bool coupled = p->data > 1 && in->model.experts > 0;
+
+    if ((p->tensor == 1 && p->pipeline == 1 && !coupled) || pair_rate(g, p->tensor) > 0 ||
+        (p->pipeline == 1 && g->k.allreduce_bus_bytes_per_s > 0))
+        return true;
+    return rt_fail(err, RT_ECONFIG, "gpu %s: %s_parallel %lld needs a link, but none is known",
+                   g->name,
+                   p->tensor > 1     ? "tensor"
+                   : p->pipeline > 1 ? "pipeline"
+                                     : "data",
+                   (long long)(p->tensor > 1     ? p->tensor
+                               : p->pipeline > 1 ? p->pipeline
+                                                 : p->data));
+}
