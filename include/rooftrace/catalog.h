@@ -80,7 +80,7 @@ struct rt_gpu {
     double tdp_w, price_usd_per_h; /* 0 unknown */
     struct rt_gpu_constants k;
     bool fitted;        /* the GEMM constants come from measured kernels of this GPU */
-    char accuracy[256]; /* what is known about how well the constants fit; "" nothing */
+    char accuracy[256]; /* what is known about how well the constants fit; never empty */
 };
 
 enum rt_attention { RT_GQA, RT_MLA };

@@ -194,8 +194,7 @@ static void derived_gpu(const struct rt_gpu *g)
     printf("gpu %s\n", g->name);
     printf("  %-30s %s\n", "constants",
            g->fitted ? "from measured kernels of this GPU" : "defaults (no kernel measured)");
-    if (g->accuracy[0] != '\0')
-        printf("  %-30s %s\n", "accuracy", g->accuracy);
+    printf("  %-30s %s\n", "accuracy", g->accuracy);
 }
 
 static bool show_model(const struct rt_model *m, const char *json, bool as_json, struct rt_err *err)

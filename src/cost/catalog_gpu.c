@@ -9,6 +9,7 @@
  * O(record). */
 #include "catalog_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- tables (schemas/gpu.schema.json has the same ranges) ------------------------------------ */
@@ -445,4 +446,9 @@ void rt_gpu_draft_finish(const struct rt_gpu_draft *d, const struct rt_gpu_defau
     if ((d->given & GIVEN_TILES) == 0)
         out->k.mixed_as_tiles = unseen.mixed_as_tiles;
     out->fitted = group_complete("gemm", d->given);
+    if (out->accuracy[0] == '\0')
+        snprintf(out->accuracy, sizeof out->accuracy, "%s",
+                 d->given == 0
+                     ? "no kernel of this GPU was measured: defaults"
+                     : "not known: the record states constants, but not how well they fit");
 }

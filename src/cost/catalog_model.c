@@ -44,9 +44,10 @@ static const struct integer mla[] = {
     {"qk_rope", AT(qk_rope), 1, RT_MODEL_MAX_WIDTH, true},
     {"v_head", AT(v_head), 1, RT_MODEL_MAX_WIDTH, true},
 };
+/* "layers", or "global_every": n, which read_window makes a number of layers of. */
 static const struct integer window[] = {
     {"tokens", AT(window), 1, RT_MODEL_MAX_TOKENS, true},
-    {"layers", AT(local_layers), 1, RT_MODEL_MAX_LAYERS, true},
+    {"layers", AT(local_layers), 1, RT_MODEL_MAX_LAYERS, false},
 };
 
 static const char *const record_keys[] = {
@@ -85,7 +86,7 @@ static bool read_integers(const struct rt_json_at *at, const struct integer *lis
     return true;
 }
 
-/* "moe", "mla" or "window". When only a change is read, an object that the base already has may be
+/* "moe" or "mla". When only a change is read, an object that the base already has may be
  * partial, a new one may not. *present says whether it is there. */
 static bool read_object(const struct rt_json_at *at, const char *key, const struct integer *list,
                         unsigned count, struct rt_model *m, struct rt_err *err)
@@ -103,6 +104,32 @@ static bool read_object(const struct rt_json_at *at, const char *key, const stru
     return rt_json_expect(&object, RT_JSON_OBJECT, err) &&
            rt_json_only(&object, keys, count, err) &&
            read_integers(&object, list, count, has, m, err);
+}
+
+/* Every n-th layer sees everything, as in Gemma 3 (6) or GPT-OSS (2). */
+static bool read_window(const struct rt_json_at *at, struct rt_model *m, struct rt_err *err)
+{
+    static const char *const keys[] = {"tokens", "layers", "global_every"};
+    struct rt_json_at object = rt_json_get(at, "window");
+    struct rt_json_at layers = rt_json_get(&object, keys[1]);
+    struct rt_json_at global = rt_json_get(&object, keys[2]);
+    bool counted = rt_json_kind(&layers) != RT_JSON_ABSENT, had = m->window > 0;
+    bool patterned = rt_json_kind(&global) != RT_JSON_ABSENT;
+    int64_t every = 0;
+
+    if (rt_json_kind(&object) == RT_JSON_ABSENT)
+        return true;
+    if (!rt_json_expect(&object, RT_JSON_OBJECT, err) || !rt_json_only(&object, keys, 3, err) ||
+        !read_integers(&object, window, COUNT(window), had, m, err) ||
+        !rt_json_int(&object, keys[2], 2, RT_MODEL_MAX_LAYERS, &every, err))
+        return false;
+    if (counted && patterned)
+        return rt_json_fail(&object, err, "expected one of \"layers\" and \"global_every\"");
+    if (!counted && !patterned && !had)
+        return rt_json_fail(&object, err, "missing key \"layers\" or \"global_every\"");
+    if (patterned)
+        m->local_layers = m->layers - m->layers / every;
+    return true;
 }
 
 static bool read_flags(const struct rt_json_at *at, struct rt_model *m, struct rt_err *err)
@@ -153,9 +180,8 @@ bool rt_model_read(const struct rt_json_at *at, enum rt_record_kind kind, struct
         !rt_record_notes(at, uncertain_fields, COUNT(uncertain_fields), err) ||
         !read_integers(at, shape, COUNT(shape), kind == RT_RECORD_CHANGE, m, err) ||
         !read_object(at, "moe", moe, COUNT(moe), m, err) ||
-        !read_object(at, "mla", mla, COUNT(mla), m, err) ||
-        !read_object(at, "window", window, COUNT(window), m, err) || !read_flags(at, m, err) ||
-        !read_sources(at, kind, m, err))
+        !read_object(at, "mla", mla, COUNT(mla), m, err) || !read_window(at, m, err) ||
+        !read_flags(at, m, err) || !read_sources(at, kind, m, err))
         return false;
     if (rt_json_kind(&latent) != RT_JSON_ABSENT)
         m->attention = RT_MLA;

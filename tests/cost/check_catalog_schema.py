@@ -90,6 +90,8 @@ def written_cases():
     for good in (MODEL, with_(without(MODEL, "ffn"), moe=MOE), {"base": "llama-3.1-8b"},
                  {"base": "deepseek-v3", "moe": {"experts": 64}}, with_(MODEL, layers=2.0),
                  with_(MODEL, window={"tokens": 16, "layers": 1}, dtype="fp8", gated=False),
+                 with_(MODEL, window={"tokens": 16, "global_every": 2}),
+                 {"base": "gemma-3-27b", "window": {"global_every": 4}},
                  with_(MODEL, mla={"kv_lora": 8, "qk_nope": 8, "qk_rope": 4, "v_head": 8})):
         yield "model", True, good
     for bad in (7, {}, with_(MODEL, colour=1), with_(MODEL, gated=1), with_(MODEL, dtype="fp32"),
@@ -98,6 +100,8 @@ def written_cases():
                 with_(MODEL, moe=with_(MOE, shared_experts=1)), with_(MODEL, moe=with_(MOE, x=1)),
                 with_(MODEL, moe=with_(MOE, shared_ffn=8)), with_(MODEL, mla={"kv_lora": 8}),
                 with_(MODEL, window={"tokens": 16}), with_(MODEL, window=16),
+                with_(MODEL, window={"tokens": 16, "layers": 1, "global_every": 2}),
+                with_(MODEL, window={"global_every": 2}),
                 with_(MODEL, sources={"x": "y"}), with_(MODEL, uncertain=["name"])):
         yield "model", False, bad
     yield "model", True, {"model_type": "llama", "num_hidden_layers": 2, "hidden_size": 64,
@@ -175,7 +179,10 @@ def number_cases():
             yield from around("model", whole, (key,), rule, False)
         if rule.get("type") == "object" and key != "sources":
             for inner, inner_rule in rule["properties"].items():
-                yield from around("model", whole, (key, inner), inner_rule, False)
+                base = whole
+                if inner == "global_every":
+                    base = with_(whole, window={"tokens": 8})
+                yield from around("model", base, (key, inner), inner_rule, False)
 
 
 def probe_line(kind, document, place):

@@ -452,6 +452,50 @@ static void wrong_gpus_say_where(void **state)
     "\"name\": \"m\", \"layers\": 2, \"hidden\": 64, \"heads\": 8, \"kv_heads\": 2,"               \
     " \"head_dim\": 8, \"vocab\": 100"
 
+/* Gemma 3: every sixth of 62 layers sees everything, 52 do not. */
+static void a_pattern_of_windows(void **state)
+{
+    struct rt_model m;
+    struct rt_err err;
+
+    assert_ok(model_from(state,
+                         "{\"model\": {\"base\": \"llama-3.1-8b\", \"layers\": 62,"
+                         " \"window\": {\"tokens\": 1024, \"global_every\": 6}}}",
+                         &m, &err),
+              &err);
+    assert_int_equal(m.window, 1024);
+    assert_int_equal(m.local_layers, 52);
+    assert_ok(model_from(state,
+                         "{\"model\": {\"base\": \"gemma-3-27b\","
+                         " \"window\": {\"global_every\": 2}}}",
+                         &m, &err),
+              &err);
+    assert_int_equal(m.window, 1024);
+    assert_int_equal(m.local_layers, 31);
+}
+
+/* A GPU that says nothing about its constants says that. */
+static void accuracy_is_never_silent(void **state)
+{
+    struct rt_gpu g;
+    struct rt_err err;
+
+    for (unsigned i = 0; i < rt_catalog_gpu_count(*state); i++)
+        assert_true(rt_catalog_gpu_at(*state, i)->accuracy[0] != '\0');
+    assert_ok(gpu_from(state,
+                       "{\"gpu\": {\"name\": \"Mine\", \"mem_gb\": 24,"
+                       " \"mem_bw_gb_per_s\": 1000, \"tflops\": {\"bf16\": 100}}}",
+                       &g, &err),
+              &err);
+    assert_non_null(strstr(g.accuracy, "no kernel of this GPU was measured: defaults"));
+    assert_ok(gpu_from(state,
+                       "{\"gpu\": {\"name\": \"Mine\", \"mem_gb\": 24, \"mem_bw_gb_per_s\": 1000,"
+                       " \"tflops\": {\"bf16\": 100}, \"constants\": {\"gemm_smooth_p\": 2}}}",
+                       &g, &err),
+              &err);
+    assert_non_null(strstr(g.accuracy, "not known"));
+}
+
 static void wrong_models_say_where(void **state)
 {
     static const char *const cases[][2] = {
@@ -478,6 +522,13 @@ static void wrong_models_say_where(void **state)
         {"{" OWN_MODEL ", \"ffn\": 10, \"window\": {\"tokens\": 8, \"layers\": 3}}",
          "3 layers with a window, but only 2 layers"},
         {"{" OWN_MODEL ", \"ffn\": 10, \"window\": 8}", "$.model.window: expected an object"},
+        {"{" OWN_MODEL ", \"ffn\": 10, \"window\": {\"tokens\": 8}}",
+         "$.model.window: missing key \"layers\" or \"global_every\""},
+        {"{" OWN_MODEL ", \"ffn\": 10, \"window\": {\"tokens\": 8, \"layers\": 1,"
+         " \"global_every\": 2}}",
+         "$.model.window: expected one of"},
+        {"{" OWN_MODEL ", \"ffn\": 10, \"window\": {\"layers\": 1}}",
+         "$.model.window: missing key \"tokens\""},
         {"{\"base\": \"llama-3.1-8b\", \"kv_heads\": 5}",
          "32 attention heads are not a multiple of 5 KV heads"},
         {"{\"base\": \"llama-3.1-8b\", \"layers\": 0}", "$.model.layers: expected an integer"},
@@ -704,6 +755,8 @@ int main(void)
         cmocka_unit_test(files_resolve_beside_the_document),
         cmocka_unit_test(wrong_gpus_say_where),
         cmocka_unit_test(wrong_models_say_where),
+        cmocka_unit_test(a_pattern_of_windows),
+        cmocka_unit_test(accuracy_is_never_silent),
         cmocka_unit_test(folders_are_read_instead),
         cmocka_unit_test(a_catalogue_needs_its_sources),
         cmocka_unit_test(names_must_be_unique),
