@@ -1,11 +1,8 @@
 /* rooftrace estimate: one batch in closed form, as one would work it out by hand, from the same
  * cost model that the simulation uses. No trace, no queue, no database. */
-#include "cli_internal.h"
-#include "rooftrace/estimate.h"
+#include "estimate_internal.h"
 #include "rooftrace/fleet.h"
 
-#include <inttypes.h>
-#include <stdarg.h>
 #include <string.h>
 
 #define MAX_TOKENS (INT64_C(1) << 40)
@@ -14,7 +11,16 @@ static const struct rt_option table[] = {
     {RT_OPT_HEADING("what runs where:")},
     {RT_OPT_TEXT("--model", "NAME|FILE", "model: name in the catalogue, record, or config.json")},
     {RT_OPT_TEXT("--gpu", "NAME|FILE", "GPU: name in the catalogue, or record")},
-    {RT_OPT_INT("--tensor-parallel-size", "N", 1, 1024, "GPUs (1)")},
+    {RT_OPT_INT("--tensor-parallel-size", "N", 1, RT_MAX_DEGREE, "GPUs that share a layer (1)")},
+    {RT_OPT_INT("--pipeline-parallel-size", "N", 1, RT_MAX_DEGREE, "stages of layers (1)")},
+    {RT_OPT_INT("--data-parallel-size", "N", 1, RT_MAX_DEGREE,
+                "ranks that share the batch, and the experts (1)")},
+    {RT_OPT_FLAG("--enable-expert-parallel", "whole experts on each GPU")},
+    {RT_OPT_NUMBER("--expert-skew", "X", 0, RT_MAX_EXPERT_SKEW,
+                   "the i-th most popular expert has the weight\ni^-X (0: all alike)")},
+    {RT_OPT_INT("--gpus-per-node", "N", 1, RT_MAX_DEGREE, "GPUs of a box (8)")},
+    {RT_OPT_NUMBER("--node-link-gb-per-s", "X", 0.001, 1e6,
+                   "from a GPU to another box, GB/s each way (50)")},
     {RT_OPT_TEXT("--dtype", "TYPE", "weights, activations and KV:\nfp16 bf16 fp8 int8 int4 fp4")},
     {RT_OPT_TEXT("--weight-dtype", "TYPE", "weights (as published)")},
     {RT_OPT_TEXT("--activation-dtype", "TYPE", "activations (16 bit)")},
@@ -32,7 +38,7 @@ static const struct rt_option table[] = {
     {RT_OPT_FLAG("--speed-of-light", "datasheet peaks, no overhead: the floor")},
     {RT_OPT_TEXT("--catalog", "DIR", "another catalogue of models and GPUs")},
     {RT_OPT_HEADING("output:")},
-    {RT_OPT_FLAG("--explain", "with the formulas and the numbers in them")},
+    {RT_OPT_FLAG("--explain", "with every operator of a step, and the formulas")},
     {RT_OPT_FLAG("--json", "one JSON object")},
     {RT_OPT_FLAG("--help", "this text"), .letter = 'h'},
 };
@@ -47,15 +53,9 @@ static const struct cli_page page = {
         "  rooftrace estimate --model llama-3.1-8b --gpu h100-sxm --prompt 2048 --output 256\n"
         "  rooftrace estimate --model mistral-7b --gpu rtx-4090 --speed-of-light --explain\n"
         "  rooftrace estimate --model llama-3.1-70b --gpu h100-sxm --tensor-parallel-size 4 \\\n"
-        "      --batch 32 --json\n",
-};
-
-struct job {
-    struct rt_cost_inputs in;
-    struct rt_estimate_request req;
-    double utilization;
-    int64_t block_size;
-    struct rt_estimate e;
+        "      --batch 32 --json\n"
+        "  rooftrace estimate --model deepseek-v3 --gpu h200-sxm --data-parallel-size 16 \\\n"
+        "      --enable-expert-parallel --batch 512 --explain\n",
 };
 
 static bool read_dtype(const struct rt_options *o, const char *option, enum rt_dtype *out,
@@ -84,8 +84,23 @@ static bool read_dtypes(const struct rt_options *o, struct rt_dtypes *d, struct 
            read_dtype(o, "--kv-dtype", &d->kv, err);
 }
 
-static bool read_job(const struct rt_options *o, const struct rt_catalog *c, struct job *job,
-                     struct rt_err *err)
+static void read_parallel(const struct rt_options *o, struct rt_cost_inputs *in)
+{
+    struct rt_parallel *p = &in->parallel;
+
+    rt_nodes_init(&in->nodes);
+    p->tensor = rt_options_int(o, "--tensor-parallel-size", 1);
+    p->pipeline = rt_options_int(o, "--pipeline-parallel-size", 1);
+    p->data = rt_options_int(o, "--data-parallel-size", 1);
+    p->expert = rt_options_given(o, "--enable-expert-parallel") ? p->tensor * p->data : 1;
+    in->nodes.gpus = rt_options_int(o, "--gpus-per-node", in->nodes.gpus);
+    in->nodes.link_bytes_per_s =
+        1e9 * rt_options_number(o, "--node-link-gb-per-s", in->nodes.link_bytes_per_s / 1e9);
+    in->spec.expert_skew = rt_options_number(o, "--expert-skew", 0);
+}
+
+static bool read_job(const struct rt_options *o, const struct rt_catalog *c,
+                     struct estimate_job *job, struct rt_err *err)
 {
     const char *model = rt_options_text(o, "--model", NULL);
     const char *gpu = rt_options_text(o, "--gpu", NULL);
@@ -97,11 +112,11 @@ static bool read_job(const struct rt_options *o, const struct rt_catalog *c, str
                        model == NULL ? "--model" : "--gpu");
     if (!rt_catalog_model(c, model, &in->model, err) || !rt_catalog_gpu(c, gpu, &in->gpu, err))
         return false;
+    job->explain = rt_options_given(o, "--explain");
     rt_cost_spec_init(&in->spec);
     rt_engine_init(&engine);
     in->spec.speed_of_light = rt_options_given(o, "--speed-of-light");
-    in->parallel = (struct rt_parallel){.pipeline = 1, .expert = 1, .data = 1};
-    in->parallel.tensor = rt_options_int(o, "--tensor-parallel-size", 1);
+    read_parallel(o, in);
     in->max_tokens =
         rt_options_int(o, "--max-num-batched-tokens", rt_pool_default_step_tokens(&in->gpu));
     in->max_seqs = rt_options_int(o, "--max-num-seqs", engine.max_num_seqs);
@@ -115,218 +130,8 @@ static bool read_job(const struct rt_options *o, const struct rt_catalog *c, str
     return read_dtypes(o, &in->dtypes, err);
 }
 
-/* Bytes of one GPU that the plan lacks for a single KV block; <= 0: it fits. */
-static double missing_bytes(const struct rt_memory_plan *m)
-{
-    return m->blocks >= 1 ? 0.0
-                          : m->weights + m->activations + m->context + m->block_bytes - m->usable;
-}
-
-static void row(const char *label, const char *fmt, ...) RT_PRINTF(2, 3);
-
-static void row(const char *label, const char *fmt, ...)
-{
-    va_list args;
-
-    printf("  %-30s ", label);
-    va_start(args, fmt);
-    vprintf(fmt, args);
-    va_end(args);
-    putchar('\n');
-}
-
-static void print_head(const struct job *j)
-{
-    const struct rt_dtypes *d = &j->in.dtypes;
-
-    printf("%s on %" PRId64 " x %s%s\n", j->in.model.name, j->in.parallel.tensor, j->in.gpu.name,
-           j->in.spec.speed_of_light ? ", at the speed of light" : "");
-    row("batch, prompt, output", "%" PRId64 " x (%" PRId64 " + %" PRId64 ") tokens", j->req.batch,
-        j->req.prompt_tokens, j->req.output_tokens);
-    row("weights, activations, KV", "%s, %s, %s", rt_dtype_names[d->weight],
-        rt_dtype_names[d->activation], rt_dtype_names[d->kv]);
-}
-
-static void print_numbers(const struct job *j)
-{
-    const struct rt_estimate *e = &j->e;
-
-    row("parameters", "%.3f B, %.3f B active for a token", e->params / 1e9, e->params_active / 1e9);
-    row("weights read by a decode step", "%.2f GB", e->weight_bytes / 1e9);
-    row("KV of a token", "%.1f KiB", e->kv_bytes_per_token / 1024);
-    row("FLOPs prefill", "%.4g", e->flops_prefill);
-    row("FLOPs decode", "%.4g", e->flops_decode);
-    row("TTFT", "%.3f ms", e->ttft_s * 1e3);
-    row("TPOT", "%.3f ms", e->tpot_s * 1e3);
-    row("latency", "%.3f s", e->latency_s);
-    row("tokens/s a user", "%.2f", e->tps_user);
-    row("tokens/s in all", "%.2f", e->tps_total);
-    row("y = k x + b", "k = %.6f s a token, b = %.6f s", e->tpot_s, e->ttft_s);
-    row("speed of light", "TTFT %.3f ms, TPOT %.3f ms: this is %.1f %% of it",
-        e->light_ttft_s * 1e3, e->light_tpot_s * 1e3, e->share_of_light * 100);
-    if (j->req.batch == 1)
-        row("one fused kernel a token", "TPOT %.3f ms, %.2f tokens/s", e->fused_tpot_s * 1e3,
-            1 / e->fused_tpot_s);
-}
-
-static void print_terms(const struct job *j)
-{
-    const struct rt_estimate *e = &j->e;
-
-    printf("\n  %-30s %12s %12s\n", "where the time goes", "TTFT ms", "TPOT ms");
-    for (int t = 0; t < RT_TERM_COUNT; t++)
-        if (e->prefill_terms_s[t] > 0 || e->decode_terms_s[t] > 0)
-            printf("  %-30s %12.3f %12.3f\n", rt_term_names[t], e->prefill_terms_s[t] * 1e3,
-                   e->decode_terms_s[t] * 1e3);
-}
-
-static void print_memory(const struct job *j)
-{
-    const struct rt_memory_plan *m = &j->e.memory;
-
-    printf("\n  %-30s %12s\n", "memory of each GPU", "GB");
-    printf("  %-30s %12.2f\n", "in all", m->total / 1e9);
-    printf("  %-30s %12.2f\n", "to be used", m->usable / 1e9);
-    printf("  %-30s %12.2f\n", "weights", m->weights / 1e9);
-    printf("  %-30s %12.2f\n", "activations", m->activations / 1e9);
-    printf("  %-30s %12.2f\n", "context", m->context / 1e9);
-    if (missing_bytes(m) > 0)
-        row("KV", "does not fit: %.2f GB missing", missing_bytes(m) / 1e9);
-    else
-        row("KV blocks", "%" PRId64 " of %" PRId64 " tokens: %" PRId64 " tokens", m->blocks,
-            j->block_size, m->blocks * j->block_size);
-}
-
-/* The formulas with this batch's numbers in them. */
-static void print_explanation(const struct job *j)
-{
-    const struct rt_estimate *e = &j->e;
-    const struct rt_estimate_request *r = &j->req;
-    double bandwidth = j->in.gpu.mem_bw_bytes_per_s * (double)j->in.parallel.tensor;
-
-    fputs("\n", stdout);
-    printf("  FLOPs prefill = 2 * batch * prompt * params = 2 * %" PRId64 " * %" PRId64
-           " * %.4g = %.4g\n",
-           r->batch, r->prompt_tokens, e->params_active, e->flops_prefill);
-    printf("  FLOPs decode  = 2 * batch * output * params = 2 * %" PRId64 " * %" PRId64
-           " * %.4g = %.4g\n",
-           r->batch, r->output_tokens, e->params_active, e->flops_decode);
-    printf("  weights       = %.4g B of parameters * %g bytes = %.2f GB (no input embedding)\n",
-           e->weight_bytes / rt_dtype_bytes(j->in.dtypes.weight) / 1e9,
-           rt_dtype_bytes(j->in.dtypes.weight), e->weight_bytes / 1e9);
-    printf("  weights alone = %.2f GB / %.0f GB/s = %.2f ms a decode step\n", e->weight_bytes / 1e9,
-           bandwidth / 1e9, e->weight_bytes / bandwidth * 1e3);
-    printf("  latency       = TTFT + TPOT * output = %.6f + %.6f * %" PRId64 " = %.6f s\n",
-           e->ttft_s, e->tpot_s, r->output_tokens, e->latency_s);
-    printf("  tokens/s      = output / latency = %" PRId64 " / %.6f = %.2f, times batch = %.2f\n",
-           r->output_tokens, e->latency_s, e->tps_user, e->tps_total);
-    printf("  share         = light TPOT / TPOT = %.6f / %.6f = %.3f\n", e->light_tpot_s, e->tpot_s,
-           e->share_of_light);
-    if (j->in.gpu.accuracy[0] != '\0')
-        printf("  accuracy      = %s\n", j->in.gpu.accuracy);
-}
-
-struct member {
-    const char *key;
-    double value;
-};
-
-static void json_numbers(const struct member *list, size_t count, const char *indent)
-{
-    for (size_t i = 0; i < count; i++) {
-        printf("%s%s\"%s\": ", i > 0 ? ",\n" : "", indent, list[i].key);
-        cli_json_number(stdout, list[i].value);
-    }
-}
-
-static void json_terms(const char *key, const double terms_s[RT_TERM_COUNT])
-{
-    struct member list[RT_TERM_COUNT];
-
-    for (int t = 0; t < RT_TERM_COUNT; t++)
-        list[t] = (struct member){rt_term_names[t], terms_s[t]};
-    printf(",\n  \"%s\": {\n", key);
-    json_numbers(list, RT_TERM_COUNT, "    ");
-    fputs("\n  }", stdout);
-}
-
-static void json_text(const char *key, const char *value)
-{
-    printf("  \"%s\": ", key);
-    cli_json_text(stdout, value);
-    fputs(",\n", stdout);
-}
-
-static void json_memory(const struct job *j)
-{
-    const struct rt_memory_plan *m = &j->e.memory;
-    const struct member list[] = {
-        {"total_bytes", m->total},           {"usable_bytes", m->usable},
-        {"weights_bytes", m->weights},       {"activations_bytes", m->activations},
-        {"context_bytes", m->context},       {"block_bytes", m->block_bytes},
-        {"missing_bytes", missing_bytes(m)}, {"kv_blocks", (double)(m->blocks > 0 ? m->blocks : 0)},
-    };
-
-    fputs(",\n  \"memory_per_gpu\": {\n", stdout);
-    json_numbers(list, sizeof list / sizeof list[0], "    ");
-    printf(",\n    \"fits\": %s\n  }", m->blocks >= 1 ? "true" : "false");
-}
-
-static void print_json(const struct job *j)
-{
-    const struct rt_estimate *e = &j->e;
-    const struct member list[] = {
-        {"tensor_parallel", (double)j->in.parallel.tensor},
-        {"batch", (double)j->req.batch},
-        {"prompt_tokens", (double)j->req.prompt_tokens},
-        {"output_tokens", (double)j->req.output_tokens},
-        {"params", e->params},
-        {"params_active", e->params_active},
-        {"params_decode", e->params_decode},
-        {"weight_bytes", e->weight_bytes},
-        {"kv_bytes_per_token", e->kv_bytes_per_token},
-        {"flops_prefill", e->flops_prefill},
-        {"flops_decode", e->flops_decode},
-        {"ttft_s", e->ttft_s},
-        {"tpot_s", e->tpot_s},
-        {"latency_s", e->latency_s},
-        {"tps_user", e->tps_user},
-        {"tps_total", e->tps_total},
-        {"k_s_per_token", e->tpot_s},
-        {"b_s", e->ttft_s},
-        {"light_ttft_s", e->light_ttft_s},
-        {"light_tpot_s", e->light_tpot_s},
-        {"share_of_light", e->share_of_light},
-        {"fused_tpot_s", e->fused_tpot_s},
-    };
-
-    fputs("{\n", stdout);
-    json_text("model", j->in.model.name);
-    json_text("gpu", j->in.gpu.name);
-    json_text("weight_dtype", rt_dtype_names[j->in.dtypes.weight]);
-    json_text("activation_dtype", rt_dtype_names[j->in.dtypes.activation]);
-    json_text("kv_dtype", rt_dtype_names[j->in.dtypes.kv]);
-    printf("  \"speed_of_light\": %s,\n", j->in.spec.speed_of_light ? "true" : "false");
-    json_text("accuracy", j->in.gpu.accuracy);
-    json_numbers(list, sizeof list / sizeof list[0], "  ");
-    json_terms("prefill_terms_s", e->prefill_terms_s);
-    json_terms("decode_terms_s", e->decode_terms_s);
-    json_memory(j);
-    fputs("\n}\n", stdout);
-}
-
-static void print_text(const struct job *j, bool explain)
-{
-    print_head(j);
-    print_numbers(j);
-    print_terms(j);
-    print_memory(j);
-    if (explain)
-        print_explanation(j);
-}
-
 /* What would fit instead: the figures stand, so this is no failure. */
-static void note_misfit(const struct job *j)
+static void note_misfit(const struct estimate_job *j)
 {
     struct rt_memory_plan plan;
     struct rt_err err = {0};
@@ -339,7 +144,7 @@ int cli_estimate(int argc, char **argv)
 {
     struct rt_catalog *catalog = NULL;
     struct rt_options o;
-    struct job job = {0};
+    struct estimate_job job = {0};
     struct rt_err err = {0};
     int status;
 
@@ -348,13 +153,14 @@ int cli_estimate(int argc, char **argv)
     if (!cli_words(&o, 0, 0, "options only", &err) ||
         !rt_catalog_open(rt_options_text(&o, "--catalog", NULL), &catalog, &err) ||
         !read_job(&o, catalog, &job, &err) ||
-        !rt_estimate(&job.in, job.utilization, job.block_size, &job.req, &job.e, &err)) {
+        !rt_estimate(&job.in, job.utilization, job.block_size, &job.req, &job.e, &err) ||
+        (job.explain && !rt_estimate_explain(&job.in, &job.req, &job.prefill, &job.decode, &err))) {
         status = cli_fail(&err);
     } else {
         if (rt_options_given(&o, "--json"))
-            print_json(&job);
+            estimate_print_json(&job);
         else
-            print_text(&job, rt_options_given(&o, "--explain"));
+            estimate_print_text(&job);
         note_misfit(&job);
         status = cli_finish();
     }

@@ -296,6 +296,7 @@ static void settle(struct engine_keys *k)
     const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(k->pool, "activation_dtype");
     const cJSON *tensor = cJSON_GetObjectItemCaseSensitive(k->pool, "tensor_parallel");
     const cJSON *pipeline = cJSON_GetObjectItemCaseSensitive(k->pool, "pipeline_parallel");
+    const cJSON *data = cJSON_GetObjectItemCaseSensitive(k->pool, "data_parallel");
 
     /* KV "auto" is the model's type, and that is what --dtype says. */
     if (dtype != NULL && !cJSON_HasObjectItem(k->pool, "kv_dtype"))
@@ -304,9 +305,9 @@ static void settle(struct engine_keys *k)
     if (k->swap_gib >= 0)
         put(k, k->engine, "cpu_kv_bytes",
             integer_item((int64_t)(k->swap_gib * GIB) * degree(tensor) * degree(pipeline)));
-    /* Experts are spread over all GPUs of the engine. */
-    if (k->experts && tensor != NULL)
-        put(k, k->pool, "expert_parallel", cJSON_CreateRaw(tensor->valuestring));
+    /* Whole experts on each GPU of a pipeline stage, over all data parallel ranks. */
+    if (k->experts && degree(tensor) * degree(data) > 1)
+        put(k, k->pool, "expert_parallel", integer_item(degree(tensor) * degree(data)));
 }
 
 char *engine_keys_print(struct engine_keys *k)

@@ -578,7 +578,8 @@ class Runs(Case):
         self.assertEqual(printed["workload"]["rate_scale"], 0.1)  # every bit of the file's numbers
         self.assertEqual(printed["cost"], scenario["cost"])
         printed = json.loads(self.ok("run", path, "--check", "--speed-of-light"))
-        self.assertEqual(printed["cost"], {"kind": "roofline", "speed_of_light": True})
+        self.assertEqual(printed["cost"],
+                         {"kind": "roofline", "speed_of_light": True, "expert_skew": 0})
 
     def engines(self, *args):
         """Engine sections as --check prints them, and what stderr says."""
@@ -998,6 +999,56 @@ class Estimates(Case):
         for word in ("FLOPs prefill", "TTFT", "TPOT", "tokens/s", "y = k x + b", "speed of light",
                      "KV blocks", "2 * batch * prompt * params = 2 * 1 * 1000 *"):
             self.assertIn(word, text)
+
+    def test_every_operator_of_a_step(self):
+        args = ["--model", "deepseek-v3", "--gpu", "h200-sxm", "--prompt", "500", "--output", "50",
+                "--tensor-parallel-size", "2", "--pipeline-parallel-size", "2",
+                "--data-parallel-size", "8", "--enable-expert-parallel", "--batch", "100"]
+        text = self.ok("estimate", *args, "--explain")
+        for words in ("on 32 x h200-sxm", "tensor 2, pipeline 2, data 8, whole experts on each GPU",
+                      "requests of a rank             13", "2 of at most 7 requests",
+                      "slowest stage", "other micro-batches", "experts_all_to_all", "pipeline_hops",
+                      "all_reduce", "lm_head", "bound by", "sum: the step"):
+            self.assertIn(words, text)
+        plain = self.ok("estimate", *args)
+        self.assertNotIn("bound by", plain)
+        e = self.estimate(*args, "--explain")
+        self.assertEqual((e["gpus"], e["rank_batch"], e["micro_batches"], e["micro_batch"]),
+                         (32, 13, 2, 7))
+        for step, terms in (("prefill_step", "prefill_terms_s"), ("decode_step", None)):
+            parts = e[step]["parts"]
+            self.assertAlmostEqual(sum(p["seconds"] for p in parts), e[step]["step_s"], places=12)
+            for p in parts:
+                split = sum(v for k, v in p.items() if k in e["decode_terms_s"])
+                self.assertAlmostEqual(split, p["seconds"], places=12)
+            if terms:
+                self.assertAlmostEqual(e[step]["step_s"], sum(e[terms].values()), places=12)
+            self.assertLess(e[step]["stage_s"], e[step]["step_s"])
+        self.assertAlmostEqual(e["tpot_s"], sum(e["decode_terms_s"].values()) + e["tpot_wait_s"])
+        self.assertNotIn("decode_step", self.estimate(*args))
+
+    def test_parallelism_that_cannot_be(self):
+        for args, words in (
+                (["--pipeline-parallel-size", "33"], "pipeline_parallel 33: llama-3.1-8b has only"),
+                (["--enable-expert-parallel", "--data-parallel-size", "2"], "has no experts"),
+                (["--data-parallel-size", "0"], "--data-parallel-size: expected"),
+                (["--expert-skew", "11"], "--expert-skew: expected"),
+                (["--gpus-per-node", "0"], "--gpus-per-node: expected")):
+            run = rooftrace("estimate", *FLEET, *args)
+            self.assertEqual(run.returncode, 2)
+            self.assertIn(words, run.stderr)
+
+    def test_slow_network_and_uneven_experts(self):
+        args = ["--model", "qwen3-235b-a22b", "--gpu", "h200-sxm", "--data-parallel-size", "16",
+                "--batch", "64", "--enable-expert-parallel"]
+        near = self.estimate(*args)
+        far = self.estimate(*args, "--node-link-gb-per-s", "5")
+        one = self.estimate(*args, "--gpus-per-node", "16")
+        skewed = self.estimate(*args, "--expert-skew", "0.8")
+        self.assertGreater(far["decode_terms_s"]["comm"], near["decode_terms_s"]["comm"])
+        self.assertLess(one["decode_terms_s"]["comm"], near["decode_terms_s"]["comm"])
+        self.assertNotEqual(skewed["decode_terms_s"]["weights"], near["decode_terms_s"]["weights"])
+        self.assertEqual(skewed["decode_terms_s"]["kv"], near["decode_terms_s"]["kv"])
 
     def test_what_does_not_fit_is_answered_with_a_note(self):
         run = rooftrace("estimate", "--model", "llama-3.1-70b", "--gpu", "rtx-4090", "--json")

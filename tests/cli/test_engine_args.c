@@ -116,6 +116,9 @@ static void options_become_keys(void **state)
          X("\"pipeline_parallel\":2,\"data_parallel\":4", ""), ""},
         {"vllm serve x --enable-expert-parallel -tp 8",
          X("\"tensor_parallel\":8,\"expert_parallel\":8", ""), ""},
+        {"vllm serve x --enable-expert-parallel -tp 2 -dp 4",
+         X("\"tensor_parallel\":2,\"data_parallel\":4,\"expert_parallel\":8", ""), ""},
+        {"vllm serve x -dp 4 -ep", X("\"data_parallel\":4,\"expert_parallel\":4", ""), ""},
         {"vllm serve x --enable-expert-parallel", X("", ""), ""}, /* on one GPU it is nothing */
         {"vllm serve x --enable-expert-parallel -tp 8 --no-enable-expert-parallel",
          X("\"tensor_parallel\":8", ""), ""},
