@@ -57,8 +57,9 @@ struct rt_gpu_constants {
     double graph_max_tokens;
     /* all-reduce: latency + the smaller of (n-1)*bytes/bus and step + 2(n-1)/n*bytes/bus */
     double allreduce_latency_s, allreduce_step_s, allreduce_bus_bytes_per_s;
-    /* host time a step not hidden by asynchronous scheduling, and per sequence */
-    double host_s_per_step, host_s_per_seq;
+    /* host time a step that asynchronous scheduling does not hide, and per sequence; and what the
+     * GPU waits for when scheduling is synchronous */
+    double host_s_per_step, host_s_per_seq, host_sync_s_per_step, host_sync_s_per_seq;
     /* share of the speed of light that an engine with one fused kernel a token reaches at batch 1
      */
     double stream_eff_16bit, stream_eff_8bit, stream_eff_4bit;

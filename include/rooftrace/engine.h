@@ -34,6 +34,10 @@ struct rt_speculative {                     /* speculative decoding; all zero: n
     double draft_s_per_token;               /* what drafting costs without a model of its own */
 };
 
+/* Does the host prepare a step while the GPU still runs the one before? Asynchronous scheduling
+ * does; some engines with synchronous rules do, too (SGLang's overlap scheduler). */
+enum rt_host_overlap { RT_HOST_AS_SCHEDULING, RT_HOST_WAITS, RT_HOST_OVERLAPS };
+
 struct rt_preset; /* preset.h */
 
 struct rt_engine_spec {
@@ -43,14 +47,15 @@ struct rt_engine_spec {
     unsigned queue_order;  /* index for rt_queue_order_name; "fcfs" */
     unsigned preemption;   /* enum rt_preemption; "recompute" */
     bool async_scheduling; /* schedule step n+1 while step n runs */
-    bool prefix_caching;   /* share KV blocks of equal prefixes */
-    int64_t max_num_seqs;  /* running sequences at most; 256 */
-    int64_t max_num_batched_tokens; /* budget of a step; 0 = by memory: 8192, 2048 below 40 GB */
-    int64_t chunk_tokens;           /* sarathi's budget; 512 */
-    int64_t block_size;             /* tokens a KV block holds; 16 */
-    int64_t num_gpu_blocks;         /* KV blocks; 0 = from memory */
-    int64_t max_model_len;          /* prompt + output at most; 0 = no limit */
-    double gpu_memory_utilization;  /* 0.9 */
+    enum rt_host_overlap host_overlap; /* rt_engine_overlaps_host; RT_HOST_AS_SCHEDULING */
+    bool prefix_caching;               /* share KV blocks of equal prefixes */
+    int64_t max_num_seqs;              /* running sequences at most; 256 */
+    int64_t max_num_batched_tokens;    /* budget of a step; 0 = by memory: 8192, 2048 below 40 GB */
+    int64_t chunk_tokens;              /* sarathi's budget; 512 */
+    int64_t block_size;                /* tokens a KV block holds; 16 */
+    int64_t num_gpu_blocks;            /* KV blocks; 0 = from memory */
+    int64_t max_model_len;             /* prompt + output at most; 0 = no limit */
+    double gpu_memory_utilization;     /* 0.9 */
     double watermark;     /* share of KV kept free at admission, prefill_first and sarathi; 0.01 */
     int64_t cpu_kv_bytes; /* CPU memory of a replica for swapped KV; 4 GiB */
     int64_t num_cpu_blocks; /* KV blocks there; 0 = from cpu_kv_bytes */
@@ -61,6 +66,7 @@ struct rt_engine_spec {
 
 /* With the budget of a step resolved: chunked needs it to hold all sequences' tokens and drafts. */
 bool rt_engine_budget_holds(const struct rt_engine_spec *e);
+bool rt_engine_overlaps_host(const struct rt_engine_spec *e);
 double rt_engine_tokens_per_round(
     const struct rt_engine_spec *e); /* mean, of a decode; 1 or more */
 

@@ -72,6 +72,8 @@ static const struct number constants[] = {
     {"allreduce_bus_gb_per_s", K(allreduce_bus_bytes_per_s), 0.001, 1e6, 1e9},
     {"host_us_per_step", K(host_s_per_step), 0, 1e7, 1e-6},
     {"host_us_per_seq", K(host_s_per_seq), 0, 1e7, 1e-6},
+    {"host_sync_us_per_step", K(host_sync_s_per_step), 0, 1e7, 1e-6},
+    {"host_sync_us_per_seq", K(host_sync_s_per_seq), 0, 1e7, 1e-6},
     {"stream_eff_16bit", K(stream_eff_16bit), 0.01, 1, 1},
     {"stream_eff_8bit", K(stream_eff_8bit), 0.01, 1, 1},
     {"stream_eff_4bit", K(stream_eff_4bit), 0.01, 1, 1},

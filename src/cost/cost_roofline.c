@@ -312,6 +312,8 @@ static bool check_constants(const struct rt_gpu *g, struct rt_err *err)
         {"allreduce_latency_s", k->allreduce_latency_s, 0, second},
         {"host_s_per_step", k->host_s_per_step, 0, second},
         {"host_s_per_seq", k->host_s_per_seq, 0, second},
+        {"host_sync_s_per_step", k->host_sync_s_per_step, 0, second},
+        {"host_sync_s_per_seq", k->host_sync_s_per_seq, 0, second},
     };
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
         if (!(list[i].value >= list[i].min && list[i].value <= list[i].max))
@@ -348,7 +350,10 @@ static void roofline_release(struct rt_cost *c)
 
 static double host_s(const struct rt_cost *c, const struct rt_step_shape *s)
 {
-    return c->in.gpu.k.host_s_per_step + c->in.gpu.k.host_s_per_seq * (double)s->sequences;
+    const struct rt_gpu_constants *k = &c->in.gpu.k;
+    if (c->in.host_exposed)
+        return k->host_sync_s_per_step + k->host_sync_s_per_seq * (double)s->sequences;
+    return k->host_s_per_step + k->host_s_per_seq * (double)s->sequences;
 }
 
 static void roofline_terms(const struct rt_cost *c, const struct rt_step_shape *s, double terms_s[])

@@ -143,6 +143,7 @@ static bool plan_pool(struct pool *p, const struct rt_pool_spec *spec,
         .nodes = spec->nodes,
         .dtypes = spec->dtypes,
         .max_tokens = p->engine.max_num_batched_tokens,
+        .host_exposed = !rt_engine_overlaps_host(&p->engine),
         .max_seqs = p->engine.max_num_seqs * (p->engine.speculative.draft_tokens + 1),
     };
     if (!rt_engine_budget_holds(&p->engine))

@@ -18,6 +18,7 @@ static const char *const keys[] = {
     "preset",
     "policy",
     "async_scheduling",
+    "host_overlap",
     "prefix_caching",
     "max_num_seqs",
     "max_num_batched_tokens",
@@ -183,6 +184,19 @@ static bool parse_speculative(const struct rt_json_at *at, struct rt_engine_spec
     return check_speculative(&place, e, err);
 }
 
+static bool parse_overlap(const struct rt_json_at *at, struct rt_engine_spec *e, struct rt_err *err)
+{
+    struct rt_json_at place = rt_json_get(at, "host_overlap");
+    bool overlaps;
+
+    if (rt_json_kind(&place) == RT_JSON_ABSENT)
+        return true;
+    if (!rt_json_bool(at, "host_overlap", &overlaps, err))
+        return false;
+    e->host_overlap = overlaps ? RT_HOST_OVERLAPS : RT_HOST_WAITS;
+    return true;
+}
+
 static bool parse_switches(const struct rt_json_at *at, struct rt_engine_spec *e,
                            struct rt_err *err)
 {
@@ -195,6 +209,7 @@ static bool parse_switches(const struct rt_json_at *at, struct rt_engine_spec *e
                            : NULL;
 
     return parse_switch(at, "async_scheduling", other, &e->async_scheduling, err) &&
+           parse_overlap(at, e, err) &&
            parse_switch(at, "prefix_caching", other ? other : swap, &e->prefix_caching, err);
 }
 
@@ -236,6 +251,12 @@ bool rt_engine_budget_holds(const struct rt_engine_spec *e)
 {
     return e->speculative.draft_tokens == 0 || policy_at(e->policy)->reserves_output ||
            e->max_num_batched_tokens / (e->speculative.draft_tokens + 1) >= e->max_num_seqs;
+}
+
+bool rt_engine_overlaps_host(const struct rt_engine_spec *e)
+{
+    return e->host_overlap == RT_HOST_AS_SCHEDULING ? e->async_scheduling
+                                                    : e->host_overlap == RT_HOST_OVERLAPS;
 }
 
 double rt_engine_tokens_per_round(const struct rt_engine_spec *e)

@@ -66,6 +66,8 @@ static const struct number constants[] = {
     {"allreduce_bus_gb_per_s", K(allreduce_bus_bytes_per_s), 1e9},
     {"host_us_per_step", K(host_s_per_step), 1e-6},
     {"host_us_per_seq", K(host_s_per_seq), 1e-6},
+    {"host_sync_us_per_step", K(host_sync_s_per_step), 1e-6},
+    {"host_sync_us_per_seq", K(host_sync_s_per_seq), 1e-6},
     {"stream_eff_16bit", K(stream_eff_16bit), 1},
     {"stream_eff_8bit", K(stream_eff_8bit), 1},
     {"stream_eff_4bit", K(stream_eff_4bit), 1},

@@ -692,6 +692,25 @@ static void test_bad_inputs(void **state)
     rt_cost_free(NULL);
 }
 
+/* What the GPU waits for: one pair of constants where the host works beside it, another where not.
+ */
+static void test_host(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(ideal(fixture_4090()), fixture_mistral_7b(), 1);
+    in.gpu.k.host_s_per_step = 1e-3;
+    in.gpu.k.host_s_per_seq = 2e-6;
+    in.gpu.k.host_sync_s_per_step = 5e-3;
+    in.gpu.k.host_sync_s_per_seq = 7e-6;
+    struct rt_cost *c = make(&in);
+    assert_near(term(c, fixture_decodes(c, 10, 100), RT_TERM_HOST), 1e-3 + 10 * 2e-6, 1e-12);
+    rt_cost_free(c);
+    in.host_exposed = true;
+    c = make(&in);
+    assert_near(term(c, fixture_decodes(c, 10, 100), RT_TERM_HOST), 5e-3 + 10 * 7e-6, 1e-12);
+    rt_cost_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -717,6 +736,7 @@ int main(void)
         cmocka_unit_test(test_terms_and_tables),
         cmocka_unit_test(test_tiles_left_out),
         cmocka_unit_test(test_bad_inputs),
+        cmocka_unit_test(test_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,6 +30,7 @@ static void defaults_are_those_of_the_docs(void **state)
     rt_engine_init(&e);
     assert_string_equal(rt_policy_name(e.policy), "chunked");
     assert_true(e.async_scheduling);
+    assert_true(rt_engine_overlaps_host(&e));
     assert_true(e.prefix_caching);
     assert_int_equal(e.max_num_seqs, 256);
     assert_int_equal(e.max_num_batched_tokens, 0);
@@ -103,6 +104,27 @@ static void every_policy_is_known_by_its_name(void **state)
         assert_ok(parse(text, &e, &err), &err);
         assert_int_equal(e.policy, i);
         assert_true(strlen(rt_policy_help(i)) > 0);
+    }
+}
+
+/* The host waits where scheduling is synchronous, unless the key says otherwise. */
+static void host_overlap_follows_scheduling(void **state)
+{
+    static const struct {
+        const char *text;
+        bool overlaps;
+    } cases[] = {{"{}", true},
+                 {"{\"async_scheduling\":false}", false},
+                 {"{\"policy\":\"sarathi\"}", false},
+                 {"{\"policy\":\"prefill_first\",\"host_overlap\":true}", true},
+                 {"{\"async_scheduling\":true,\"host_overlap\":false}", false}};
+    struct rt_engine_spec e;
+    struct rt_err err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_ok(parse(cases[i].text, &e, &err), &err);
+        assert_int_equal(rt_engine_overlaps_host(&e), cases[i].overlaps);
     }
 }
 
@@ -253,6 +275,7 @@ int main(void)
         cmocka_unit_test(every_key_is_read),
         cmocka_unit_test(every_policy_is_known_by_its_name),
         cmocka_unit_test(switches_follow_the_policy),
+        cmocka_unit_test(host_overlap_follows_scheduling),
         cmocka_unit_test(drafts_are_read),
         cmocka_unit_test(wrong_input_says_where_and_what),
         cmocka_unit_test(the_largest_kv_is_two_to_the_forty_tokens),

@@ -196,6 +196,7 @@ def good_cases():
     yield "empty engine object", changed("pools.0.engine", {"num_gpu_blocks": 1})
     for on in (True, False):
         yield f"async {on}", changed("pools.0.engine.async_scheduling", on)
+        yield f"overlap {on}", changed("pools.0.engine.host_overlap", on)
         yield f"cache {on}", changed("pools.0.engine.prefix_caching", on)
     for degree in ("pipeline_parallel", "expert_parallel", "data_parallel"):
         yield f"{degree} 1", changed(f"pools.0.{degree}", 1)
@@ -263,7 +264,8 @@ def bad_cases():
                  "pools.0.engine.queue_order", "pools.0.engine.preemption"):
         for wrong in ("nothing", "", 1, None, "CHUNKED"):
             yield f"{path} = {wrong!r}", changed(path, wrong)
-    for path in ("pools.0.engine.async_scheduling", "pools.0.engine.prefix_caching"):
+    for path in ("pools.0.engine.async_scheduling", "pools.0.engine.prefix_caching",
+                 "pools.0.engine.host_overlap"):
         for wrong in (0, "false", None):
             yield f"{path} = {wrong!r}", changed(path, wrong)
     for switch in ("async_scheduling", "prefix_caching"):
