@@ -38,3 +38,7 @@ if(RT_SANITIZE)
                          -fno-omit-frame-pointer)
   target_link_options(rt_flags INTERFACE -fsanitize=${RT_SANITIZE})
 endif()
+if(RT_FUZZ) # coverage for libFuzzer, of everything it calls
+  target_compile_options(rt_flags INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(rt_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()

@@ -31,6 +31,9 @@ struct rt_source_stats {
     uint64_t rows_read; /* rows of the file read so far (look-ahead and rows left out included), */
     uint64_t unsorted;  /* and those earlier than the row before; the first copy counts */
     uint32_t hash_block_tokens; /* prompt tokens that a hash id names; 0 = the format has none */
+    const char *format; /* of the trace, when one is read: as named or recognised; or NULL */
+    uint64_t failed;    /* rows read that the log calls failed, */
+    uint64_t left_out;  /* and rows that were no requests or dropped; the first copy counts */
 };
 
 struct rt_source;

@@ -26,6 +26,8 @@ struct rt_workload_spec {
     struct rt_load_spec load;
     struct rt_synthetic synthetic; /* instead of a trace when synthetic.requests > 0 */
     uint64_t seed;                 /* of what is drawn: the scenario's; 1 */
+    char *columns;    /* what the columns of a file of any other form mean, or NULL; owned */
+    bool drop_failed; /* leave out requests that the log calls failed; false */
 };
 
 /* Defaults; no trace yet. */

@@ -55,6 +55,18 @@ int cli_trace_export(const struct rt_options *o);
 /* trace_synth.c: `rooftrace trace synth`, likewise. */
 int cli_trace_synth(const struct rt_options *o);
 
+/* trace_stat.c, trace_stat_svg.c and trace_convert.c: `rooftrace trace stat FILE`, `... convert
+ * FILE`; words and options likewise. */
+int cli_trace_stat(const struct rt_options *o);
+int cli_trace_convert(const struct rt_options *o);
+struct rt_trace_options;
+struct rt_trace_stat;
+/* --format, --columns, --failed and --trace-block-size. */
+bool cli_trace_options(const struct rt_options *o, struct rt_trace_options *out,
+                       struct rt_err *err) RT_MUST_USE;
+bool cli_trace_svg(const char *trace, const char *path, const struct rt_trace_stat *s,
+                   struct rt_err *err) RT_MUST_USE;
+
 /* scenario_options.c: the scenario that a file and options give together; options win. */
 bool cli_scenario(const struct rt_options *o, const struct rt_catalog *catalog,
                   struct rt_scenario *out, struct rt_err *err) RT_MUST_USE;

@@ -27,6 +27,10 @@ static const struct rt_option table[] = {
     {RT_OPT_TEXT("--window-s", "A:B", "only arrivals in [A, B) of the trace's seconds")},
     {RT_OPT_INT("--max-requests", "N", 1, EXACT, "only the first N requests")},
     {RT_OPT_INT("--trace-block-size", "N", 1, 1048576, "tokens a hash id of the trace names")},
+    {RT_OPT_TEXT("--columns", "FIELD=NAME,...",
+                 "what the columns of any other CSV or JSON mean:\n"
+                 "arrival=ts:ms,prompt=in,output=out[,session=...]")},
+    {RT_OPT_TEXT("--failed", "keep|drop", "requests that the log calls failed (keep)")},
     {RT_OPT_HEADING("load (default: the trace's own times):")},
     {RT_OPT_INT("--max-concurrency", "N", 1, RT_MAX_CONCURRENCY,
                 "requests in flight at most; others wait in the client")},
@@ -212,8 +216,15 @@ static int check_only(const struct rt_scenario *s)
 }
 
 /* What the reader did to the trace that its author may want to know. */
-static void note_trace(const struct rt_source_stats *s)
+static void note_trace(const struct rt_source_stats *s, const struct rt_workload_spec *w)
 {
+    if (s->format != NULL && strcmp(w->format, "auto") == 0)
+        cli_note("%s: format %s, told by its first bytes", w->trace, s->format);
+    if (s->failed > 0)
+        cli_note("%" PRIu64 " requests failed in the log and were %s", s->failed,
+                 w->drop_failed ? "left out" : "kept (--failed drop leaves them out)");
+    if (s->left_out > 0)
+        cli_note("%" PRIu64 " rows were left out", s->left_out);
     if (s->zero_prompt > 0 || s->zero_output > 0)
         cli_note("%" PRIu64 " prompts and %" PRIu64 " outputs of 0 tokens taken as 1",
                  s->zero_prompt, s->zero_output);
@@ -254,12 +265,12 @@ static int interrupted(struct rt_trial *t, const char *path, const struct rt_tri
     return cli_fail(&err);
 }
 
-static int finished(struct rt_trial *t, const char *path, bool json)
+static int finished(struct rt_trial *t, const struct rt_scenario *s, const char *path, bool json)
 {
     struct rt_err err = {0};
     int status;
 
-    note_trace(rt_source_stats(rt_trial_source(t)));
+    note_trace(rt_source_stats(rt_trial_source(t)), &s->workload);
     if (rt_trial_run_id(t) == 0) {
         rt_fail(&err, RT_ETRACE, "the workload gives no request: nothing was written");
         return cli_fail(&err);
@@ -321,7 +332,7 @@ static int replay(const struct rt_scenario *s, const struct rt_options *o,
     else if (answer == RT_TRIAL_MORE)
         status = interrupted(trial, to->output, &now);
     else
-        status = finished(trial, to->output, rt_options_given(o, "--json"));
+        status = finished(trial, s, to->output, rt_options_given(o, "--json"));
     rt_trial_free(trial);
     return status;
 }

@@ -1,23 +1,32 @@
-/* rooftrace trace: look at traces, of requests and of runs. `trace stat` reads a trace file from
- * end to end and prints what surveys of traces print: how many, how fast, how bursty, how long.
- * `trace export` is in trace_export.c, `trace synth` in trace_synth.c. */
+/* rooftrace trace: look at traces, of requests and of runs. The subcommands are in files of their
+ * own: `trace stat` in trace_stat.c, `trace convert` in trace_convert.c, `trace synth` in
+ * trace_synth.c, `trace export` in trace_export.c; this one has their options and chooses. */
 #include "cli_internal.h"
 #include "rooftrace/trace.h"
 #include "synth_options_internal.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 static const struct rt_option table[] = {
-    {RT_OPT_HEADING("stat:")},
+    {RT_OPT_HEADING("stat and convert:")},
     {RT_OPT_TEXT("--format", "NAME", "format of the trace (auto)")},
+    {RT_OPT_TEXT("--columns", "FIELD=NAME,...",
+                 "what the columns of any other CSV or JSON mean:\n"
+                 "arrival=ts:ms,prompt=in,output=out[,session=...]")},
+    {RT_OPT_TEXT("--failed", "keep|drop", "requests that the log calls failed (keep)")},
+    {RT_OPT_INT("--trace-block-size", "N", 1, 1048576, "tokens a hash id names (synth: 16)")},
+    {RT_OPT_HEADING("stat:")},
     {RT_OPT_FLAG("--json", "one JSON object")},
+    {RT_OPT_TEXT("--svg", "OUT.svg", "lengths and rate as a drawing, too")},
+    {RT_OPT_INT("--memory-mib", "N", 1, 1048576, "for the blocks and sessions seen (1024)")},
+    {RT_OPT_HEADING("convert and synth:")},
+    {RT_OPT_TEXT("--to", "NAME", "form that convert writes: jsonl or mooncake (jsonl)")},
+    {RT_OPT_TEXT("--output", "FILE",
+                 "trace to write; synth: .jsonl or .csv; - is standard output (-)"),
+     .letter = 'o'},
     {RT_OPT_HEADING("synth:")},
     SYNTH_OPTIONS,
     {RT_OPT_INT("--seed", "N", 0, SYNTH_MAX_REQUESTS, "of what is drawn (1)")},
-    {RT_OPT_INT("--trace-block-size", "N", 1, 1048576, "tokens a hash id names (16)")},
-    {RT_OPT_TEXT("--output", "FILE", "trace to write, .jsonl or .csv; - is standard output (-)"),
-     .letter = 'o'},
     {RT_OPT_HEADING("export:")},
     {RT_OPT_TEXT("--perfetto", "OUT.json", "file to write; - is standard output")},
     {RT_OPT_INT("--run", "N", 1, INT64_MAX, "run of the database (the latest)")},
@@ -44,11 +53,15 @@ static void print_more(FILE *out)
 static const struct cli_page page = {
     .usage =
         "usage: rooftrace trace stat FILE [options]\n"
+        "       rooftrace trace convert FILE [options]\n"
         "       rooftrace trace synth [SPEC.json] [options] -o FILE\n"
         "       rooftrace trace export DB --perfetto OUT.json [options]\n\n"
-        "stat reads a trace (plain, .gz or .zst) and prints its rate, burstiness and lengths.\n"
-        "Percentiles are by nearest rank; the peak is the fullest minute, counted from the\n"
-        "first arrival; cv is the standard deviation of the gaps over their mean.\n\n"
+        "stat reads a trace (plain, .gz or .zst) and prints its rate, burstiness, lengths, the\n"
+        "prefix hits that an infinite cache would have, and what is odd about it. Percentiles\n"
+        "are by nearest rank; the peak is the fullest minute, counted from the first arrival;\n"
+        "cv is the standard deviation of the gaps over their mean.\n\n"
+        "convert writes it as rooftrace's JSONL or as Mooncake's, in the order of time. Times\n"
+        "since 1970 begin at 0 then, as in a run.\n\n"
         "synth makes a trace: from a scenario with workload.synthetic (or that section alone),\n"
         "from options, or like another trace (--like), and tells how like it is.\n\n"
         "export writes a run, or a window of it, as a timeline that ui.perfetto.dev and\n"
@@ -59,7 +72,8 @@ static const struct cli_page page = {
     .examples = "\nexamples:\n"
                 "  rooftrace trace stat traces/sample.csv\n"
                 "  rooftrace trace stat conversations.jsonl.zst --json\n"
-                "  rooftrace trace stat log.csv --format native_csv\n"
+                "  rooftrace trace stat log.csv --columns arrival=ts:ms,prompt=in,output=out\n"
+                "  rooftrace trace convert conversations.jsonl.zst --to mooncake -o m.jsonl\n"
                 "  rooftrace trace synth --requests 1000 --arrivals poisson:5 \\\n"
                 "      --prompt-tokens lognormal:median=800,sigma=0.9,max=16000 -o made.csv\n"
                 "  rooftrace trace synth --like traces/sample.csv --requests 20000 -o made.csv\n"
@@ -67,103 +81,18 @@ static const struct cli_page page = {
                 "--to-s 90\n",
 };
 
-static void table_lengths(const char *what, const struct rt_trace_lengths *l)
-{
-    printf("%-16s %10" PRId64 " %10" PRId64 " %10" PRId64 " %10" PRId64 " %10" PRId64 " %10" PRId64
-           " %12.2f %14" PRId64 "\n",
-           what, l->min, l->p50, l->p90, l->p95, l->p99, l->max, l->mean, l->sum);
-}
-
-static void print_table(const char *path, const struct rt_trace_stat *s)
-{
-    printf("%-26s %s (%s)\n", "trace", path, s->format);
-    printf("%-26s %" PRIu64 "\n", "requests", s->requests);
-    printf("%-26s %.6f\n", "duration (s)", s->duration_s);
-    printf("%-26s %.2f\n", "mean rate (per minute)", s->mean_per_min);
-    printf("%-26s %.0f\n", "peak rate (per minute)", s->peak_per_min);
-    printf("%-26s %.3f\n", "cv of the gaps", s->cv_interarrival);
-    printf("%-26s %.6f\n", "longest gap (s)", s->max_gap_s);
-    printf("%-26s %" PRIu64 "\n", "gaps of zero", s->zero_gaps);
-    printf("%-26s %" PRIu64 "\n", "rows out of order", s->unsorted);
-    printf("%-26s %" PRIu64 " prompts, %" PRIu64 " outputs\n", "zero tokens (taken as 1)",
-           s->zero_prompts, s->zero_outputs);
-    if (s->classes > 0)
-        printf("%-26s %" PRIu64 "\n", "classes", s->classes);
-    if (s->sessions > 0)
-        printf("%-26s %" PRIu64 "\n", "sessions", s->sessions);
-    if (s->hash_ids > 0)
-        printf("%-26s %" PRIu64 "\n", "hash ids", s->hash_ids);
-    printf("\n%-16s %10s %10s %10s %10s %10s %10s %12s %14s\n", "tokens", "min", "p50", "p90",
-           "p95", "p99", "max", "mean", "sum");
-    table_lengths("prompt", &s->prompt);
-    table_lengths("output", &s->output);
-}
-
-static void json_member(const char *key, double value)
-{
-    printf(",\n  \"%s\": ", key);
-    cli_json_number(stdout, value);
-}
-
-static void json_count(const char *key, uint64_t value)
-{
-    printf(",\n  \"%s\": %" PRIu64, key, value);
-}
-
-static void json_lengths(const char *key, const struct rt_trace_lengths *l)
-{
-    printf(",\n  \"%s\": {\"mean\": ", key);
-    cli_json_number(stdout, l->mean);
-    printf(", \"min\": %" PRId64 ", \"p50\": %" PRId64 ", \"p90\": %" PRId64 ", \"p95\": %" PRId64
-           ", \"p99\": %" PRId64 ", \"max\": %" PRId64 ", \"sum\": %" PRId64 "}",
-           l->min, l->p50, l->p90, l->p95, l->p99, l->max, l->sum);
-}
-
-static void print_json(const char *path, const struct rt_trace_stat *s)
-{
-    fputs("{\n  \"trace\": ", stdout);
-    cli_json_text(stdout, path);
-    fputs(",\n  \"format\": ", stdout);
-    cli_json_text(stdout, s->format);
-    json_count("requests", s->requests);
-    json_member("first_s", s->first_s);
-    json_member("duration_s", s->duration_s);
-    json_member("mean_per_min", s->mean_per_min);
-    json_member("peak_per_min", s->peak_per_min);
-    json_member("cv_interarrival", s->cv_interarrival);
-    json_count("zero_gaps", s->zero_gaps);
-    json_member("max_gap_s", s->max_gap_s);
-    json_count("unsorted", s->unsorted);
-    json_count("zero_prompts", s->zero_prompts);
-    json_count("zero_outputs", s->zero_outputs);
-    json_count("classes", s->classes);
-    json_count("sessions", s->sessions);
-    json_count("hash_ids", s->hash_ids);
-    json_lengths("input", &s->prompt);
-    json_lengths("output", &s->output);
-    fputs("\n}\n", stdout);
-}
-
-static int stat_trace(const struct rt_options *o)
-{
-    struct rt_trace_stat stat;
-    struct rt_err err = {0};
-
-    if (!rt_trace_stat(o->words[1], rt_options_text(o, "--format", "auto"), &stat, &err))
-        return cli_fail(&err);
-    if (rt_options_given(o, "--json"))
-        print_json(o->words[1], &stat);
-    else
-        print_table(o->words[1], &stat);
-    return cli_finish();
-}
-
 static const struct subcommand {
     const char *name;
     int (*run)(const struct rt_options *o);
     const char *options[18]; /* that only this one and those that list it, too, take */
 } subcommands[] = {
-    {"stat", stat_trace, {"--format", "--json"}},
+    {"stat",
+     cli_trace_stat,
+     {"--format", "--columns", "--failed", "--trace-block-size", "--json", "--svg",
+      "--memory-mib"}},
+    {"convert",
+     cli_trace_convert,
+     {"--format", "--columns", "--failed", "--trace-block-size", "--to", "--output"}},
     {"synth",
      cli_trace_synth,
      {"--format", "--json", "--like", "--num-prompts", "--requests", "--random-input-len",
@@ -186,13 +115,17 @@ static bool takes(const struct subcommand *s, const char *option)
 static const struct subcommand *choose(const struct rt_options *o, struct rt_err *err)
 {
     const struct subcommand *chosen = NULL;
+    const char *names[SUBCOMMANDS];
+    char hint[128];
 
-    for (size_t i = 0; i < SUBCOMMANDS; i++)
+    for (size_t i = 0; i < SUBCOMMANDS; i++) {
+        names[i] = subcommands[i].name;
         if (strcmp(o->words[0], subcommands[i].name) == 0)
             chosen = &subcommands[i];
+    }
     if (!chosen) {
-        rt_fail(err, RT_EUSAGE, "trace: unknown \"%.64s\", expected stat, synth or export",
-                o->words[0]);
+        rt_fail(err, RT_EUSAGE, "trace: unknown \"%.64s\": %s", o->words[0],
+                rt_suggest(o->words[0], names, SUBCOMMANDS, hint, sizeof hint));
         return NULL;
     }
     for (size_t i = 0; i < SUBCOMMANDS; i++)
@@ -209,7 +142,8 @@ static const struct subcommand *choose(const struct rt_options *o, struct rt_err
 int cli_trace(int argc, char **argv)
 {
     static const char words[] =
-        "trace stat FILE, trace synth [SPEC.json], or trace export DB --perfetto OUT.json";
+        "trace stat FILE, trace convert FILE, trace synth [SPEC.json], or trace export DB "
+        "--perfetto OUT.json";
     const struct subcommand *chosen = NULL;
     struct rt_options o;
     struct rt_err err = {0};

@@ -38,6 +38,8 @@ static const struct place {
     {"--burstiness", WORKLOAD, "burstiness", false},
     {"--rate-profile", WORKLOAD, "rate_profile", false},
     {"--sessions", WORKLOAD, "sessions", false},
+    {"--columns", WORKLOAD, "columns", false},
+    {"--failed", WORKLOAD, "failed", false},
     {"--model", ROOT, "model", true},
     {"--gpu", POOL, "gpu", true},
     {"--replicas", POOL, "replicas", false},

@@ -35,6 +35,9 @@ static void write_workload(struct rt_writer *w, const struct rt_workload_spec *s
     if (s->block_size != 0)
         rt_writer_int(w, "block_size", s->block_size);
     rt_writer_load(w, &s->load);
+    if (s->columns != NULL)
+        rt_writer_string(w, "columns", s->columns);
+    rt_writer_string(w, "failed", s->drop_failed ? "drop" : "keep");
     rt_writer_close(w, '}');
 }
 

@@ -87,10 +87,13 @@ static bool begin_run(struct rt_trial *t, struct rt_err *err)
     clock_gettime(CLOCK_REALTIME, &now);
     const struct rt_workload_spec *workload = &t->scenario->workload;
     bool made = workload->synthetic.requests > 0;
+    const char *recognised = rt_source_stats(rt_sim_source(t->sim))->format;
     struct rt_run_start start = {
         .label = t->options.label,
         .trace = made ? workload->synthetic.like.path : workload->trace,
-        .trace_format = made ? "synthetic" : workload->format,
+        .trace_format = made                 ? "synthetic"
+                        : recognised != NULL ? recognised
+                                             : workload->format,
         .version = RT_VERSION,
         .started_unix_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
         .scenario = t->scenario,

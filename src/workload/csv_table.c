@@ -12,7 +12,7 @@
 
 struct bound { /* a known column that the file has */
     uint32_t place;
-    enum rt_field field;
+    struct rt_field_ref to;
     const char *name;
     bool required;
 };
@@ -39,7 +39,7 @@ static const struct rt_csv_column *known(const struct rt_csv_field *f,
                                          const struct rt_csv_column *columns, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
-        const char *name = columns[i].column.name;
+        const char *name = columns[i].name;
         if (strlen(name) == f->len && memcmp(name, f->text, f->len) == 0)
             return &columns[i];
     }
@@ -50,14 +50,13 @@ static bool bind(struct table *s, uint32_t place, const struct rt_csv_column *co
                  struct rt_err *err)
 {
     for (uint32_t i = 0; i < s->count; i++) {
-        if (s->bound[i].field == column->column.field) {
+        if (s->bound[i].to.field == column->to.field) {
             (void)rt_fail(err, RT_ETRACE, "expected column \"%s\" once, read it again",
-                          column->column.name);
+                          column->name);
             return rt_lines_fail_in(s->csv.lines, s->csv.fields[place].offset, err);
         }
     }
-    s->bound[s->count++] =
-        (struct bound){place, column->column.field, column->column.name, column->required};
+    s->bound[s->count++] = (struct bound){place, column->to, column->name, column->required};
     return true;
 }
 
@@ -84,28 +83,26 @@ static bool read_header(struct table *s, const struct rt_csv_column *columns, un
             return false;
     }
     for (unsigned i = 0; i < count; i++) {
-        bool there = !columns[i].required;
+        bool there = !columns[i].required && !columns[i].named;
         for (uint32_t b = 0; b < s->count; b++)
-            there = there || s->bound[b].field == columns[i].column.field;
+            there = there || s->bound[b].to.field == columns[i].to.field;
         if (!there)
-            return fail_missing(s, columns[i].column.name, s->csv.lines->text, s->csv.lines->len,
-                                err);
+            return fail_missing(s, columns[i].name, s->csv.lines->text, s->csv.lines->len, err);
     }
     return true;
 }
 
-bool rt_csv_table_open(struct rt_trace *t, const struct rt_csv_column *columns, unsigned count,
-                       struct rt_err *err)
+static bool csv_open(struct rt_trace *t, struct rt_err *err)
 {
     struct table *s = calloc(1, sizeof *s);
     if (s == NULL)
         return rt_fail_nomem(err, "CSV reader");
     s->csv.lines = &t->lines;
     t->state = s;
-    return read_header(s, columns, count, err);
+    return read_header(s, t->format->columns, t->format->column_count, err);
 }
 
-void rt_csv_table_close(struct rt_trace *t)
+static void csv_close(struct rt_trace *t)
 {
     struct table *s = t->state;
     if (s != NULL)
@@ -114,7 +111,7 @@ void rt_csv_table_close(struct rt_trace *t)
     t->state = NULL;
 }
 
-bool rt_csv_table_rewind(struct rt_trace *t, struct rt_err *err)
+static bool csv_rewind(struct rt_trace *t, struct rt_err *err)
 {
     struct table *s = t->state;
     int found = rt_csv_next(&s->csv, err); /* the header again */
@@ -135,18 +132,18 @@ static int fail_width(const struct table *s, struct rt_err *err)
 }
 
 static bool take_field(struct rt_trace *t, const struct bound *b, struct rt_csv_field *f,
-                       struct rt_request *out, struct rt_err *err)
+                       struct rt_err *err)
 {
     trim(f);
     if (f->len == 0 && !b->required)
         return true;
-    if (rt_field_set(t, b->field, f->text, f->len, out, err))
+    if (rt_field_set(t, b->to, f->text, f->len, &t->row, err))
         return true;
     (void)rt_fail_in(err, "%s", b->name);
     return rt_lines_fail_in(&t->lines, f->offset, err);
 }
 
-int rt_csv_table_read(struct rt_trace *t, struct rt_request *out, struct rt_err *err)
+static int csv_read(struct rt_trace *t, struct rt_err *err)
 {
     struct table *s = t->state;
     int found = rt_csv_next(&s->csv, err);
@@ -154,29 +151,37 @@ int rt_csv_table_read(struct rt_trace *t, struct rt_request *out, struct rt_err 
         return found;
     if (s->csv.count != s->width)
         return fail_width(s, err);
-    rt_request_clear(out);
+    rt_row_clear(&t->row);
     for (uint32_t i = 0; i < s->count; i++) {
-        if (!take_field(t, &s->bound[i], &s->csv.fields[s->bound[i].place], out, err))
+        if (!take_field(t, &s->bound[i], &s->csv.fields[s->bound[i].place], err))
             return -1;
     }
     return 1;
 }
 
-void rt_csv_table_sort_command(const struct rt_trace *t, bool numeric, char *buf, size_t size)
+static void csv_sort_command(const struct rt_trace *t, char *buf, size_t size)
 {
     const struct table *s = t->state;
     uint32_t column = 1;
+    bool as_text = false;
     for (uint32_t i = 0; i < s->count; i++) {
-        enum rt_field f = s->bound[i].field;
-        if (f == RT_FIELD_ARRIVAL_S || f == RT_FIELD_ARRIVAL_STAMP)
-            column = s->bound[i].place + 1;
+        if (s->bound[i].to.field != RT_FIELD_ARRIVAL)
+            continue;
+        column = s->bound[i].place + 1;
+        as_text = s->bound[i].to.unit >= RT_UNIT_STAMP; /* the stamps of one file sort like text */
     }
     /* The header stays first; a stable sort keeps the file's order among equal times. */
     (void)snprintf(buf, size,
                    "awk 'NR==1{print;fflush();next}{print|\"LC_ALL=C sort -s -t, -k%u,%u%s\"}'"
                    " > sorted.csv",
-                   column, column, numeric ? "g" : "");
+                   column, column, as_text ? "" : "g");
 }
+
+const struct rt_trace_reader rt_csv_reader = {.open = csv_open,
+                                              .read = csv_read,
+                                              .rewind = csv_rewind,
+                                              .close = csv_close,
+                                              .sort_command = csv_sort_command};
 
 bool rt_csv_header_has(const char *line, size_t len, const char *name)
 {

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define FIRST_CAPACITY (256u << 10)
+#define PEEK_BYTES     ((size_t)64 << 10)
 #define MAX_CAPACITY   ((size_t)RT_TRACE_MAX_LINE_BYTES + FIRST_CAPACITY)
 
 static void reset(struct rt_lines *l)
@@ -165,6 +166,47 @@ int rt_lines_extend(struct rt_lines *l, struct rt_err *err)
 void rt_lines_push_back(struct rt_lines *l)
 {
     l->pushed_back = true;
+}
+
+/* Skips what stands before the first text: a byte order mark, blank lines. */
+static size_t skip_blank(const struct rt_lines *l)
+{
+    size_t at = l->end - l->start >= 3 && memcmp(l->buf + l->start, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    at += l->start;
+    while (at < l->end && strchr(" \t\r\n", l->buf[at]) != NULL && l->buf[at] != '\0')
+        at++;
+    return at;
+}
+
+bool rt_lines_peek(struct rt_lines *l, const char **text, size_t *len, struct rt_err *err)
+{
+    size_t begin;
+    const char *lf;
+    l->number = 1;
+    for (;;) {
+        begin = skip_blank(l);
+        lf = memchr(l->buf + begin, '\n', l->end - begin);
+        if (lf != NULL || l->at_end || l->end - begin >= PEEK_BYTES)
+            break;
+        if (!refill(l, err))
+            return false;
+    }
+    l->number = 0;
+    *text = l->buf + begin;
+    *len = (lf != NULL ? (size_t)(lf - l->buf) : l->end) - begin;
+    if (*len > PEEK_BYTES)
+        *len = PEEK_BYTES;
+    return true;
+}
+
+bool rt_lines_more(struct rt_lines *l, size_t keep, struct rt_err *err)
+{
+    l->start = keep;
+    if (!refill(l, err))
+        return false;
+    l->next = l->end;
+    l->buf[l->end] = '\0';
+    return true;
 }
 
 bool rt_lines_rewind(struct rt_lines *l, struct rt_err *err)

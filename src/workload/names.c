@@ -12,12 +12,21 @@
 
 #define FIRST_TABLE_SIZE 64u /* a power of two, like all that follow */
 
-static uint64_t hash_of(const char *text, size_t len)
+uint64_t rt_hash_text(const char *text, size_t len)
 {
     uint64_t h = UINT64_C(14695981039346656037);
     for (size_t i = 0; i < len; i++)
         h = (h ^ (unsigned char)text[i]) * UINT64_C(1099511628211);
     return h;
+}
+
+/* The finaliser of splitmix64 over the sum, with its increment between the two. */
+uint64_t rt_mix_ids(uint64_t a, uint64_t b)
+{
+    uint64_t z = a * UINT64_C(0x9e3779b97f4a7c15) + b + UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
 }
 
 bool rt_names_init(struct rt_names *n, uint32_t limit, struct rt_err *err)
@@ -47,7 +56,7 @@ void rt_names_release(struct rt_names *n)
 static uint32_t *place_of(const struct rt_names *n, const char *text, size_t len)
 {
     uint32_t mask = n->table_size - 1;
-    uint32_t i = (uint32_t)hash_of(text, len) & mask;
+    uint32_t i = (uint32_t)rt_hash_text(text, len) & mask;
     for (;; i = (i + 1) & mask) {
         uint32_t index = n->table[i];
         if (index == 0)
@@ -112,9 +121,7 @@ bool rt_names_add(struct rt_names *n, const char *text, size_t len, uint32_t *ou
     return true;
 }
 
-/* Bytes of the UTF-8 character at p, 0 when there is none: overlong forms, surrogates and what is
- * beyond U+10FFFF are none (RFC 3629). */
-static size_t utf8_length(const unsigned char *p, size_t left)
+size_t rt_utf8_length(const unsigned char *p, size_t left)
 {
     static const struct {
         unsigned char lead_min, lead_max, second_min, second_max, length;
@@ -144,7 +151,7 @@ bool rt_text_check(const char *text, size_t len, struct rt_err *err)
     const unsigned char *p = (const unsigned char *)text;
     size_t chars = 0;
     for (size_t i = 0; i < len; chars++) {
-        size_t step = p[i] >= 0x01 && p[i] < 0x80 ? 1 : utf8_length(p + i, len - i);
+        size_t step = p[i] >= 0x01 && p[i] < 0x80 ? 1 : rt_utf8_length(p + i, len - i);
         if (step == 0 && p[i] == 0)
             return rt_fail(err, RT_ETRACE, "expected text, read a NUL character in it");
         if (step == 0)

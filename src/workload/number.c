@@ -143,3 +143,53 @@ enum rt_number rt_number_whole(const char *text, size_t len, bool *negative, uin
     *magnitude = d.mantissa;
     return RT_NUMBER_OK;
 }
+
+/* Half to even on the way from a double: llrint in the default rounding mode. */
+static enum rt_number scale_double(const struct decimal *d, const char *text, int power,
+                                   int64_t max, int64_t *out)
+{
+    double value = value_of(d, text) * power_of_ten(power);
+    if (!(value <= (double)max))
+        return RT_NUMBER_RANGE;
+    *out = llrint(value);
+    return *out <= max ? RT_NUMBER_OK : RT_NUMBER_RANGE;
+}
+
+enum rt_number rt_number_scaled(const char *text, size_t len, int power, int64_t max, int64_t *out)
+{
+    static const uint64_t powers[] = {1,
+                                      10,
+                                      100,
+                                      1000,
+                                      10000,
+                                      100000,
+                                      1000000,
+                                      10000000,
+                                      100000000,
+                                      1000000000,
+                                      10000000000,
+                                      100000000000,
+                                      1000000000000,
+                                      10000000000000,
+                                      100000000000000,
+                                      1000000000000000,
+                                      10000000000000000,
+                                      100000000000000000,
+                                      1000000000000000000};
+    struct decimal d;
+    if (!scan(text, len, &d))
+        return RT_NUMBER_SYNTAX;
+    if (d.negative && d.mantissa != 0)
+        return RT_NUMBER_RANGE;
+    uint64_t whole = d.mantissa;
+    long left = d.power + power;
+    for (; left < 0 && whole != 0 && whole % 10 == 0; left++)
+        whole /= 10;
+    if (whole != 0 && (left < 0 || d.dropped))
+        return scale_double(&d, text, power, max, out);
+    if (whole != 0 && (left >= (long)(sizeof powers / sizeof powers[0]) ||
+                       __builtin_mul_overflow(whole, powers[left], &whole)))
+        return RT_NUMBER_RANGE;
+    *out = (int64_t)whole;
+    return whole <= (uint64_t)max ? RT_NUMBER_OK : RT_NUMBER_RANGE;
+}

@@ -20,6 +20,7 @@
 #include "rooftrace/heap.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -209,7 +210,7 @@ static void release_slot(struct rt_window *w, uint32_t i)
 
 static void fail_late(struct rt_window *w, const struct slot *s)
 {
-    char command[448];
+    char command[800];
     double back_s = (double)(w->last_arrival_ns - s->row.arrival_ns) / 1e9;
     w->failed = true;
     (void)rt_fail(&w->failure, RT_ETRACE,
@@ -296,7 +297,14 @@ bool rt_window_prime(struct rt_window *w, int64_t *first_ns, struct rt_err *err)
         *err = w->failure;
         return false;
     }
-    (void)rt_fail(err, RT_ETRACE, "expected requests, read no requests (the trace is empty)");
+    uint64_t left_out = rt_trace_counts(w->trace).left_out;
+    if (left_out > 0)
+        (void)rt_fail(err, RT_ETRACE,
+                      "expected requests, read no requests (%" PRIu64
+                      " rows of format %s were left out: no requests, or dropped)",
+                      left_out, w->trace->info.format);
+    else
+        (void)rt_fail(err, RT_ETRACE, "expected requests, read no requests (the trace is empty)");
     return rt_fail_in(err, "%s", w->trace->lines.path);
 }
 

@@ -89,7 +89,7 @@ static bool finish_first_copy(struct trace_source *s, struct rt_err *err)
     if (found < 0)
         return fail(s, err);
     s->copy_kept = s->kept;
-    s->copy_rows = s->stats.rows_read = s->trace->rows;
+    s->copy_rows = s->stats.rows_read = s->trace->counts.rows;
     int64_t span = s->last_ns - s->first_ns;
     if (span == 0)
         s->shift_ns = ALONE_NS;
@@ -144,8 +144,10 @@ static bool advance(struct trace_source *s, struct rt_err *err)
         int64_t key = 0;
         int found = s->kept < s->max_requests ? rt_window_next(s->window, &row, &key, err) : 0;
         if (s->copy == 0) {
-            s->stats.rows_read = s->trace->rows;
+            s->stats.rows_read = s->trace->counts.rows;
             s->stats.unsorted = rt_window_unsorted(s->window);
+            s->stats.failed = s->trace->counts.failed;
+            s->stats.left_out = s->trace->counts.left_out;
         }
         if (found < 0)
             return fail(s, err);
@@ -246,8 +248,8 @@ static bool set_up(struct trace_source *s, const struct rt_workload_spec *spec, 
             s->length_ns = to_ns - from_ns;
     }
     s->origin_ns = add_or_max(first_ns > ABSOLUTE_NS ? first_ns : 0, from_ns);
-    s->stats.hash_block_tokens =
-        spec->block_size > 0 ? spec->block_size : s->trace->info.block_size;
+    s->stats.hash_block_tokens = s->trace->info.block_size;
+    s->stats.format = s->trace->info.format;
     begin_copy(s);
     return true;
 }

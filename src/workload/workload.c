@@ -1,7 +1,8 @@
 /* workload.c: the section `workload` of a scenario, and opening what it describes.
  *
  *     "workload": { "trace": "conv.csv", "format": "auto", "rate_scale": 1.0, "repeat": 1,
- *                   "window_s": [0, 600], "max_requests": 1000, "block_size": 512 }
+ *                   "window_s": [0, 600], "max_requests": 1000, "block_size": 512,
+ *                   "columns": "arrival=ts:ms,prompt=in,output=out", "failed": "keep" }
  *
  * and the keys of load.c. Only `trace` has no default; "synthetic" may stand in its place
  * (synth_spec.c). Failure: RT_ECONFIG with the JSON path for the section; what rt_trace_open says
@@ -40,7 +41,8 @@ void rt_workload_init(struct rt_workload_spec *w)
 void rt_workload_release(struct rt_workload_spec *w)
 {
     free(w->trace);
-    w->trace = NULL;
+    free(w->columns);
+    w->trace = w->columns = NULL;
     rt_load_release(&w->load);
     rt_synthetic_release(&w->synthetic);
 }
@@ -150,7 +152,8 @@ static bool check_scale(const struct rt_json_at *at, const struct rt_workload_sp
 static bool only_known_keys(const struct rt_json_at *at, struct rt_err *err)
 {
     static const char *const own[] = {"trace",    "format",       "rate_scale", "repeat",
-                                      "window_s", "max_requests", "block_size", "synthetic"};
+                                      "window_s", "max_requests", "block_size", "synthetic",
+                                      "columns",  "failed"};
     const char *keys[32];
     unsigned count = sizeof own / sizeof own[0];
     assert(count + rt_load_key_count <= sizeof keys / sizeof keys[0]);
@@ -176,13 +179,46 @@ static bool parse_synthetic(const struct rt_json_at *at, struct rt_workload_spec
     return rt_synthetic_parse(&place, &w->synthetic, err);
 }
 
+/* Checked here, so that a wrong word is told with the key and not when the trace is opened. */
+static bool parse_columns(const struct rt_json_at *at, struct rt_workload_spec *w,
+                          struct rt_err *err)
+{
+    const char *text = NULL;
+    struct rt_columns *columns;
+    if (!rt_json_string(at, "columns", &text, err))
+        return false;
+    if (text == NULL)
+        return true;
+    if (!rt_columns_parse(text, &columns, err)) {
+        char path[160];
+        struct rt_json_at place = rt_json_get(at, "columns");
+        return rt_fail_in(err, "%s: %s", rt_json_name(at->doc),
+                          rt_json_path(&place, path, sizeof path));
+    }
+    rt_columns_free(columns);
+    free(w->columns);
+    w->columns = strdup(text);
+    return w->columns != NULL || rt_fail_nomem(err, "columns of a trace");
+}
+
+static bool parse_failed(const struct rt_json_at *at, struct rt_workload_spec *w,
+                         struct rt_err *err)
+{
+    static const char *const names[] = {"keep", "drop"};
+    unsigned choice = w->drop_failed;
+    if (!rt_json_choice(at, "failed", names, 2, &choice, err))
+        return false;
+    w->drop_failed = choice == 1;
+    return true;
+}
+
 bool rt_workload_parse(const struct rt_json_at *at, struct rt_workload_spec *w, struct rt_err *err)
 {
     return rt_json_expect(at, RT_JSON_OBJECT, err) && only_known_keys(at, err) &&
            parse_synthetic(at, w, err) && parse_trace(at, w, err) && parse_format(at, w, err) &&
            rt_json_double(at, "rate_scale", MIN_RATE_SCALE, MAX_RATE_SCALE, &w->rate_scale, err) &&
-           parse_window(at, w, err) && parse_counts(at, w, err) &&
-           rt_load_parse(at, &w->load, err) && check_scale(at, w, err);
+           parse_window(at, w, err) && parse_counts(at, w, err) && parse_columns(at, w, err) &&
+           parse_failed(at, w, err) && rt_load_parse(at, &w->load, err) && check_scale(at, w, err);
 }
 
 /* A spec may come from the command line, too, which has not been through rt_workload_parse. */
@@ -213,11 +249,16 @@ static bool check(const struct rt_workload_spec *w, struct rt_err *err)
 bool rt_workload_open(const struct rt_workload_spec *w, struct rt_source **out, struct rt_err *err)
 {
     struct rt_trace *trace;
+    struct rt_trace_options options = {.format = w->format,
+                                       .columns = w->columns,
+                                       .block_size = w->block_size,
+                                       .drop_failed = w->drop_failed,
+                                       .seed = w->seed};
     if (!check(w, err))
         return false;
     if (w->synthetic.requests > 0)
         return rt_synth_source_new(w, out, err) && rt_load_wrap(&w->load, w->seed, out, err);
-    if (!rt_trace_open(w->trace, w->format, &trace, err))
+    if (!rt_trace_open_with(w->trace, &options, &trace, err))
         return false;
     if (rt_trace_source_new(trace, w, out, err))
         return rt_load_wrap(&w->load, w->seed, out, err);

@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 import unittest
+import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROOFTRACE = os.environ.get("ROOFTRACE", "rooftrace")
@@ -89,7 +90,7 @@ class Case(unittest.TestCase):
 class Help(Case):
     OPTIONS = {
         "run": ["--trace", "--format", "--rate-scale", "--repeat", "--window-s", "--max-requests",
-                "--max-concurrency", "--request-rate", "--burstiness", "--rate-profile", "--sessions",
+                "--columns", "--failed", "--max-concurrency", "--request-rate", "--burstiness", "--rate-profile", "--sessions",
                 "--model", "--gpu", "--replicas", "--tensor-parallel-size", "--dtype",
                 "--weight-dtype", "--kv-dtype", "--preset", "vllm-0.19",
                 "--engine-args", "--policy", "--router", "--max-num-seqs",
@@ -102,7 +103,8 @@ class Help(Case):
                      "--tensor-parallel-size", "--weight-dtype", "--json", "--explain"],
         "catalog": ["list", "show", "--json", "--catalog", "config.json"],
         "trace": ["stat", "--format", "--json", "azure", "jsonl", "export", "--perfetto", "--run",
-                  "--from-s", "--to-s", "--replica"],
+                  "--from-s", "--to-s", "--replica", "convert", "--columns", "--failed",
+                  "--trace-block-size", "--svg", "--memory-mib", "--to", "-o, --output", "weka"],
         "query": ["--json", "--csv", "SELECT"],
         "compare": ["--run", "--with", "--by", "--columns", "--json", "ttft_ms", "request_id", "vLLM"],
     }
@@ -167,6 +169,9 @@ class Usage(Case):
             (["trace", "stats", "x"], 'unknown "stats"'),
             (["trace", "stat", "x", "--perfetto", "o"], "--perfetto is an option of trace export"),
             (["trace", "export", "x", "--format", "csv"], "--format is an option of trace stat"),
+            (["trace", "convert", "x", "--json"], "--json is an option of trace stat"),
+            (["trace", "convert", "x", "--to", "csv"], 'unknown form of a trace "csv"'),
+            (["trace", "stat", "x", "--failed", "maybe"], "--failed: expected keep or drop"),
             (["trace", "export", "x.db"], "--perfetto is missing"),
             (["trace", "export", "x.db", "--perfetto"], "--perfetto: expected a value (OUT.json)"),
             (["trace", "export", "x.db", "--perfetto", "o", "--run", "0"], "--run: expected an integer"),
@@ -448,9 +453,10 @@ class Runs(Case):
         self.assertEqual(run.returncode, 0, run.stderr)
         self.assertIn("Serving Benchmark Result", run.stdout)
         self.assertIn("Mean TTFT (ms):", run.stdout)
-        self.assertEqual(run.stderr, f"rooftrace: {self.db}, run 1\n")  # no progress: no terminal
+        format_note = f"rooftrace: {SAMPLE}: format csv, told by its first bytes\n"
+        self.assertEqual(run.stderr, f"{format_note}rooftrace: {self.db}, run 1\n")  # no progress
         run = rooftrace("run", "--trace", SAMPLE, *FLEET, "-o", self.db, "--label", "again")
-        self.assertEqual(run.stderr, f"rooftrace: {self.db}, run 2\n")
+        self.assertEqual(run.stderr, f"{format_note}rooftrace: {self.db}, run 2\n")
         self.assertEqual(self.rows("SELECT label FROM run"), [(None,), ("again",)])
 
     def test_the_default_output(self):
@@ -484,7 +490,7 @@ class Runs(Case):
         printed = json.loads(self.ok(
             "run", "--check", "--trace", SAMPLE, "--format", "csv", "--rate-scale", "2.5",
             "--repeat", "3", "--window-s", "1:500.5", "--max-requests", "7", "--trace-block-size",
-            "512", "--max-concurrency", "64", "--sessions", "trace",
+            "512", "--failed", "drop", "--max-concurrency", "64", "--sessions", "trace",
             "--model", "llama-3.1-70b", "--gpu", "h100-sxm", "--replicas", "2",
             "--tensor-parallel-size", "4", "--dtype", "fp16", "--weight-dtype", "fp8",
             "--kv-dtype", "fp8", "--router", "round_robin", "--policy", "static",
@@ -499,7 +505,7 @@ class Runs(Case):
         self.assertEqual(printed["workload"], {
             "trace": str(SAMPLE), "format": "csv", "rate_scale": 2.5, "repeat": 3,
             "window_s": [1, 500.5], "max_requests": 7, "block_size": 512,
-            "max_concurrency": 64, "sessions": "trace"})
+            "failed": "drop", "max_concurrency": 64, "sessions": "trace"})
         self.assertEqual((pool["gpu"]["name"], pool["model"]["name"]), ("h100-sxm", "llama-3.1-70b"))
         self.assertEqual((pool["replicas"], pool["tensor_parallel"]), (2, 4))
         self.assertEqual((pool["weight_dtype"], pool["activation_dtype"], pool["kv_dtype"]),
@@ -1141,6 +1147,72 @@ def zstd_frame(content):
         last = start + 65536 >= len(content)
         frame += struct.pack("<I", len(block) << 3 | last)[:3] + block
     return frame
+
+
+
+class Traces(Case):
+    """trace stat, trace convert and run on formats other than rooftrace's own."""
+    CORPUS = ROOT / "tests/workload/corpus"
+
+    def test_stat_prints_text_json_and_a_drawing(self):
+        svg = self.folder / "t.svg"
+        path = self.CORPUS / "mooncake.jsonl"
+        text = self.ok("trace", "stat", path, "--svg", svg)
+        self.assertIn("(mooncake, told by its first bytes)", text)
+        self.assertIn("hash ids                   3, 512 tokens each", text)
+        self.assertIn("prompt tokens, requests", text)
+        root = xml.etree.ElementTree.parse(svg).getroot()
+        self.assertEqual(root.tag, "{http://www.w3.org/2000/svg}svg")
+        self.assertGreater(len(root), 10)
+        stat = json.loads(self.ok("trace", "stat", path, "--json", "--trace-block-size", "400"))
+        self.assertEqual((stat["format"], stat["requests"], stat["block_size"]), ("mooncake", 4, 400))
+        self.assertEqual(stat["ideal_prefix_cache"]["hit_tokens"], 0)
+        self.assertEqual(sum(stat["input"]["bins"]), 4)
+        self.assertEqual(sum(stat["arrivals"]["bins"]), 4)
+        self.fails(1, "t.svg", "trace", "stat", path, "--svg", self.folder / "nowhere" / "t.svg")
+
+    def test_convert(self):
+        out = self.folder / "out.jsonl"
+        run = rooftrace("trace", "convert", self.CORPUS / "weka.json", "-o", out)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("3 requests, read as weka", run.stderr)
+        self.assertIn("--trace-block-size 64", run.stderr)
+        rows = [json.loads(line) for line in out.read_text().splitlines()]
+        self.assertEqual([row["arrival_s"] for row in rows], [0.5, 8, 9.5])
+        self.assertEqual([row["session_id"] for row in rows], ["t1", "t1", "t1/a1"])
+        again = self.ok("trace", "convert", out, "--to", "mooncake")
+        self.assertEqual(json.loads(again.splitlines()[0])["timestamp"], 500)
+        self.fails(2, "is the trace itself", "trace", "convert", out, "-o", out)
+        self.fails(1, ":2:", "trace", "convert", self.file("bad.csv", "arrival_s,prompt_tokens,output_tokens\nx,1,1\n"),
+                   "-o", self.folder / "none.jsonl")
+        self.assertFalse((self.folder / "none.jsonl").exists())
+
+    def test_run_tells_and_stores_the_format(self):
+        run = rooftrace("run", "--trace", self.CORPUS / "burstgpt.csv", *FLEET, "-o", self.db)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("burstgpt.csv: format burstgpt, told by its first bytes\n", run.stderr)
+        self.assertIn("2 requests failed in the log and were kept (--failed drop leaves them out)", run.stderr)
+        run = rooftrace("run", "--trace", self.CORPUS / "burstgpt.csv", *FLEET, "-o", self.db,
+                        "--failed", "drop", "--format", "burstgpt")
+        self.assertNotIn("told by", run.stderr)
+        self.assertIn("2 rows were left out", run.stderr)
+        self.assertEqual(self.rows("SELECT trace_format FROM run"), [("burstgpt",), ("burstgpt",)])
+        self.assertEqual(self.rows("SELECT run_id, count(*) FROM request GROUP BY run_id"), [(1, 3), (2, 1)])
+
+    def test_columns(self):
+        path = self.file("log.csv", "when,in,out\n1500,20,3\n2500,30,4\n")
+        columns = "arrival=when:ms,prompt=in,output=out"
+        self.run_fails(2, "$.workload.columns: columns: unknown field", "--trace", path, *FLEET,
+                       "--columns", "when=x,prompt=in,output=out")
+        self.ok("run", "--trace", path, "--columns", columns, *FLEET, "-o", self.db)
+        self.assertEqual(self.rows("SELECT arrival_ns, prompt_tokens FROM request ORDER BY request_id"),
+                         [(1500000000, 20), (2500000000, 30)])
+        self.assertEqual(self.rows("SELECT scenario ->> '$.workload.columns' FROM run"), [(columns,)])
+        self.fails(2, "--columns", "trace", "stat", path, "--format", "columns")
+
+    def test_a_log_without_requests(self):
+        path = self.file("spans.json", '{"spans": [{"name": "GET /", "startTimeUnixNano": "5", "attributes": []}]}\n')
+        self.fails(1, "1 rows of format otel were left out", "trace", "stat", path)
 
 
 if __name__ == "__main__":

@@ -241,6 +241,10 @@ def good_cases():
         yield f"router {name}", changed("router", name)
     for name in SCENARIO["$defs"]["workload"]["properties"]["format"]["enum"]:
         yield f"format {name}", changed("workload.format", name)
+    for columns in ("arrival=ts:ms,prompt=in,output=out", "output=o,arrival=a.b:iso,prompt=p,session=s"):
+        yield f"columns {columns}", changed("workload.columns", columns)
+    for name in ("keep", "drop"):
+        yield f"failed {name}", changed("workload.failed", name)
 
 
 def bad_cases():
@@ -258,7 +262,9 @@ def bad_cases():
     for path in ("model", "pools.0.gpu", "pools.0.model"):
         for wrong in (5, None, [], True, "", {}):
             yield f"{path} = {wrong!r}", changed(path, wrong)
-    for path in ("router", "workload.format", "pools.0.role", "pools.0.weight_dtype",
+    for wrong in ("", "arrival", "when=ts,prompt=in,output=out", "arrival=,prompt=in,output=out", 5, None):
+        yield f"columns {wrong!r}", changed("workload.columns", wrong)
+    for path in ("router", "workload.format", "workload.failed", "pools.0.role", "pools.0.weight_dtype",
                  "pools.0.kv_dtype", "pools.0.activation_dtype", "pools.0.engine.policy",
                  "pools.0.engine.preset",
                  "pools.0.engine.queue_order", "pools.0.engine.preemption"):

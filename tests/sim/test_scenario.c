@@ -380,6 +380,8 @@ static void same_scenario(const struct rt_scenario *a, const struct rt_scenario 
     assert_true(v->has_window == w->has_window && v->window_s[0] == w->window_s[0] &&
                 v->window_s[1] == w->window_s[1]);
     assert_true(v->max_requests == w->max_requests && v->block_size == w->block_size);
+    assert_int_equal(v->drop_failed, w->drop_failed);
+    assert_string_equal(v->columns != NULL ? v->columns : "", w->columns != NULL ? w->columns : "");
     assert_int_equal(a->fleet.cost.kind, b->fleet.cost.kind);
     assert_int_equal(a->fleet.cost.speed_of_light, b->fleet.cost.speed_of_light);
     assert_true(a->fleet.cost.expert_skew == b->fleet.cost.expert_skew);

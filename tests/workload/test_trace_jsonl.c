@@ -186,7 +186,7 @@ static void bad_input(void **state)
         for (unsigned final = 0; final < 2; final++) { /* with and without a final line end */
             (void)snprintf(text, sizeof text, "{" ROW3 "}\n%s%s", bad_lines[i].line,
                            final ? "" : "\n");
-            struct trace_rows r = read_rows(trace_text(*state, "bad.jsonl", text), NULL);
+            struct trace_rows r = read_rows(trace_text(*state, "bad.jsonl", text), "jsonl");
             assert_int_equal(r.count, 1);
             if (!r.failed)
                 print_message("%s\n", bad_lines[i].line);

@@ -110,7 +110,7 @@ static double number(const struct rt_json_at *at, const char *key)
 
 static void near(double got, double want)
 {
-    if (!(fabs(got - want) <= 1e-9 * fabs(want)))
+    if (!(fabs(got - want) <= 1e-12 * fabs(want)))
         fail_msg("%.17g, expected %.17g", got, want);
 }
 
@@ -125,7 +125,27 @@ static void expect_lengths(const struct rt_trace_lengths *got, const struct rt_j
     assert_true((double)got->p99 == number(want, "p99"));
 }
 
-/* The published Azure and Mooncake traces. */
+static void expect_prefix(const struct rt_trace_stat *s, const struct rt_json_at *trace)
+{
+    struct rt_json_at want = rt_json_get(trace, "ideal_prefix_cache");
+    const struct rt_trace_prefix *p = &s->prefix;
+    if (rt_json_kind(&want) == RT_JSON_ABSENT) {
+        assert_int_equal(p->rows, 0);
+        return;
+    }
+    assert_true((double)p->hit_tokens == number(&want, "hit_tokens"));
+    assert_true((double)p->total_tokens == number(&want, "total_tokens"));
+    assert_true((double)p->hit_blocks == number(&want, "hit_blocks"));
+    assert_true((double)p->total_blocks == number(&want, "total_blocks"));
+    assert_true((double)p->distinct_blocks == number(&want, "distinct_blocks"));
+    assert_true((double)s->block_size == number(&want, "block_size"));
+    near((double)p->hit_tokens / (double)p->total_tokens, number(&want, "ratio"));
+    assert_false(p->bounded);
+    assert_int_equal(p->ceil_rows, s->requests); /* the last id is a partial block */
+    assert_true(s->step_s > 2.99 && s->step_s < 3.01);
+}
+
+/* The published Azure and Mooncake traces: every trace at hand that has published statistics. */
 static void real_traces(void **state)
 {
     static const char *const names[] = {"AzureLLMInferenceTrace_code.csv",
@@ -158,15 +178,154 @@ static void real_traces(void **state)
         expect_lengths(&s.output, &output);
         assert_int_equal(s.unsorted, 0);
         assert_true(s.zero_prompts + s.zero_outputs == 0);
+        expect_prefix(&s, &want);
     }
     rt_json_free(doc);
+}
+
+/* One agent session of 32 requests: its blocks have 64 tokens, its ids count full ones only. */
+static void real_session(void **state)
+{
+    struct rt_trace_stat s;
+    struct rt_err err = {0};
+    (void)state;
+    if (access("../shared/traces/weka_trace_0291.json", R_OK) != 0)
+        skip();
+    assert_ok(rt_trace_stat("../shared/traces/weka_trace_0291.json", NULL, &s, &err), &err);
+    assert_string_equal(s.format, "weka");
+    assert_int_equal(s.requests, 32);
+    assert_int_equal(s.block_size, 64);
+    assert_int_equal(s.prefix.floor_rows, s.requests);
+    assert_int_equal(s.prefix.hit_tokens, 64 * (int64_t)s.prefix.hit_blocks);
+    assert_int_equal(s.resolution_ns, 1000000000);
+}
+
+static struct rt_trace_stat stat_of(const char *path, uint64_t memory_bytes)
+{
+    struct rt_trace_stat_options options = {.memory_bytes = memory_bytes};
+    struct rt_trace_stat s;
+    struct rt_err err = {0};
+    assert_ok(rt_trace_stat_with(path, &options, &s, &err), &err);
+    return s;
+}
+
+/* Against sets that never forget, kept by hand: ids below 4,096 in a byte each. */
+static void prefix_by_hand(void **state)
+{
+    struct trace_dir *d = *state;
+    enum { ROWS = 500, IDS = 4096 };
+    static unsigned char seen[IDS];
+    int64_t hit_tokens = 0;
+    uint64_t hit_blocks = 0, distinct = 0, total = 0;
+    memset(seen, 0, sizeof seen);
+    (void)trace_text(d, "p.jsonl", "");
+    FILE *f = fopen(d->file, "w");
+    assert_non_null(f);
+    srand(5);
+    for (int i = 0; i < ROWS; i++) {
+        int ids = rand() % 12, leading = 0, broken = 0, prompt = ids * 512 - rand() % 600;
+        prompt = prompt < 0 ? 0 : prompt;
+        (void)fprintf(
+            f, "{\"timestamp\": %d, \"input_length\": %d, \"output_length\": 1, \"hash_ids\": [", i,
+            prompt);
+        int chosen[12];
+        for (int k = 0; k < ids; k++) {
+            chosen[k] = rand() % (k < 3 ? 4 : IDS);
+            (void)fprintf(f, "%s%d", k > 0 ? ", " : "", chosen[k]);
+            broken = broken || !seen[chosen[k]];
+            leading += !broken;
+        }
+        (void)fputs("]}\n", f);
+        for (int k = 0; k < ids; k++) {
+            distinct += !seen[chosen[k]];
+            seen[chosen[k]] = 1;
+        }
+        total += (uint64_t)ids;
+        hit_blocks += (uint64_t)leading;
+        hit_tokens += leading * 512 < prompt ? leading * 512 : prompt;
+    }
+    assert_int_equal(fclose(f), 0);
+    struct rt_trace_stat s = stat_of(d->file, 0);
+    assert_int_equal(s.prefix.hit_tokens, hit_tokens);
+    assert_int_equal(s.prefix.hit_blocks, hit_blocks);
+    assert_int_equal(s.prefix.total_blocks, total);
+    assert_int_equal(s.prefix.distinct_blocks, distinct);
+    assert_true(hit_blocks > 0 && !s.prefix.bounded);
+}
+
+/* With hardly any memory old blocks and sessions are forgotten, the hits are a lower bound and the
+ * answer says so; what is met again and again stays known. */
+static void bounded_memory(void **state)
+{
+    struct trace_dir *d = *state;
+    (void)trace_text(d, "b.jsonl", "");
+    FILE *f = fopen(d->file, "w");
+    assert_non_null(f);
+    for (int i = 0; i < 40000; i++)
+        (void)fprintf(f,
+                      "{\"timestamp\": %d, \"input_length\": 1024, \"output_length\": 1, "
+                      "\"session_id\": %d, \"hash_ids\": [0, %d]}\n",
+                      i, i % 20000, 1 + i % 20000);
+    assert_int_equal(fclose(f), 0);
+    struct rt_trace_stat all = stat_of(d->file, 0), few = stat_of(d->file, 1);
+    assert_int_equal(all.prefix.hit_blocks, 39999 + 20000);
+    assert_int_equal(all.prefix.distinct_blocks, 20001);
+    assert_int_equal(all.sessions, 20000);
+    assert_false(all.prefix.bounded || all.sessions_bounded);
+    assert_int_equal(few.prefix.hit_blocks, 39999); /* id 0 only: the others come back too late */
+    assert_true(few.prefix.bounded && few.sessions_bounded);
+    assert_true(few.sessions >= all.sessions);
+}
+
+/* Batches of three every 3 s, with jitter; outputs cut off at 50. */
+static void quirks(void **state)
+{
+    struct trace_dir *d = *state;
+    (void)trace_text(d, "q.csv", "");
+    FILE *f = fopen(d->file, "w");
+    assert_non_null(f);
+    (void)fputs("arrival_s,prompt_tokens,output_tokens\n", f);
+    for (int i = 0; i < 60; i++)
+        (void)fprintf(f, "%.3f,%d,%d\n", i / 3 * 3 + i / 3 % 2 * 0.002, i + 1,
+                      i % 5 == 0 ? 50 : i % 40);
+    assert_int_equal(fclose(f), 0);
+    struct rt_trace_stat s = stat_of(d->file, 0);
+    assert_int_equal(s.zero_gaps, 40);
+    assert_true(s.step_s > 2.99 && s.step_s < 3.01);
+    assert_int_equal(s.resolution_ns, 2000000);
+    assert_true(s.output.capped && s.output.at_max == 12);
+    assert_false(s.prompt.capped);
+    assert_int_equal(s.prompt.bins[1], 1);  /* 1 token */
+    assert_int_equal(s.prompt.bins[2], 2);  /* 2 and 3 */
+    assert_int_equal(s.prompt.bins[6], 29); /* 32 to 60 */
+    assert_true(s.rate_bin_s == 1 && s.rate_bins[0] == 3 && s.rate_bins[1] == 0);
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < RT_TRACE_RATE_BINS; i++)
+        sum += s.rate_bins[i];
+    assert_int_equal(sum, 60);
+}
+
+/* The largest spans and gaps: nothing overflows. */
+static void extremes(void **state)
+{
+    const char *path = trace_text(*state, "e.csv",
+                                  "arrival_s,prompt_tokens,output_tokens\n0,1099511627776,1\n"
+                                  "0,1,1099511627776\n9223372036,1,1\n9223372036,1,1\n");
+    struct rt_trace_stat s = stat_of(path, 0);
+    assert_true(s.duration_s == 9223372036.0 && s.max_gap_s == s.duration_s);
+    assert_true(fabs(s.cv_interarrival - sqrt(2)) < 1e-12); /* gaps 0, T, 0 */
+    assert_int_equal(s.prompt.max, INT64_C(1) << 40);
+    assert_int_equal(s.prompt.bins[41], 1);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(by_hand),  cmocka_unit_test(one_request), cmocka_unit_test(nearest_rank),
-        cmocka_unit_test(failures), cmocka_unit_test(real_traces),
+        cmocka_unit_test(by_hand),        cmocka_unit_test(one_request),
+        cmocka_unit_test(nearest_rank),   cmocka_unit_test(failures),
+        cmocka_unit_test(real_traces),    cmocka_unit_test(real_session),
+        cmocka_unit_test(prefix_by_hand), cmocka_unit_test(bounded_memory),
+        cmocka_unit_test(quirks),         cmocka_unit_test(extremes),
     };
     return cmocka_run_group_tests(tests, trace_dir_setup, trace_dir_teardown);
 }

@@ -149,6 +149,44 @@ static void loads(void **state)
     free(text.bytes);
 }
 
+/* Every kind of reader. */
+static void formats(void **state)
+{
+    static const char *const files[] = {"bailian.jsonl",   "weka.json",         "otel.json",
+                                        "vllm_bench.json", "chunk-0-trace.csv", "litellm_json.json",
+                                        "tracelab.csv",    "ragpulse.jsonl"};
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char path[128];
+        (void)snprintf(path, sizeof path, "tests/workload/corpus/%s", files[i]);
+        struct trace_rows r = pull_file(path);
+        rows_expect(&r, r.count);
+        int count = (int)r.count;
+        rows_free(&r);
+        expect_every_failure(path, 1, count);
+    }
+}
+
+/* What --columns says becomes tables; each of their allocations may fail. */
+static void columns(void **state)
+{
+    struct rt_trace_options options = {
+        .columns = "arrival=ts:ms,prompt=usage.in,output=usage.out,session=user.id"};
+    (void)state;
+    for (long n = 0;; n++) {
+        struct rt_trace *t;
+        struct rt_err err = {0};
+        failing_alloc_after(n);
+        bool ok = rt_trace_open_with("tests/workload/corpus/columns.json", &options, &t, &err);
+        failing_alloc_after(-1);
+        if (ok) {
+            rt_trace_free(t);
+            break;
+        }
+        assert_int_equal(err.code, RT_ENOMEM);
+    }
+}
+
 static void spec(void **state)
 {
     static const char text[] =
@@ -176,10 +214,8 @@ static void spec(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(csv),
-        cmocka_unit_test(jsonl),
-        cmocka_unit_test(loads),
-        cmocka_unit_test(spec),
+        cmocka_unit_test(csv),     cmocka_unit_test(jsonl), cmocka_unit_test(formats),
+        cmocka_unit_test(columns), cmocka_unit_test(loads), cmocka_unit_test(spec),
     };
     return cmocka_run_group_tests(tests, trace_dir_setup, trace_dir_teardown);
 }
