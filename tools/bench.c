@@ -4,7 +4,8 @@
  *
  *   rooftrace_bench CASE TRACE REPEAT REPLICAS FOLDER RUNS [--json] [--memory]
  *
- * CASE names model and engine (`cases` below). Prints "figure<TAB>value" lines, a JSON object with
+ * CASE names model and engine, and traffic where that is synthetic (`cases` below; TRACE and REPEAT
+ * are then not used). Prints "figure<TAB>value" lines, a JSON object with
  * --json. With --memory only the end-to-end stage runs.
  *
  * Stages (wall-clock seconds, best of RUNS; the databases go to FOLDER):
@@ -34,17 +35,37 @@
 
 struct bench_case {
     const char *name;
-    const char *model; /* key `model` of the scenario and what follows it at the top */
-    const char *pool;  /* further keys of the pool */
-    bool blocks;       /* block identities matter: count block operations */
+    const char *workload; /* the section `workload`; NULL: the trace */
+    const char *model;    /* key `model` of the scenario and what follows it at the top */
+    const char *pool;     /* further keys of the pool */
+    bool blocks;          /* block identities matter: count block operations */
 };
 
-/* Both with the engine's defaults: asynchronous scheduling and prefix caching are on. Without hash
- * ids (conversation) the cache needs no block identities. */
+/* All with the engine's defaults: asynchronous scheduling and prefix caching are on. Without hash
+ * ids (conversation, closed, long) the cache needs no block identities. */
 static const struct bench_case cases[] = {
-    {"conversation", "\"llama-3.1-8b\"", "", false},
+    {"conversation", NULL, "\"llama-3.1-8b\"", "", false},
+    {"closed",
+     "{\"synthetic\": {\"requests\": 131072, \"prompt_tokens\": 1024, \"output_tokens\": 128},"
+     " \"max_concurrency\": 64}",
+     "\"llama-3.1-8b\"", "", false},
+    {"long",
+     "{\"synthetic\": {\"requests\": 4096, \"prompt_tokens\": 1024, \"output_tokens\": 2048},"
+     " \"max_concurrency\": 128}",
+     "\"llama-3.1-8b\"", "", false},
     /* 183,000 distinct blocks of 512 tokens in the whole trace against 954 a replica holds */
-    {"cache", "\"llama-3.1-70b\"", ", \"tensor_parallel\": 4", true},
+    {"cache", NULL, "\"llama-3.1-70b\"", ", \"tensor_parallel\": 4", true},
+    /* some 20 conversations at once, of 1,500 to 6,000 tokens, in 48,000 tokens of KV */
+    {"sessions",
+     "{\"synthetic\": {\"requests\": 40000, \"arrivals\": {\"kind\": \"poisson\", \"rate_per_s\": "
+     "1},"
+     " \"prompt_tokens\": {\"kind\": \"lognormal\", \"median\": 800, \"sigma\": 0.6, \"max\": "
+     "2000},"
+     " \"output_tokens\": {\"kind\": \"lognormal\", \"median\": 250, \"sigma\": 0.6, \"max\": 800},"
+     " \"prefixes\": {\"count\": 16, \"tokens\": 1024, \"zipf\": 1},"
+     " \"sessions\": {\"turns\": 4, \"think_s\": {\"kind\": \"exponential\", \"mean\": 5}}},"
+     " \"sessions\": \"think\"}",
+     "\"llama-3.1-8b\"", ", \"engine\": {\"num_gpu_blocks\": 3000}", true},
 };
 
 struct options {
@@ -88,12 +109,13 @@ static bool need(bool ok, const struct rt_err *err)
  * quotes. */
 static bool read_scenario(const struct options *o, struct rt_scenario *s, struct rt_err *err)
 {
-    char text[1024];
+    char text[2048], trace[64];
+    snprintf(trace, sizeof trace, "{\"trace\": \"trace\", \"repeat\": %" PRIu64 "}", o->repeat);
     snprintf(text, sizeof text,
-             "{\"workload\": {\"trace\": \"trace\", \"repeat\": %" PRIu64 "},"
-             " \"model\": %s, \"pools\": [{\"name\": \"main\", \"gpu\": \"h100-sxm\","
-             " \"replicas\": %" PRId64 "%s}]}",
-             o->repeat, o->what->model, o->replicas, o->what->pool);
+             "{\"workload\": %s, \"model\": %s, \"pools\": [{\"name\": \"main\","
+             " \"gpu\": \"h100-sxm\", \"replicas\": %" PRId64 "%s}]}",
+             o->what->workload ? o->what->workload : trace, o->what->model, o->replicas,
+             o->what->pool);
     struct rt_catalog *catalog = NULL;
     struct rt_json *doc = NULL;
     bool ok = rt_catalog_open(NULL, &catalog, err) &&
@@ -104,8 +126,8 @@ static bool read_scenario(const struct options *o, struct rt_scenario *s, struct
     }
     rt_json_free(doc);
     rt_catalog_free(catalog);
-    if (!ok)
-        return false;
+    if (!ok || o->what->workload)
+        return ok;
     free(s->workload.trace);
     s->workload.trace = strdup(o->trace);
     if (s->workload.trace)
@@ -393,7 +415,8 @@ int main(int argc, char **argv)
 {
     struct options o = {.what = argc > 6 ? find_case(argv[1]) : NULL};
     if (!o.what) {
-        fputs("usage: rooftrace_bench conversation|cache TRACE REPEAT REPLICAS FOLDER RUNS"
+        fputs("usage: rooftrace_bench conversation|closed|long|cache|sessions TRACE REPEAT"
+              " REPLICAS FOLDER RUNS"
               " [--json] [--memory]\n",
               stderr);
         return 2;
