@@ -13,6 +13,7 @@
 
 #define RT_MUST_USE          __attribute__((warn_unused_result))
 #define RT_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define RT_COLD              __attribute__((cold)) /* failing is rare: keep it off the hot paths */
 
 /* code, exit status of the program, text */
 #define RT_CODES(X)                                                                                \
@@ -38,14 +39,14 @@ struct rt_err {
 
 /* Fills *err. Always returns false, so that a failing function can end in `return rt_fail(...)`.
  * The arguments may point into *err. */
-bool rt_fail(struct rt_err *err, enum rt_code code, const char *fmt, ...) RT_PRINTF(3, 4);
+bool rt_fail(struct rt_err *err, enum rt_code code, const char *fmt, ...) RT_PRINTF(3, 4) RT_COLD;
 
 /* Puts context in front of the message: "fmt: old message"; the code stays. Always returns false.
  */
-bool rt_fail_in(struct rt_err *err, const char *fmt, ...) RT_PRINTF(2, 3);
+bool rt_fail_in(struct rt_err *err, const char *fmt, ...) RT_PRINTF(2, 3) RT_COLD;
 
 /* RT_ENOMEM with what could not be allocated. Always returns false. */
-bool rt_fail_nomem(struct rt_err *err, const char *what);
+bool rt_fail_nomem(struct rt_err *err, const char *what) RT_COLD;
 
 const char *rt_code_text(enum rt_code code);
 int rt_code_exit_status(enum rt_code code);
