@@ -92,8 +92,8 @@ int64_t rt_cost_step(const struct rt_cost *c, const struct rt_step_shape *s,
                      double terms_s[RT_TERM_COUNT]);
 /* How often such a batch can enter the pipeline: the time of the slowest stage with its hop to the
  * next, or the host's time if that is longer (it prepares the next batch meanwhile). At most
- * rt_cost_step_ns, and equal to it without stages; `linear` knows none. P batches under way take
- * max(step, P*stage) from one token of a sequence to its next. O(stages that differ). */
+ * rt_cost_step_ns, and equal to it without stages; those of `linear` are equal. P batches under way
+ * take max(step, P*stage) from one token of a sequence to its next. O(stages that differ). */
 int64_t rt_cost_stage_ns(const struct rt_cost *c, const struct rt_step_shape *s);
 /* Do the data parallel ranks step together? True with experts and data > 1: every layer with
  * experts waits for all ranks. Then a shape must carry group_tokens and group_largest (step.h), the

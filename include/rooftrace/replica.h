@@ -1,4 +1,5 @@
-/* replica/replica.h: one serving engine: waiting queue, running batch, KV blocks, one clock.
+/* replica/replica.h: one serving engine: waiting queue, running batch, KV blocks, one clock; or
+ * several, the data parallel ranks of one replica, among which it spreads requests.
  *
  * The owner drives it through four calls and keeps the event queue:
  *     push       a request arrives (order: (arrival_ns, id));
@@ -65,7 +66,10 @@ struct rt_replica_spec {
     const struct rt_engine_spec *engine; /* max_num_batched_tokens resolved, >= 1 */
     const struct rt_cost *cost;
     const struct rt_cost *draft_cost; /* of the draft model, without sliding windows; or NULL */
-    int64_t kv_blocks;                /* > 0 */
+    int64_t kv_blocks;                /* > 0; of one rank, like the other blocks below */
+    int64_t pipeline; /* stages: so many batches are under way at once; 0 and 1: no pipeline */
+    int64_t ranks;    /* data parallel; 0 counts as 1 */
+    bool together;    /* the ranks step together (rt_cost_ranks_together), also when it is one */
     /* Prefix caching: tokens a hash id names, a multiple of block_size; 0: the trace has none. */
     int64_t hash_block;
     /* Swap preemption: blocks that fit into CPU memory (0: always recompute), and what their copies
@@ -73,18 +77,21 @@ struct rt_replica_spec {
     int64_t cpu_blocks;
     int64_t offload_blocks; /* prefix caching: blocks of the offload tier; 0: there is none */
     double block_bytes, pcie_bytes_per_s;
-    uint32_t pool, index;         /* as rows name it */
-    bool coast;                   /* false: every step end is an event (tests, step records) */
+    uint32_t pool, index; /* as rows name it */
+    bool coast;           /* false: every step end is an event (tests, step records). So it is
+                             with a pipeline, and where ranks step together */
     struct rt_token_stats *stats; /* shared by the trial's replicas; outlives them */
 };
 
 struct rt_replica_totals {
     uint64_t steps, preemptions, finished, rejected;
-    int64_t busy_ns;                      /* sum of step durations */
-    int64_t output_tokens;                /* appeared */
-    int64_t computed_tokens;              /* through the model, recomputed ones included */
-    int64_t prompt_tokens, cached_tokens; /* of first admissions */
-    int64_t kv_blocks_peak;
+    /* Sum of what steps cost, a step of a pipeline or of one of several ranks counting for its
+     * share of the replica's GPUs; without waiting for the batch in front or for other ranks. */
+    int64_t busy_ns;
+    int64_t output_tokens;                         /* appeared */
+    int64_t computed_tokens;                       /* through the model, recomputed ones included */
+    int64_t prompt_tokens, cached_tokens;          /* of first admissions */
+    int64_t kv_blocks_peak;                        /* of the fullest rank */
     int64_t swapped_out_blocks, swapped_in_blocks; /* copied to CPU memory and back */
     int64_t offloaded_blocks, loaded_blocks;       /* likewise: the prefix cache's offload tier */
     double terms_s[RT_TERM_COUNT];                 /* busy seconds by cost term */
@@ -113,9 +120,10 @@ int64_t rt_queue_key(unsigned order, double aging_s, const struct rt_request *q)
  * (RT_ENOMEM). */
 enum rt_reason rt_replica_push(struct rt_replica *r, const struct rt_request *req, int64_t now_ns,
                                struct rt_err *err);
-/* True: a step runs; schedule must not be called before its step_end. */
+/* True: steps run, and nothing can be scheduled before one ends. */
 bool rt_replica_busy(const struct rt_replica *r);
-/* Forms the batch at now_ns and starts its step; afterwards busy, unless there is nothing to do. */
+/* Forms batches at now_ns and starts their steps; afterwards busy, unless there is nothing to do.
+ */
 bool rt_replica_schedule(struct rt_replica *r, int64_t now_ns, struct rt_err *err) RT_MUST_USE;
 int64_t rt_replica_next_ns(const struct rt_replica *r);
 /* Ends the step that ends at now_ns == next_ns; finished requests are added to *out. */
@@ -130,7 +138,7 @@ bool rt_replica_abort(struct rt_replica *r, int64_t now_ns, struct rt_finished_l
 /* Valid until the next call. O(largest batch of decodes so far). */
 const struct rt_replica_totals *rt_replica_totals(struct rt_replica *r);
 uint64_t rt_replica_steps(const struct rt_replica *r); /* completed */
-/* The step in progress; only while busy and with coast = false. */
+/* The step in progress; only while busy, with coast = false, one rank and no pipeline. */
 const struct rt_step_record *rt_replica_step(const struct rt_replica *r);
 
 #endif

@@ -7,7 +7,7 @@
 
 #ifdef NDEBUG
 
-void replica_check(const struct rt_replica *r)
+void rank_check(const struct rank *r)
 {
     (void)r;
 }
@@ -15,10 +15,10 @@ void replica_check(const struct rt_replica *r)
 #else
 
 struct sums { /* over the running sequences */
-    int64_t count, decodes, context, prefills, blocks;
+    int64_t count, prefills, blocks;
 };
 
-static struct sums add_running(const struct rt_replica *r)
+static struct sums add_running(const struct rank *r)
 {
     struct sums s = {0};
     uint64_t admission = 0;
@@ -29,24 +29,29 @@ static struct sums add_running(const struct rt_replica *r)
         s.count++;
         s.blocks += seq_blocks(r, q);
         s.prefills += q->state == SEQ_PREFILL;
-        if (q->state == SEQ_DECODE) {
-            s.decodes++;
-            s.context += decode_kv(&r->decode, q);
-        }
     }
     return s;
 }
 
-static void check_phases(const struct rt_replica *r)
+/* A lane's decode set against its members. */
+static void check_lane(const struct rank *r, const struct lane *l)
 {
-    int64_t members = 0;
+    const struct decode_set *d = &l->decode;
+    int64_t members = 0, decodes = 0, context = 0;
     for (int64_t p = 0; p < r->engine.block_size; p++)
-        members += r->decode.phase[p];
-    assert(members == r->decode.count);
-    assert(r->decode.finish.count == r->decode.count);
+        members += d->phase[p];
+    for (uint32_t i = r->running.head; i != SEQ_NONE; i = seq_at(r, i)->next) {
+        const struct seq *q = seq_at(r, i);
+        if (q->state != SEQ_DECODE || lane_of(r, q) != l)
+            continue;
+        decodes++;
+        context += decode_kv(d, q);
+    }
+    assert(members == d->count && d->finish.count == d->count);
+    assert(decodes == d->count && context == d->context);
 }
 
-static void check_swapped(const struct rt_replica *r)
+static void check_swapped(const struct rank *r)
 {
     int64_t swapped = 0;
     for (uint32_t i = r->waiting.head; i != SEQ_NONE; i = seq_at(r, i)->next) {
@@ -57,15 +62,15 @@ static void check_swapped(const struct rt_replica *r)
     assert(swapped == r->cpu_blocks - r->cpu_free_blocks);
 }
 
-void replica_check(const struct rt_replica *r)
+void rank_check(const struct rank *r)
 {
     struct sums s = add_running(r);
     int64_t used = r->kv_blocks - r->free_blocks;
-    check_phases(r);
+    for (uint32_t l = 0; l < r->lane_count; l++)
+        check_lane(r, &r->lanes[l]);
     if (r->cpu_blocks > 0)
         check_swapped(r);
     assert(s.count == r->running.count && s.count <= r->engine.max_num_seqs);
-    assert(s.decodes == r->decode.count && s.context == r->decode.context);
     assert(s.prefills == (r->partial != SEQ_NONE)); /* one unfinished prompt at most */
     assert(used >= 0 && used <= r->kv_blocks);
     assert(!r->ordered || (r->queue.count == r->waiting.count && r->victims.count == s.count));

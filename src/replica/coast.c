@@ -15,19 +15,21 @@
 #include <string.h>
 
 /* A step of all the decodes there are now, that changes nothing but their contexts. */
-static bool alike(const struct rt_replica *r, const struct batch *b)
+static bool alike(const struct rank *r, const struct batch *b)
 {
-    return b->record.shape.decodes == r->decode.count && b->record.shape.prefill_tokens == 0 &&
-           b->last_count == 0 && !b->preempted && b->moved_blocks == 0;
+    return b->record.shape.decodes == r->lane->decode.count &&
+           b->record.shape.prefill_tokens == 0 && b->last_count == 0 && !b->preempted &&
+           b->moved_blocks == 0;
 }
 
-static bool all_alike(const struct rt_replica *r)
+static bool all_alike(const struct rank *r)
 {
-    return alike(r, r->now) && (!r->engine.async_scheduling || (r->ahead && alike(r, r->ahead)));
+    return alike(r, r->lane->now) &&
+           (!r->engine.async_scheduling || (r->lane->ahead && alike(r, r->lane->ahead)));
 }
 
 /* Nobody can be admitted before somebody finishes, whatever the batch. */
-static bool full_or_nobody_waits(const struct rt_replica *r)
+static bool full_or_nobody_waits(const struct rank *r)
 {
     return r->waiting.count == 0 || r->running.count >= r->engine.max_num_seqs;
 }
@@ -35,8 +37,8 @@ static bool full_or_nobody_waits(const struct rt_replica *r)
 /* What is formed next is nothing but decodes. While steps are alike, a queue head that was not
  * admitted stays so: seats and budget stay taken, free blocks only become fewer; unless a decode's
  * answer fills a block that the head would find. So a queue does not hinder coasting, unless it
- * came after the last batch was formed (rt_replica_push drops the plan then). */
-static bool only_decodes_follow(const struct rt_replica *r)
+ * came after the last batch was formed (rank_push drops the plan then). */
+static bool only_decodes_follow(const struct rank *r)
 {
     return r->partial == SEQ_NONE &&
            (full_or_nobody_waits(r) || (all_alike(r) && !r->names_answers));
@@ -50,18 +52,18 @@ static int64_t tokens_in(const struct decode_set *d, int64_t rounds)
 
 /* New blocks that the decodes need in the next `rounds` rounds: each needs one in block_size
  * tokens. */
-static int64_t blocks_in(const struct rt_replica *r, int64_t rounds)
+static int64_t blocks_in(const struct rank *r, int64_t rounds)
 {
-    uint32_t cursor = r->decode.cursor;
-    return decode_blocks(&r->decode, &cursor, tokens_in(&r->decode, rounds));
+    uint32_t cursor = r->lane->decode.cursor;
+    return decode_blocks(&r->lane->decode, &cursor, tokens_in(&r->lane->decode, rounds));
 }
 
 /* Rounds for which every decode finds its new block, at most `limit`. */
-static int64_t rounds_with_blocks(const struct rt_replica *r, int64_t limit)
+static int64_t rounds_with_blocks(const struct rank *r, int64_t limit)
 {
     int64_t spare = r->free_blocks - (r->policy->needs_spare_block ? 1 : 0), low = 0;
-    int64_t most = tokens_in(&r->decode, limit) / r->engine.block_size + 1;
-    if (r->policy->reserves_output || most * r->decode.count <= spare)
+    int64_t most = tokens_in(&r->lane->decode, limit) / r->engine.block_size + 1;
+    if (r->policy->reserves_output || most * r->lane->decode.count <= spare)
         return limit;
     while (low < limit) { /* blocks_in ascends: the most rounds whose blocks are spare */
         int64_t mid = low + (limit - low + 1) / 2;
@@ -74,9 +76,9 @@ static int64_t rounds_with_blocks(const struct rt_replica *r, int64_t limit)
 }
 
 /* The pure decode batch that would be formed next, or so many rounds later. */
-static struct rt_step_shape decodes_in(const struct rt_replica *r, int64_t rounds)
+static struct rt_step_shape decodes_in(const struct rank *r, int64_t rounds)
 {
-    const struct decode_set *d = &r->decode;
+    const struct decode_set *d = &r->lane->decode;
     int64_t tokens = tokens_in(d, rounds), context = d->context + d->count * tokens;
     struct rt_step_shape s = {.tokens = d->count * d->width,
                               .decodes = d->count,
@@ -91,30 +93,30 @@ static struct rt_step_shape decodes_in(const struct rt_replica *r, int64_t round
 }
 
 /* The n-th step that will begin, from 0. */
-struct rt_step_shape coast_shape(const struct rt_replica *r, int64_t n)
+struct rt_step_shape coast_shape(const struct rank *r, int64_t n)
 {
-    if (!r->ahead)
+    if (!r->lane->ahead)
         return decodes_in(r, n);
-    return n == 0 ? r->ahead->record.shape : decodes_in(r, n - 1);
+    return n == 0 ? r->lane->ahead->record.shape : decodes_in(r, n - 1);
 }
 
 /* The round of the first step that will begin. */
-static int64_t first_planned_round(const struct rt_replica *r)
+static int64_t first_planned_round(const struct rank *r)
 {
-    return r->ahead ? r->decode.round : r->decode.round + 1;
+    return r->lane->ahead ? r->lane->decode.round : r->lane->decode.round + 1;
 }
 
 /* Durations of the planned steps: what was formed ahead, then rounds. Returns their sum. */
-static int64_t plan_durations(struct rt_replica *r, uint32_t steps)
+static int64_t plan_durations(struct rank *r, uint32_t steps)
 {
     int64_t *ns = r->plan.ns, sum = 0;
-    uint32_t first = r->ahead ? 1 : 0;
-    if (r->ahead)
-        sum = ns[0] = rt_cost_step_ns(r->cost, &r->ahead->record.shape);
+    uint32_t first = r->lane->ahead ? 1 : 0;
+    if (r->lane->ahead)
+        sum = ns[0] = rt_cost_step_ns(r->cost, &r->lane->ahead->record.shape);
     if (first == steps)
         return sum;
     struct rt_step_shape s = decodes_in(r, 0);
-    if (r->decode.per_round == 0 && rt_cost_can_run(r->cost)) {
+    if (r->lane->decode.per_round == 0 && rt_cost_can_run(r->cost)) {
         int64_t rounds = rt_cost_decode_run(r->cost, &s, steps - first, ns + first);
         return rounds > INT64_MAX - sum ? INT64_MAX : sum + rounds;
     }
@@ -129,28 +131,28 @@ static int64_t plan_durations(struct rt_replica *r, uint32_t steps)
 /* Rounds that are sure to be formed at the boundaries that follow: up to the one in which a member
  * ends; and with asynchronous scheduling, where a round is formed while the one before it runs, one
  * more, if nobody can be admitted beside those that are left. */
-static int64_t rounds_to_form(const struct rt_replica *r)
+static int64_t rounds_to_form(const struct rank *r)
 {
-    const struct decode_set *d = &r->decode;
+    const struct decode_set *d = &r->lane->decode;
     int64_t rounds = 0;
-    bool ends = r->ahead && r->ahead->last_count > 0;
+    bool ends = r->lane->ahead && r->lane->ahead->last_count > 0;
     if (!ends && d->count > 0) {
         rounds = decode_linear_rounds(d, COAST_STEPS - 1);
         ends = decode_tokens_at(d, d->round + rounds) >= rt_heap_top(&d->finish)->time;
     }
-    if (r->ahead && ends && full_or_nobody_waits(r))
+    if (r->lane->ahead && ends && full_or_nobody_waits(r))
         rounds++;
     return rounds_with_blocks(r, rounds);
 }
 
-void coast_plan(struct rt_replica *r)
+void coast_plan(struct rank *r)
 {
     r->plan.count = r->plan.next = 0;
-    if (!r->now)
+    if (!r->lane->now)
         return;
     coast_drop(r);
-    if (!r->coast || r->now->last_count > 0 || !only_decodes_follow(r) ||
-        (r->engine.async_scheduling && !r->ahead))
+    if (!r->coast || r->lane->now->last_count > 0 || !only_decodes_follow(r) ||
+        (r->engine.async_scheduling && !r->lane->ahead))
         return;
     int64_t steps = rounds_to_form(r); /* one begins at each boundary at which one is formed */
     if (steps <= 0)
@@ -163,10 +165,10 @@ void coast_plan(struct rt_replica *r)
     r->plan.end_ns += lasts_ns;
 }
 
-void coast_drop(struct rt_replica *r)
+void coast_drop(struct rank *r)
 {
     r->plan.count = r->plan.next;
-    r->plan.end_ns = r->now->record.end_ns;
+    r->plan.end_ns = r->lane->now->record.end_ns;
 }
 
 static int64_t sum_ns(const int64_t *ns, uint32_t n)
@@ -208,10 +210,9 @@ static void add_gaps(struct rt_hist *h, const int64_t *ns, uint32_t n, int64_t d
 }
 
 /* The same with speculative decoding: the tokens of a round come together. */
-static void add_planned_rounds(struct rt_replica *r, struct step_begin s, uint32_t to,
-                               int64_t decodes)
+static void add_planned_rounds(struct rank *r, struct step_begin s, uint32_t to, int64_t decodes)
 {
-    const struct decode_set *d = &r->decode;
+    const struct decode_set *d = &r->lane->decode;
     int64_t round = first_planned_round(r), before = decode_tokens_at(d, round - 1);
     for (; s.i < to; s.i++, round++) {
         int64_t now = decode_tokens_at(d, round);
@@ -226,8 +227,7 @@ static void add_planned_rounds(struct rt_replica *r, struct step_begin s, uint32
 }
 
 /* Second by second. */
-static void note_planned_tokens(struct rt_replica *r, struct step_begin s, uint32_t to,
-                                int64_t decodes)
+static void note_planned_tokens(struct rank *r, struct step_begin s, uint32_t to, int64_t decodes)
 {
     while (s.i < to) {
         uint32_t from = s.i;
@@ -243,12 +243,11 @@ static void note_planned_tokens(struct rt_replica *r, struct step_begin s, uint3
 
 /* Tokens of planned steps that are over, up to step `to`: all of one batch, their gap is the step.
  */
-static void add_planned_tokens(struct rt_replica *r, struct step_begin s, uint32_t to,
-                               int64_t decodes)
+static void add_planned_tokens(struct rank *r, struct step_begin s, uint32_t to, int64_t decodes)
 {
     const struct coast_plan *p = &r->plan;
     struct rt_token_stats *stats = r->stats;
-    if (r->decode.per_round != 0) {
+    if (r->lane->decode.per_round != 0) {
         add_planned_rounds(r, s, to, decodes);
         return;
     }
@@ -263,7 +262,7 @@ static void add_planned_tokens(struct rt_replica *r, struct step_begin s, uint32
 }
 
 /* The rounds' new blocks. With identities they are taken and published round by round. */
-static bool advance_rounds(struct rt_replica *r, struct batch *formed, uint32_t rounds,
+static bool advance_rounds(struct rank *r, struct batch *formed, uint32_t rounds,
                            struct rt_err *err)
 {
     if (!r->kv) {
@@ -282,7 +281,7 @@ static bool advance_rounds(struct rt_replica *r, struct batch *formed, uint32_t 
 
 /* Totals of `count` planned steps that are over, the first of them with this shape, and what the
  * one that has begun after them has to know. */
-static bool add_totals(struct rt_replica *r, const struct rt_step_shape *first, uint32_t count,
+static bool add_totals(struct rank *r, const struct rt_step_shape *first, uint32_t count,
                        struct batch *begun)
 {
     begun->plain = rt_cost_is_plain(r->cost, first);
@@ -308,19 +307,19 @@ static bool add_totals(struct rt_replica *r, const struct rt_step_shape *first, 
 
 /* The batch becomes the one that would be formed next, or so many rounds later (-1: the one formed
  * last). */
-static void shape_later(const struct rt_replica *r, struct batch *b, int64_t rounds)
+static void shape_later(const struct rank *r, struct batch *b, int64_t rounds)
 {
     struct rt_step_shape *s = &b->record.shape;
-    if (!rt_cost_can_run(r->cost) || r->decode.per_round != 0) {
+    if (!rt_cost_can_run(r->cost) || r->lane->decode.per_round != 0) {
         if (rounds >= 0)
             *s = decodes_in(r, rounds);
         return;
     }
-    s->held_tokens = s->decode_context = r->decode.context + r->decode.count * rounds;
+    s->held_tokens = s->decode_context = r->lane->decode.context + r->lane->decode.count * rounds;
 }
 
 /* The batch of a step that is over becomes that of one like the step begun. */
-static void reuse(const struct rt_replica *r, struct batch *b, const struct batch *begun)
+static void reuse(const struct rank *r, struct batch *b, const struct batch *begun)
 {
     b->emit_count = b->fresh_count = 0;
     b->moved_blocks = 0;
@@ -332,13 +331,14 @@ static void reuse(const struct rt_replica *r, struct batch *b, const struct batc
 
 /* `count` boundaries pass, and all steps that begin at them are alike: the step in progress and the
  * planned ones before the last that begins are over, as many rounds are formed. */
-static bool pass_alike(struct rt_replica *r, uint32_t count, struct rt_err *err)
+static bool pass_alike(struct rank *r, uint32_t count, struct rt_err *err)
 {
     struct coast_plan *p = &r->plan;
-    struct batch *over = r->now, *begun = r->ahead ? r->ahead : over, *formed = over;
+    struct batch *over = r->lane->now, *begun = r->lane->ahead ? r->lane->ahead : over,
+                 *formed = over;
     uint32_t last = p->next + count - 1; /* the one in progress afterwards */
-    const struct decode_set *d = &r->decode;
-    int64_t begun_round = begun->round + (r->ahead ? count - 1 : count);
+    const struct decode_set *d = &r->lane->decode;
+    int64_t begun_round = begun->round + (r->lane->ahead ? count - 1 : count);
     struct step_begin first = {.i = p->next, .at_ns = over->record.end_ns};
     int64_t planned_ns = sum_ns(p->ns + p->next, count - 1);
     int64_t start_ns = first.at_ns + planned_ns;
@@ -354,7 +354,7 @@ static bool pass_alike(struct rt_replica *r, uint32_t count, struct rt_err *err)
         return rt_fail_nomem(err, "step totals");
     add_planned_tokens(r, first, last, shape.decodes);
     reuse(r, formed, begun);
-    if (r->ahead)
+    if (r->lane->ahead)
         shape_later(r, begun, (int64_t)count - 2);
     shape_later(r, formed, count - 1);
     p->next = last + 1;
@@ -365,38 +365,39 @@ static bool pass_alike(struct rt_replica *r, uint32_t count, struct rt_err *err)
     formed->yields = d->count * round_tokens(d, d->round);
     formed->record.kv_blocks_used = r->kv_blocks - r->free_blocks;
     begun->round = begun_round;
-    if (r->ahead)
+    if (r->lane->ahead)
         begun->yields = begun->record.shape.decodes * round_tokens(d, begun_round);
     begun->record.start_ns = start_ns;
     begun->record.end_ns = start_ns + p->ns[last];
     begun->gap_ns = p->ns[last];
     begun->gaps = begun->record.shape.decodes;
     batch_retire_decodes(r, formed);
-    if (r->ahead) {
-        r->now = begun;
-        r->ahead = formed;
+    if (r->lane->ahead) {
+        r->lane->now = begun;
+        r->lane->ahead = formed;
     }
-    r->last_end_ns = r->round_end_ns = begun->record.end_ns;
+    r->lane->last_end_ns = r->lane->round_end_ns = begun->record.end_ns;
     return step_note_gap(r, begun_round, longest_ns, err);
 }
 
 /* Any other quiet boundary: as the owner would let it pass. */
-static bool pass_boundary(struct rt_replica *r, struct rt_err *err)
+static bool pass_boundary(struct rank *r, struct rt_err *err)
 {
-    int64_t now_ns = r->now->record.end_ns;
-    assert(r->now->last_count == 0);
-    if (!step_complete(r, NULL, err) || !replica_begin_step(r, now_ns, err))
+    int64_t now_ns = r->lane->now->record.end_ns;
+    assert(r->lane->now->last_count == 0);
+    if (!step_complete(r, NULL, err) || !rank_begin_step(r, now_ns, err))
         return false;
-    assert(r->now && r->now->record.end_ns == now_ns + r->plan.ns[r->plan.next]);
+    assert(r->lane->now && r->lane->now->record.end_ns == now_ns + r->plan.ns[r->plan.next]);
     r->plan.next++;
     return true;
 }
 
-static bool pass_boundaries(struct rt_replica *r, uint32_t count, struct rt_err *err)
+static bool pass_boundaries(struct rank *r, uint32_t count, struct rt_err *err)
 {
     while (count > 0) {
-        const struct batch *like = r->ahead ? r->ahead : r->now; /* the steps that begin */
-        uint32_t run = alike(r, like) ? (uint32_t)decode_linear_rounds(&r->decode, count) : 0;
+        const struct batch *like =
+            r->lane->ahead ? r->lane->ahead : r->lane->now; /* the steps that begin */
+        uint32_t run = alike(r, like) ? (uint32_t)decode_linear_rounds(&r->lane->decode, count) : 0;
         if (run > 0 ? !pass_alike(r, run, err) : !pass_boundary(r, err))
             return false;
         count -= run > 0 ? run : 1;
@@ -406,10 +407,10 @@ static bool pass_boundaries(struct rt_replica *r, uint32_t count, struct rt_err 
 
 /* How many boundaries, the end of the step in progress first, lie before the instant: planned steps
  * that begin before it. */
-static uint32_t boundaries_before(const struct rt_replica *r, int64_t before_ns)
+static uint32_t boundaries_before(const struct rank *r, int64_t before_ns)
 {
     const struct coast_plan *p = &r->plan;
-    struct step_begin s = {.i = p->next, .at_ns = r->now->record.end_ns};
+    struct step_begin s = {.i = p->next, .at_ns = r->lane->now->record.end_ns};
     if (p->next == p->count || s.at_ns >= before_ns)
         return 0;
     if (p->end_ns - p->ns[p->count - 1] < before_ns) /* the last one does */
@@ -418,9 +419,9 @@ static uint32_t boundaries_before(const struct rt_replica *r, int64_t before_ns)
     return s.i - p->next + 1;
 }
 
-bool coast_commit(struct rt_replica *r, int64_t before_ns, struct rt_err *err)
+bool coast_commit(struct rank *r, int64_t before_ns, struct rt_err *err)
 {
-    uint32_t count = r->now ? boundaries_before(r, before_ns) : 0;
+    uint32_t count = r->lane->now ? boundaries_before(r, before_ns) : 0;
     if (count == 0)
         return true;
     if (!pass_boundaries(r, count, err))

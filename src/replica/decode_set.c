@@ -13,14 +13,14 @@
 
 #include <stdlib.h>
 
-static uint32_t phase_of(const struct rt_replica *r, const struct seq *q)
+static uint32_t phase_of(const struct rank *r, const struct seq *q)
 {
     int64_t b = r->engine.block_size;
     int64_t p = (q->kv + decode_drafts(r) - q->join_tokens) % b;
     return (uint32_t)(p < 0 ? p + b : p);
 }
 
-bool decode_init(struct decode_set *d, const struct rt_replica *r)
+bool decode_init(struct decode_set *d, const struct rank *r)
 {
     int64_t windows[RT_MAX_WINDOWS];
     d->window_count = rt_cost_windows(r->cost, windows);
@@ -69,9 +69,9 @@ int64_t decode_produced(const struct decode_set *d, const struct seq *q)
     return q->produced + (d->tokens - q->join_tokens);
 }
 
-bool decode_crosses(const struct rt_replica *r, const struct seq *q)
+bool decode_crosses(const struct rank *r, const struct seq *q)
 {
-    return phase_of(r, q) == r->decode.cursor;
+    return phase_of(r, q) == r->lane->decode.cursor;
 }
 
 static void window_join(struct window_sum *w, uint32_t i, const struct seq *q)
@@ -93,7 +93,7 @@ static void window_leave(struct window_sum *w, uint32_t i, int64_t kv)
 }
 
 /* Members join in running order, so a list of them is in running order, too. */
-static void members_add(struct rt_replica *r, struct phase_list *l, uint32_t i)
+static void members_add(struct rank *r, struct phase_list *l, uint32_t i)
 {
     struct seq *q = seq_at(r, i);
     q->phase_prev = l->tail;
@@ -105,7 +105,7 @@ static void members_add(struct rt_replica *r, struct phase_list *l, uint32_t i)
     l->tail = i;
 }
 
-static void members_remove(struct rt_replica *r, struct phase_list *l, uint32_t i)
+static void members_remove(struct rank *r, struct phase_list *l, uint32_t i)
 {
     const struct seq *q = seq_at(r, i);
     if (q->phase_prev == SEQ_NONE)
@@ -118,10 +118,11 @@ static void members_remove(struct rt_replica *r, struct phase_list *l, uint32_t 
         seq_at(r, q->phase_next)->phase_prev = q->phase_prev;
 }
 
-void decode_join(struct rt_replica *r, uint32_t i)
+void decode_join(struct rank *r, uint32_t i)
 {
-    struct decode_set *d = &r->decode;
+    struct decode_set *d = &r->lane->decode;
     struct seq *q = seq_at(r, i);
+    q->lane = lane_number(r);
     q->state = SEQ_DECODE;
     q->gap_round = q->join_round = d->round;
     q->join_tokens = d->tokens;
@@ -135,10 +136,10 @@ void decode_join(struct rt_replica *r, uint32_t i)
         window_join(&d->windows[w], i, q);
 }
 
-void decode_leave(struct rt_replica *r, uint32_t i)
+void decode_leave(struct rank *r, uint32_t i)
 {
-    struct decode_set *d = &r->decode;
     struct seq *q = seq_at(r, i);
+    struct decode_set *d = &lane_of(r, q)->decode;
     int64_t kv = decode_kv(d, q);
     d->count--;
     d->context -= kv;
@@ -160,9 +161,9 @@ static void window_advance(struct window_sum *w, int64_t tokens, int64_t now)
     }
 }
 
-void decode_advance(struct rt_replica *r, int64_t rounds)
+void decode_advance(struct rank *r, int64_t rounds)
 {
-    struct decode_set *d = &r->decode;
+    struct decode_set *d = &r->lane->decode;
     int64_t b = r->engine.block_size, tokens = rounds;
     d->round += rounds;
     if (d->per_round != 0) {

@@ -6,9 +6,9 @@
 
 #include <stdlib.h>
 
-void batch_add_decodes(struct rt_replica *r, struct batch *b)
+void batch_add_decodes(struct rank *r, struct batch *b)
 {
-    const struct decode_set *d = &r->decode;
+    const struct decode_set *d = &r->lane->decode;
     struct rt_step_shape *s = &b->record.shape;
     s->tokens += d->count * d->width;
     s->decodes = d->count;
@@ -24,7 +24,7 @@ void batch_add_decodes(struct rt_replica *r, struct batch *b)
         kv_take_crossings(r);
 }
 
-void batch_add_prefill(struct rt_replica *r, struct batch *b, uint32_t i, int64_t tokens)
+void batch_add_prefill(struct rank *r, struct batch *b, uint32_t i, int64_t tokens)
 {
     struct seq *q = seq_at(r, i);
     struct rt_step_shape *s = &b->record.shape;
@@ -40,7 +40,7 @@ void batch_add_prefill(struct rt_replica *r, struct batch *b, uint32_t i, int64_
     b->emits[b->emit_count++] = (struct emission){.seq = i, .gap_ns = -1};
 }
 
-void admit_head(struct rt_replica *r, struct batch *b)
+void admit_head(struct rank *r, struct batch *b)
 {
     uint32_t i = queue_head(r);
     struct seq *q = seq_at(r, i);
@@ -60,21 +60,24 @@ void admit_head(struct rt_replica *r, struct batch *b)
     }
 }
 
-void preempt_last(struct rt_replica *r, struct batch *b)
+void preempt_last(struct rank *r, struct batch *b)
 {
     uint32_t i = running_victim(r);
     struct seq *q = seq_at(r, i);
     bool keeps_kv = swap_out(r, q), decoded = q->state == SEQ_DECODE;
     kv_release(r, i);
-    if (decoded) {
-        int64_t gap = gap_max_after(&r->gaps, q->gap_round);
+    const struct lane *lane = lane_of(r, q);
+    if (decoded || q->state == SEQ_LAST) {
+        int64_t gap = gap_max_after(&lane->gaps, q->gap_round);
         if (gap > q->max_itl_ns)
             q->max_itl_ns = gap;
-        if (r->round_end_ns > q->last_token_ns) /* it has had a round since it joined */
-            q->last_token_ns = r->round_end_ns;
+    }
+    if (decoded) {
+        if (lane->round_end_ns > q->last_token_ns) /* it has had a round since it joined */
+            q->last_token_ns = lane->round_end_ns;
         q->newly_joined = false;
         decode_leave(r, i);
-        q->produced = decode_produced(&r->decode, q);
+        q->produced = decode_produced(&lane->decode, q);
     }
     if (i == r->partial)
         r->partial = SEQ_NONE;
@@ -82,7 +85,7 @@ void preempt_last(struct rt_replica *r, struct batch *b)
     q->kv = 0;
     q->away_before_ns = seq_preempted_ns(q, INT64_MAX);
     q->away_from_ns = b->record.start_ns;
-    q->away_to_ns = INT64_MAX;
+    q->away_to_ns = q->state == SEQ_GONE ? q->away_from_ns : INT64_MAX; /* misses nothing */
     q->preemptions++;
     r->totals.preemptions++;
     b->preempted = true;
@@ -90,15 +93,15 @@ void preempt_last(struct rt_replica *r, struct batch *b)
     queue_return(r, i);
 }
 
-void batch_retire_decodes(struct rt_replica *r, struct batch *b)
+void batch_retire_decodes(struct rank *r, struct batch *b)
 {
-    const struct rt_heap *finish = &r->decode.finish;
-    while (finish->count > 0 && rt_heap_top(finish)->time <= r->decode.tokens) {
+    const struct rt_heap *finish = &r->lane->decode.finish;
+    while (finish->count > 0 && rt_heap_top(finish)->time <= r->lane->decode.tokens) {
         uint32_t i = rt_heap_top(finish)->item;
-        b->yields -= r->decode.tokens - rt_heap_top(finish)->time; /* more than it wants */
+        b->yields -= r->lane->decode.tokens - rt_heap_top(finish)->time; /* more than it wants */
         struct seq *q = seq_at(r, i);
         decode_leave(r, i);
-        q->kv = decode_kv(&r->decode, q); /* whose blocks it holds */
+        q->kv = decode_kv(&r->lane->decode, q); /* whose blocks it holds */
         q->state = SEQ_LAST;
         b->last[b->last_count++] = i;
     }
@@ -106,7 +109,7 @@ void batch_retire_decodes(struct rt_replica *r, struct batch *b)
 
 /* Sequences whose prefill the step completes yield a token in it and decode from the next one on.
  */
-static void join_emitters(struct rt_replica *r, struct batch *b)
+static void join_emitters(struct rank *r, struct batch *b)
 {
     for (uint32_t e = 0; e < b->emit_count; e++) {
         uint32_t i = b->emits[e].seq;
@@ -118,8 +121,9 @@ static void join_emitters(struct rt_replica *r, struct batch *b)
             continue;
         }
         q->state = SEQ_LAST;
-        q->gap_round = q->join_round = r->decode.round;
-        q->join_tokens = r->decode.tokens;
+        q->lane = lane_number(r);
+        q->gap_round = q->join_round = r->lane->decode.round;
+        q->join_tokens = r->lane->decode.tokens;
         b->last[b->last_count++] = i;
     }
 }
@@ -145,7 +149,7 @@ static bool batch_reserve(struct batch *b, int64_t sequences)
 }
 
 /* The copies made since a step was formed last go with this one, one after the other. */
-static void charge_copies(struct rt_replica *r, struct batch *b)
+static void charge_copies(struct rank *r, struct batch *b)
 {
     b->moved_blocks = r->moved_blocks;
     r->moved_blocks = 0;
@@ -153,14 +157,14 @@ static void charge_copies(struct rt_replica *r, struct batch *b)
         b->record.shape.transfer_s = (double)b->moved_blocks * r->block_bytes / r->pcie_bytes_per_s;
 }
 
-static bool only_decodes(const struct rt_replica *r)
+static bool only_decodes(const struct rank *r)
 {
     int64_t spare = r->free_blocks - (r->policy->needs_spare_block ? 1 : 0);
-    return r->waiting.count == 0 && r->partial == SEQ_NONE && r->decode.count > 0 &&
-           (r->policy->reserves_output || decode_crossings(&r->decode) <= spare);
+    return r->waiting.count == 0 && r->partial == SEQ_NONE && r->lane->decode.count > 0 &&
+           (r->policy->reserves_output || decode_crossings(&r->lane->decode) <= spare);
 }
 
-bool batch_form(struct rt_replica *r, struct batch *b, int64_t start_ns, struct rt_err *err)
+bool batch_form(struct rank *r, struct batch *b, int64_t start_ns, struct rt_err *err)
 {
     int64_t sequences = r->running.count + r->waiting.count;
     if (sequences > r->engine.max_num_seqs)
@@ -170,7 +174,7 @@ bool batch_form(struct rt_replica *r, struct batch *b, int64_t start_ns, struct 
     b->record = (struct rt_step_record){.start_ns = start_ns};
     b->emit_count = b->fresh_count = b->last_count = 0;
     b->preempted = b->resumed = false;
-    b->moved_blocks = b->yields = 0;
+    b->moved_blocks = b->yields = b->waited_ns = 0;
     if (only_decodes(r))
         batch_add_decodes(r, b); /* what every policy would do */
     else if (r->running.count > 0 || r->waiting.count > 0)
@@ -184,7 +188,7 @@ bool batch_form(struct rt_replica *r, struct batch *b, int64_t start_ns, struct 
     kv_publish_batch(r, b);
     if (r->out_of_memory)
         return rt_fail_nomem(err, "KV block tables");
-    b->round = r->decode.round;
+    b->round = r->lane->decode.round;
     for (uint32_t f = 0; f < b->fresh_count; f++)
         seq_at(r, b->fresh[f])->scheduled_ns = start_ns;
     if (b->record.shape.decodes > 0)
@@ -194,6 +198,6 @@ bool batch_form(struct rt_replica *r, struct batch *b, int64_t start_ns, struct 
     b->record.waiting = r->waiting.count;
     if (b->record.kv_blocks_used > r->totals.kv_blocks_peak)
         r->totals.kv_blocks_peak = b->record.kv_blocks_used;
-    replica_check(r);
+    rank_check(r);
     return true;
 }

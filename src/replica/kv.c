@@ -79,7 +79,7 @@ static void cache_free(struct kv_cache *c)
     free(c);
 }
 
-bool kv_init(struct rt_replica *r, const struct rt_replica_spec *spec)
+bool kv_init(struct rank *r, const struct rt_replica_spec *spec)
 {
     if (!r->engine.prefix_caching)
         return true;
@@ -96,7 +96,7 @@ bool kv_init(struct rt_replica *r, const struct rt_replica_spec *spec)
     return c->cpu != NULL;
 }
 
-void kv_free(struct rt_replica *r)
+void kv_free(struct rank *r)
 {
     retained_free(r);
     if (r->kv)
@@ -266,7 +266,7 @@ static void drop_copy(struct kv_cache *cpu, const struct key *k)
     cpu->head = b;
 }
 
-static uint32_t take_block(struct rt_replica *r)
+static uint32_t take_block(struct rank *r)
 {
     struct kv_cache *c = r->kv;
     if (!c->cpu || c->fresh < c->limit || c->blocks[c->head].key.kind == KEY_NONE)
@@ -280,7 +280,7 @@ static uint32_t take_block(struct rt_replica *r)
 /* ---- what sequences do ---- */
 
 /* KV blocks q holds: whoever decodes has room for its drafts, too. */
-int64_t seq_blocks(const struct rt_replica *r, const struct seq *q)
+int64_t seq_blocks(const struct rank *r, const struct seq *q)
 {
     if (r->kv)
         return q->block_count;
@@ -288,7 +288,7 @@ int64_t seq_blocks(const struct rt_replica *r, const struct seq *q)
         return blocks_for(r, q->prompt + q->output + speculated_margin(r));
     int64_t kv = q->kv;
     if (q->state == SEQ_DECODE)
-        kv = decode_kv(&r->decode, q);
+        kv = decode_kv(&lane_of(r, q)->decode, q);
     if (q->state == SEQ_DECODE || q->state == SEQ_LAST)
         kv += decode_drafts(r);
     if (r->policy->keeps_watermark && q->target > kv)
@@ -296,7 +296,7 @@ int64_t seq_blocks(const struct rt_replica *r, const struct seq *q)
     return blocks_for(r, kv);
 }
 
-static bool reserve_blocks(struct rt_replica *r, struct seq *q, int64_t count)
+static bool reserve_blocks(struct rank *r, struct seq *q, int64_t count)
 {
     if (q->block_capacity >= count)
         return true;
@@ -309,14 +309,14 @@ static bool reserve_blocks(struct rt_replica *r, struct seq *q, int64_t count)
     return true;
 }
 
-void kv_take_count(struct rt_replica *r, int64_t count)
+void kv_take_count(struct rank *r, int64_t count)
 {
     r->free_blocks -= count;
     if (r->retained)
         retained_take(r, count);
 }
 
-void kv_take(struct rt_replica *r, struct seq *q, int64_t count)
+void kv_take(struct rank *r, struct seq *q, int64_t count)
 {
     if (!r->kv) {
         kv_take_count(r, count);
@@ -337,9 +337,9 @@ void kv_take(struct rt_replica *r, struct seq *q, int64_t count)
     }
 }
 
-void kv_take_crossings(struct rt_replica *r)
+void kv_take_crossings(struct rank *r)
 {
-    const struct decode_set *d = &r->decode;
+    const struct decode_set *d = &r->lane->decode;
     if (!r->kv) {
         kv_take_count(r, decode_crossings(d));
         return;
@@ -349,7 +349,7 @@ void kv_take_crossings(struct rt_replica *r)
 }
 
 /* Without identities: the blocks count, and of a preempted sequence the full ones wait for it. */
-static void release_count(struct rt_replica *r, uint32_t i)
+static void release_count(struct rank *r, uint32_t i)
 {
     const struct seq *q = seq_at(r, i);
     int64_t count = seq_blocks(r, q), kv = q->kv;
@@ -357,11 +357,11 @@ static void release_count(struct rt_replica *r, uint32_t i)
     if (!r->retained)
         return;
     if (q->state == SEQ_DECODE)
-        kv = decode_kv(&r->decode, q);
+        kv = decode_kv(&lane_of(r, q)->decode, q);
     retained_release(r, i, count, q->state == SEQ_LAST ? 0 : kv / r->engine.block_size);
 }
 
-void kv_release(struct rt_replica *r, uint32_t i)
+void kv_release(struct rank *r, uint32_t i)
 {
     struct kv_cache *c = r->kv;
     struct seq *q = seq_at(r, i);
@@ -382,7 +382,7 @@ void kv_release(struct rt_replica *r, uint32_t i)
     q->block_capacity = 0;
 }
 
-static struct key key_of(const struct rt_replica *r, const struct seq *q, int64_t number)
+static struct key key_of(const struct rank *r, const struct seq *q, int64_t number)
 {
     int64_t named = q->named / r->engine.block_size; /* whole blocks */
     int64_t hash = number / r->kv->ratio;
@@ -407,7 +407,7 @@ static bool note_hit(struct kv_cache *c, uint32_t b)
     return true;
 }
 
-struct kv_prefix kv_find_prefix(struct rt_replica *r, const struct seq *q)
+struct kv_prefix kv_find_prefix(struct rank *r, const struct seq *q)
 {
     struct kv_prefix found = {0};
     struct kv_cache *c = r->kv;
@@ -437,7 +437,7 @@ struct kv_prefix kv_find_prefix(struct rt_replica *r, const struct seq *q)
     return found;
 }
 
-static void publish(struct rt_replica *r, const struct seq *q, int64_t number)
+static void publish(struct rank *r, const struct seq *q, int64_t number)
 {
     struct key k = key_of(r, q, number);
     if (!enter(r->kv, &k, q->blocks[number]))
@@ -448,7 +448,7 @@ static void publish(struct rt_replica *r, const struct seq *q, int64_t number)
 
 /* The blocks of the run that are in CPU memory come back into blocks of their own. Their copies go
  * first: what is evicted to make room needs theirs. */
-static void load_copies(struct rt_replica *r, struct seq *q)
+static void load_copies(struct rank *r, struct seq *q)
 {
     struct kv_cache *c = r->kv;
     for (uint32_t h = 0; h < c->hit_count; h++)
@@ -472,7 +472,7 @@ static void load_copies(struct rt_replica *r, struct seq *q)
     }
 }
 
-void kv_share_prefix(struct rt_replica *r, struct seq *q)
+void kv_share_prefix(struct rank *r, struct seq *q)
 {
     struct kv_cache *c = r->kv;
     if (r->retained) {
@@ -502,7 +502,7 @@ void kv_share_prefix(struct rt_replica *r, struct seq *q)
     q->kv = (int64_t)c->hit_count * r->engine.block_size;
 }
 
-static void publish_full(struct rt_replica *r, struct seq *q, int64_t kv_tokens)
+static void publish_full(struct rank *r, struct seq *q, int64_t kv_tokens)
 {
     int64_t full = kv_tokens / r->engine.block_size;
     while (q->published < full)
@@ -511,9 +511,9 @@ static void publish_full(struct rt_replica *r, struct seq *q, int64_t kv_tokens)
 
 /* In batch order: decodes whose last block is now full (they need a new one next), then prefills.
  */
-void kv_publish_batch(struct rt_replica *r, const struct batch *b)
+void kv_publish_batch(struct rank *r, const struct batch *b)
 {
-    const struct decode_set *d = &r->decode;
+    const struct decode_set *d = &r->lane->decode;
     if (!r->kv)
         return;
     for (uint32_t i = d->members[d->cursor].head; i != SEQ_NONE; i = seq_at(r, i)->phase_next)

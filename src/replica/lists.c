@@ -7,7 +7,7 @@ void seq_list_init(struct seq_list *l)
     *l = (struct seq_list){.head = SEQ_NONE, .tail = SEQ_NONE};
 }
 
-void seq_push_tail(struct rt_replica *r, struct seq_list *l, uint32_t i)
+void seq_push_tail(struct rank *r, struct seq_list *l, uint32_t i)
 {
     struct seq *q = seq_at(r, i);
     q->prev = l->tail;
@@ -20,7 +20,7 @@ void seq_push_tail(struct rt_replica *r, struct seq_list *l, uint32_t i)
     l->count++;
 }
 
-void seq_push_head(struct rt_replica *r, struct seq_list *l, uint32_t i)
+void seq_push_head(struct rank *r, struct seq_list *l, uint32_t i)
 {
     struct seq *q = seq_at(r, i);
     q->prev = SEQ_NONE;
@@ -33,7 +33,7 @@ void seq_push_head(struct rt_replica *r, struct seq_list *l, uint32_t i)
     l->count++;
 }
 
-void seq_unlink(struct rt_replica *r, struct seq_list *l, uint32_t i)
+void seq_unlink(struct rank *r, struct seq_list *l, uint32_t i)
 {
     const struct seq *q = seq_at(r, i);
     if (q->prev == SEQ_NONE)

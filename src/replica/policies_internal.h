@@ -11,8 +11,8 @@ extern const struct rt_policy policy_prefill_first;
 extern const struct rt_policy policy_chunked;
 extern const struct rt_policy policy_sarathi;
 
-void admit_whole_prompts(struct rt_replica *r, struct batch *b); /* policy_static.c */
+void admit_whole_prompts(struct rank *r, struct batch *b); /* policy_static.c */
 /* decode_pass.c; budget: swapped sequences come back while the decodes are fewer */
-void decode_pass(struct rt_replica *r, struct batch *b, int64_t budget);
+void decode_pass(struct rank *r, struct batch *b, int64_t budget);
 
 #endif

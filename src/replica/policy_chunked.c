@@ -8,23 +8,23 @@
 #include "policies_internal.h"
 
 /* Tokens of the unfinished prompt in the next step: what the decodes leave of the budget. */
-static int64_t next_chunk(const struct rt_replica *r, const struct seq *q)
+static int64_t next_chunk(const struct rank *r, const struct seq *q)
 {
-    int64_t left = r->engine.max_num_batched_tokens - r->decode.count * r->decode.width;
+    int64_t left = r->engine.max_num_batched_tokens - r->lane->decode.count * r->lane->decode.width;
     return q->target - q->kv < left ? q->target - q->kv : left;
 }
 
 /* Tokens that need blocks once the next n of the prompt are in KV: behind the whole of it stand the
  * first drafts. */
-static int64_t held_after(const struct rt_replica *r, const struct seq *q, int64_t n)
+static int64_t held_after(const struct rank *r, const struct seq *q, int64_t n)
 {
     return q->kv + n + (q->kv + n == q->target ? decode_drafts(r) : 0);
 }
 
 /* Blocks that the running sequences need for the next step. */
-static int64_t blocks_needed(const struct rt_replica *r)
+static int64_t blocks_needed(const struct rank *r)
 {
-    int64_t blocks = decode_crossings(&r->decode);
+    int64_t blocks = decode_crossings(&r->lane->decode);
     if (r->partial != SEQ_NONE) {
         const struct seq *q = seq_at(r, r->partial);
         blocks += blocks_for(r, held_after(r, q, next_chunk(r, q))) - seq_blocks(r, q);
@@ -35,21 +35,23 @@ static int64_t blocks_needed(const struct rt_replica *r)
 /* Preempts, last in queue order first, until the blocks that the others need are free. With fcfs
  * that is where taking blocks in order and preempting the last one at need ends, too: it goes
  * exactly when those left need more blocks than are free. */
-static void make_room(struct rt_replica *r, struct batch *b)
+static void make_room(struct rank *r, struct batch *b)
 {
     while (blocks_needed(r) > r->free_blocks)
         preempt_last(r, b);
 }
 
-static void continue_prefill(struct rt_replica *r, struct batch *b)
+static void continue_prefill(struct rank *r, struct batch *b)
 {
     struct seq *q = seq_at(r, r->partial);
     int64_t n = next_chunk(r, q);
+    if (n == 0)
+        return; /* the decodes of this lane are as many as the budget */
     kv_take(r, q, blocks_for(r, held_after(r, q, n)) - seq_blocks(r, q));
     batch_add_prefill(r, b, r->partial, n);
 }
 
-static void admit(struct rt_replica *r, struct batch *b)
+static void admit(struct rank *r, struct batch *b)
 {
     int64_t left = r->engine.max_num_batched_tokens - b->record.shape.tokens;
     uint32_t i;
@@ -68,7 +70,7 @@ static void admit(struct rt_replica *r, struct batch *b)
     }
 }
 
-static void form(struct rt_replica *r, struct batch *b)
+static void form(struct rank *r, struct batch *b)
 {
     make_room(r, b);
     if (!b->preempted)

@@ -3,7 +3,7 @@
  * are reserved at admission. */
 #include "policies_internal.h"
 
-static void form(struct rt_replica *r, struct batch *b)
+static void form(struct rank *r, struct batch *b)
 {
     batch_add_decodes(r, b);
     admit_whole_prompts(r, b);

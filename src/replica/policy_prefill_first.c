@@ -3,7 +3,7 @@
  * times the longest), as early vLLM and Vidur do. Preemption by recompute. */
 #include "policies_internal.h"
 
-static void admit(struct rt_replica *r, struct batch *b)
+static void admit(struct rank *r, struct batch *b)
 {
     int64_t longest = 0, count = 0;
     uint32_t i;
@@ -23,7 +23,7 @@ static void admit(struct rt_replica *r, struct batch *b)
     }
 }
 
-static void form(struct rt_replica *r, struct batch *b)
+static void form(struct rank *r, struct batch *b)
 {
     admit(r, b);
     if (b->record.shape.tokens == 0)

@@ -8,7 +8,7 @@ static int64_t at_most(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static void admit(struct rt_replica *r, struct batch *b)
+static void admit(struct rank *r, struct batch *b)
 {
     int64_t left = r->engine.chunk_tokens - b->record.shape.tokens;
     uint32_t i;
@@ -26,7 +26,7 @@ static void admit(struct rt_replica *r, struct batch *b)
     }
 }
 
-static void form(struct rt_replica *r, struct batch *b)
+static void form(struct rank *r, struct batch *b)
 {
     decode_pass(r, b, r->engine.chunk_tokens);
     int64_t left = r->engine.chunk_tokens - b->record.shape.tokens;

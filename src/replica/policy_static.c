@@ -4,7 +4,7 @@
 #include "policies_internal.h"
 
 /* Admits whole prompts from the queue head while budget, seats and reserved blocks allow. */
-void admit_whole_prompts(struct rt_replica *r, struct batch *b)
+void admit_whole_prompts(struct rank *r, struct batch *b)
 {
     int64_t budget = r->engine.max_num_batched_tokens;
     uint32_t i;
@@ -19,9 +19,9 @@ void admit_whole_prompts(struct rt_replica *r, struct batch *b)
     }
 }
 
-static void form(struct rt_replica *r, struct batch *b)
+static void form(struct rank *r, struct batch *b)
 {
-    if (r->running.count > 0)
+    if (r->lane->decode.count > 0)
         batch_add_decodes(r, b);
     else
         admit_whole_prompts(r, b);

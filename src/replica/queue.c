@@ -6,18 +6,18 @@
  * wait, least key first, `victims` of those that run, greatest key first. */
 #include "replica_internal.h"
 
-bool queue_reserve(struct rt_replica *r, uint32_t seqs)
+bool queue_reserve(struct rank *r, uint32_t seqs)
 {
     return !r->ordered || (rt_heap_reserve(&r->queue, seqs) && rt_heap_reserve(&r->victims, seqs));
 }
 
-void queue_release(struct rt_replica *r)
+void queue_release(struct rank *r)
 {
     rt_heap_release(&r->queue);
     rt_heap_release(&r->victims);
 }
 
-uint32_t queue_head(const struct rt_replica *r)
+uint32_t queue_head(const struct rank *r)
 {
     const struct rt_heap_node *top = rt_heap_top(&r->queue);
     if (!r->ordered)
@@ -25,13 +25,13 @@ uint32_t queue_head(const struct rt_replica *r)
     return top ? top->item : SEQ_NONE;
 }
 
-bool queue_would_lead(const struct rt_replica *r, int64_t key_ns)
+bool queue_would_lead(const struct rank *r, int64_t key_ns)
 {
     uint32_t head = queue_head(r); /* at equal keys those that came before go first */
     return head == SEQ_NONE || (r->ordered && key_ns < seq_at(r, head)->key_ns);
 }
 
-void queue_join(struct rt_replica *r, uint32_t i)
+void queue_join(struct rank *r, uint32_t i)
 {
     const struct seq *q = seq_at(r, i);
     seq_push_tail(r, &r->waiting, i);
@@ -39,7 +39,7 @@ void queue_join(struct rt_replica *r, uint32_t i)
         rt_heap_set(&r->queue, i, q->key_ns, q->rank);
 }
 
-void queue_return(struct rt_replica *r, uint32_t i)
+void queue_return(struct rank *r, uint32_t i)
 {
     const struct seq *q = seq_at(r, i);
     seq_push_head(r, &r->waiting, i);
@@ -47,14 +47,14 @@ void queue_return(struct rt_replica *r, uint32_t i)
         rt_heap_set(&r->queue, i, q->key_ns, q->rank);
 }
 
-void queue_leave(struct rt_replica *r, uint32_t i)
+void queue_leave(struct rank *r, uint32_t i)
 {
     seq_unlink(r, &r->waiting, i);
     if (r->ordered)
         rt_heap_remove(&r->queue, i);
 }
 
-void running_join(struct rt_replica *r, uint32_t i)
+void running_join(struct rank *r, uint32_t i)
 {
     const struct seq *q = seq_at(r, i);
     seq_push_tail(r, &r->running, i);
@@ -62,14 +62,14 @@ void running_join(struct rt_replica *r, uint32_t i)
         rt_heap_set(&r->victims, i, ~q->key_ns, ~q->rank); /* ~ reverses the order */
 }
 
-void running_leave(struct rt_replica *r, uint32_t i)
+void running_leave(struct rank *r, uint32_t i)
 {
     seq_unlink(r, &r->running, i);
     if (r->ordered)
         rt_heap_remove(&r->victims, i);
 }
 
-uint32_t running_victim(const struct rt_replica *r)
+uint32_t running_victim(const struct rank *r)
 {
     const struct rt_heap_node *top = rt_heap_top(&r->victims);
     if (!r->ordered)

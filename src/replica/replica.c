@@ -1,338 +1,267 @@
-/* A replica's life: arrivals in, steps scheduled and ended, rows out. See replica_internal.h for
- * how the parts fit; docs/engine.md for the rules. */
-#include "replica_internal.h"
+/* A replica: one rank, or several data parallel ones behind one door.
+ *
+ * A request goes to the rank with the smallest 4 * waiting + running, the first of equals, as
+ * vLLM's internal load balancer does, and stays there. Ranks of models with experts step together
+ * and are one unit; otherwise each is a unit with a clock of its own, and the replica wants to be
+ * looked at when the first of them does. Units that could form a batch at this instant are `dirty`
+ * until schedule. One rank without a pipeline, the common case, is passed through. O(log ranks) an
+ * event of a unit. */
+#include "pipeline_internal.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define WAITING_WEIGHT 4 /* vLLM, DPLBAsyncMPClient.get_core_engine_for_request */
+
+struct rt_replica {
+    struct rank **ranks;
+    uint32_t rank_count;
+    bool alone;             /* one rank without a pipeline */
+    bool piped;             /* units are pipelines, else ranks */
+    struct pipeline *pipes; /* [unit_count] */
+    uint32_t unit_count;
+    struct rt_heap due;  /* units under way, by when they next want to be looked at */
+    struct rt_heap load; /* ranks by load */
+    uint32_t *dirty;     /* units to schedule at this instant */
+    bool *is_dirty;
+    uint32_t dirty_count;
+    struct rt_replica_totals totals; /* as of the last rt_replica_totals */
+};
+
+static bool add_units(struct rt_replica *p, const struct rt_replica_spec *spec)
+{
+    uint32_t ranks_each = spec->together ? p->rank_count : 1;
+    p->unit_count = p->rank_count / ranks_each;
+    p->pipes = calloc(p->unit_count, sizeof p->pipes[0]);
+    p->dirty = calloc(p->unit_count, sizeof p->dirty[0]);
+    p->is_dirty = calloc(p->unit_count, sizeof p->is_dirty[0]);
+    if (!p->pipes || !p->dirty || !p->is_dirty || !rt_heap_reserve(&p->due, p->unit_count) ||
+        !rt_heap_reserve(&p->load, p->rank_count))
+        return false;
+    for (uint32_t u = 0; u < p->unit_count; u++)
+        if (!pipeline_init(&p->pipes[u], p->ranks + u * ranks_each, ranks_each))
+            return false;
+    for (uint32_t i = 0; i < p->rank_count; i++)
+        rt_heap_set(&p->load, i, 0, i);
+    return true;
+}
+
 bool rt_replica_new(const struct rt_replica_spec *spec, struct rt_replica **out, struct rt_err *err)
 {
-    struct rt_replica *r = calloc(1, sizeof *r);
-    if (!r)
+    struct rt_replica *p = calloc(1, sizeof *p);
+    if (!p)
         return rt_fail_nomem(err, "a replica");
-    r->engine = *spec->engine;
-    r->policy = policy_at(spec->engine->policy);
-    r->cost = spec->cost;
-    r->draft_cost = spec->draft_cost;
-    r->stats = spec->stats;
-    r->pool = spec->pool;
-    r->index = spec->index;
-    r->coast = spec->coast;
-    r->kv_blocks = r->free_blocks = spec->kv_blocks;
-    r->cpu_blocks = r->cpu_free_blocks = spec->cpu_blocks;
-    r->block_bytes = spec->block_bytes;
-    r->pcie_bytes_per_s = spec->pcie_bytes_per_s;
-    if (r->policy->keeps_watermark)
-        r->watermark_blocks = (int64_t)(r->engine.watermark * (double)r->kv_blocks);
-    r->partial = SEQ_NONE;
-    r->ordered = !queue_order_is_arrival(r->engine.queue_order);
-    rt_heap_init(&r->queue);
-    rt_heap_init(&r->victims);
-    rt_slab_init(&r->seqs, sizeof(struct seq));
-    seq_list_init(&r->waiting);
-    seq_list_init(&r->running);
-    if (!kv_init(r, spec) || !decode_init(&r->decode, r)) {
-        rt_replica_free(r);
-        return rt_fail_nomem(err, "a replica");
-    }
-    *out = r;
-    return true;
-}
-
-void seq_release(struct seq *q)
-{
-    free(q->session);
-    free(q->blocks);
-    free(q->hash_ids);
-}
-
-static void release_all(struct rt_replica *r, const struct seq_list *l)
-{
-    for (uint32_t i = l->head; i != SEQ_NONE; i = seq_at(r, i)->next)
-        seq_release(seq_at(r, i));
-}
-
-void rt_replica_free(struct rt_replica *r)
-{
-    if (!r)
-        return;
-    release_all(r, &r->waiting);
-    release_all(r, &r->running);
-    kv_free(r);
-    queue_release(r);
-    rt_slab_release(&r->seqs);
-    decode_release(&r->decode);
-    free(r->gaps.items);
-    free(r->plain);
-    for (int i = 0; i < 2; i++) {
-        free(r->batches[i].emits);
-        free(r->batches[i].fresh);
-        free(r->batches[i].last);
-    }
-    free(r);
-}
-
-/* Rule 4: requests that could never run. */
-static enum rt_reason reject_reason(const struct rt_replica *r, const struct rt_request *q)
-{
-    const struct rt_engine_spec *e = &r->engine;
-    int64_t total = q->prompt_tokens + q->output_tokens;
-    if (e->max_model_len > 0 && total > e->max_model_len)
-        return RT_REASON_MAX_MODEL_LEN;
-    int64_t margin = 0;
-    if (r->policy->keeps_watermark)
-        margin = r->watermark_blocks > 1 ? r->watermark_blocks : 1;
-    if (blocks_for(r, total + speculated_margin(r)) + margin > r->kv_blocks)
-        return RT_REASON_KV;
-    int64_t longest = r->policy->recomputes_whole ? total - 1 : q->prompt_tokens;
-    if (r->policy->whole_prefill && longest > e->max_num_batched_tokens)
-        return RT_REASON_PROMPT;
-    return RT_REASON_NONE;
-}
-
-/* What of the request lives elsewhere: the session id, and the names of whole blocks of its prompt
- * (and answer, if its session's next prompt begins with them). */
-static bool copy_texts(struct rt_replica *r, struct seq *q, const struct rt_request *req)
-{
-    if (req->session) {
-        q->session = strdup(req->session);
-        if (!q->session)
-            return false;
-    }
-    if (!r->kv || req->hash_count == 0)
-        return true;
-    size_t bytes = (size_t)req->hash_count * sizeof q->hash_ids[0];
-    q->hash_ids = malloc(bytes);
-    if (!q->hash_ids)
+    uint32_t count = spec->ranks > 1 ? (uint32_t)spec->ranks : 1;
+    rt_heap_init(&p->due);
+    rt_heap_init(&p->load);
+    p->piped = spec->pipeline > 1 || spec->together;
+    p->alone = count == 1 && !p->piped;
+    p->ranks = calloc(count, sizeof p->ranks[0]);
+    bool ok = p->ranks || rt_fail_nomem(err, "a replica");
+    for (uint32_t i = 0; ok && i < count; i++, p->rank_count++)
+        ok = rank_new(spec, i, &p->ranks[i], err);
+    if (ok && !p->alone)
+        ok = add_units(p, spec) || rt_fail_nomem(err, "a replica");
+    if (!ok) {
+        rt_replica_free(p);
         return false;
-    memcpy(q->hash_ids, req->hash_ids, bytes);
-    q->hash_count = req->hash_count;
-    q->named = req->named_tokens > q->prompt ? req->named_tokens : q->prompt;
-    if (q->named > q->prompt)
-        r->names_answers = true;
-    return true;
-}
-
-static bool take_request(struct rt_replica *r, const struct rt_request *req, int64_t key_ns,
-                         struct rt_err *err)
-{
-    uint32_t i = rt_slab_take(&r->seqs);
-    if (i == SEQ_NONE || !decode_reserve(&r->decode, r->seqs.capacity) ||
-        !queue_reserve(r, r->seqs.capacity))
-        return rt_fail_nomem(err, "requests in flight");
-    struct seq *q = seq_at(r, i);
-    *q = (struct seq){
-        .id = req->id,
-        .rank = r->pushes++,
-        .arrival_ns = req->arrival_ns,
-        .key_ns = key_ns,
-        .prompt = req->prompt_tokens,
-        .output = req->output_tokens,
-        .scheduled_ns = RT_NEVER,
-        .first_token_ns = RT_NEVER,
-        .last_token_ns = RT_NEVER,
-        .max_itl_ns = RT_NEVER,
-        .class_name = req->class_name,
-        .state = SEQ_WAITING,
-        .run = RT_SLAB_NONE,
-    };
-    if (!copy_texts(r, q, req)) {
-        seq_release(q);
-        rt_slab_give(&r->seqs, i);
-        return rt_fail_nomem(err, "requests in flight");
     }
-    queue_join(r, i);
+    *out = p;
     return true;
 }
 
-enum rt_reason rt_replica_push(struct rt_replica *r, const struct rt_request *req, int64_t now_ns,
+void rt_replica_free(struct rt_replica *p)
+{
+    if (!p)
+        return;
+    for (uint32_t u = 0; p->pipes && u < p->unit_count; u++)
+        pipeline_release(&p->pipes[u]);
+    for (uint32_t i = 0; i < p->rank_count; i++)
+        rank_free(p->ranks[i]);
+    rt_heap_release(&p->due);
+    rt_heap_release(&p->load);
+    free(p->pipes);
+    free(p->dirty);
+    free(p->is_dirty);
+    free(p->ranks);
+    free(p);
+}
+
+void rt_replica_record_steps(struct rt_replica *p, struct rt_step_list *steps)
+{
+    for (uint32_t i = 0; i < p->rank_count; i++)
+        p->ranks[i]->steps = steps;
+}
+
+/* ---- units ----------------------------------------------------------------------------------- */
+
+static int64_t unit_next_ns(const struct rt_replica *p, uint32_t u)
+{
+    return p->piped ? pipeline_next_ns(&p->pipes[u]) : rank_next_ns(p->ranks[u]);
+}
+
+static void post(struct rt_replica *p, uint32_t u)
+{
+    int64_t next_ns = unit_next_ns(p, u);
+    if (next_ns == RT_NEVER_AGAIN)
+        rt_heap_remove(&p->due, u);
+    else
+        rt_heap_set(&p->due, u, next_ns, u);
+}
+
+static void mark_dirty(struct rt_replica *p, uint32_t u)
+{
+    if (p->is_dirty[u])
+        return;
+    p->is_dirty[u] = true;
+    p->dirty[p->dirty_count++] = u;
+}
+
+static void note_load(struct rt_replica *p, uint32_t i)
+{
+    const struct rank *r = p->ranks[i];
+    rt_heap_set(&p->load, i, WAITING_WEIGHT * r->waiting.count + r->running.count, i);
+}
+
+static void note_loads(struct rt_replica *p, uint32_t u)
+{
+    uint32_t each = p->rank_count / p->unit_count;
+    for (uint32_t i = u * each; i < (u + 1) * each; i++)
+        note_load(p, i);
+}
+
+/* ---- what replica.h says ----------------------------------------------------------------------
+ */
+
+enum rt_reason rt_replica_push(struct rt_replica *p, const struct rt_request *req, int64_t now_ns,
                                struct rt_err *err)
 {
-    enum rt_reason reason = reject_reason(r, req);
-    if (reason != RT_REASON_NONE) {
-        r->totals.rejected++;
+    if (p->alone)
+        return rank_push(p->ranks[0], req, now_ns, err);
+    uint32_t i = rt_heap_top(&p->load)->item, u = i / (p->rank_count / p->unit_count);
+    enum rt_reason reason = rank_push(p->ranks[i], req, now_ns, err);
+    if (reason != RT_REASON_NONE || err->code != RT_OK)
         return reason;
-    }
-    /* If it becomes the head of the queue, the next boundary must try to admit it: what is planned
-     * beyond is void. Behind the head it changes nothing, since that was refused when the last
-     * batch was formed; but step records tell how many waited. */
-    int64_t key_ns = rt_queue_key(r->engine.queue_order, r->engine.aging_s, req);
-    bool leads = queue_would_lead(r, key_ns);
-    if (r->now && (leads || r->steps)) {
-        if (!coast_commit(r, now_ns, err))
-            return RT_REASON_NONE;
-        if (leads)
-            coast_drop(r);
-    }
-    (void)take_request(r, req, key_ns, err); /* memory: told through *err */
+    note_load(p, i);
+    if (rt_heap_has(&p->due, u))
+        post(p, u); /* it may have dropped what it had planned */
+    else
+        mark_dirty(p, u);
     return RT_REASON_NONE;
 }
 
-bool rt_replica_busy(const struct rt_replica *r)
+bool rt_replica_busy(const struct rt_replica *p)
 {
-    return r->now != NULL;
+    return p->alone ? rank_busy(p->ranks[0]) : p->dirty_count == 0 && p->due.count > 0;
 }
 
-bool replica_begin_step(struct rt_replica *r, int64_t now_ns, struct rt_err *err)
+bool rt_replica_schedule(struct rt_replica *p, int64_t now_ns, struct rt_err *err)
 {
-    assert(!r->now);
-    struct batch *b = r->ahead;
-    if (!b) {
-        b = &r->batches[0];
-        if (!batch_form(r, b, now_ns, err))
+    if (p->alone)
+        return rank_schedule(p->ranks[0], now_ns, err);
+    for (uint32_t d = 0; d < p->dirty_count; d++) {
+        uint32_t u = p->dirty[d];
+        p->is_dirty[u] = false;
+        if (!(p->piped ? pipeline_schedule(&p->pipes[u], now_ns, err)
+                       : rank_schedule(p->ranks[u], now_ns, err)))
             return false;
-        if (b->record.shape.tokens == 0)
-            return true;
+        post(p, u);
+        note_loads(p, u);
     }
-    r->now = b;
-    r->ahead = NULL;
-    if (!step_start(r, now_ns, err))
-        return false;
-    if (r->engine.async_scheduling) {
-        struct batch *next = b == &r->batches[0] ? &r->batches[1] : &r->batches[0];
-        if (!batch_form(r, next, b->record.end_ns, err))
-            return false;
-        if (next->record.shape.tokens > 0)
-            r->ahead = next;
-    }
+    p->dirty_count = 0;
     return true;
 }
 
-bool rt_replica_schedule(struct rt_replica *r, int64_t now_ns, struct rt_err *err)
+int64_t rt_replica_next_ns(const struct rt_replica *p)
 {
-    if (!replica_begin_step(r, now_ns, err))
-        return false;
-    coast_plan(r);
-    return true;
+    if (p->alone)
+        return rank_next_ns(p->ranks[0]);
+    return p->due.count > 0 ? rt_heap_top(&p->due)->time : RT_NEVER_AGAIN;
 }
 
-int64_t rt_replica_next_ns(const struct rt_replica *r)
-{
-    return r->now ? r->plan.end_ns : RT_NEVER_AGAIN;
-}
-
-bool rt_replica_step_end(struct rt_replica *r, int64_t now_ns, struct rt_finished_list *out,
+bool rt_replica_step_end(struct rt_replica *p, int64_t now_ns, struct rt_finished_list *out,
                          struct rt_err *err)
 {
-    if (!coast_commit(r, now_ns, err))
-        return false;
-    assert(r->now && r->now->record.end_ns == now_ns);
-    return step_complete(r, out, err);
-}
-
-struct rt_replica_gauges rt_replica_gauges(struct rt_replica *r, int64_t now_ns)
-{
-    struct rt_err ignored = {0}; /* memory for the gap stack: the next call meets it again */
-    (void)coast_commit(r, now_ns, &ignored);
-    return (struct rt_replica_gauges){.running = r->running.count,
-                                      .waiting = r->waiting.count,
-                                      .kv_blocks_used = r->kv_blocks - r->free_blocks};
-}
-
-struct rt_finished seq_row(const struct rt_replica *r, const struct seq *q, int64_t now_ns)
-{
-    return (struct rt_finished){
-        .id = q->id,
-        .arrival_ns = q->arrival_ns,
-        .scheduled_ns = q->scheduled_ns,
-        .first_token_ns = q->first_token_ns,
-        .finish_ns = RT_NEVER,
-        .max_itl_ns = RT_NEVER,
-        .prompt_tokens = q->prompt,
-        .output_tokens = q->output,
-        .cached_tokens = q->cached,
-        .preemptions = q->preemptions,
-        .preempted_ns = seq_preempted_ns(q, now_ns),
-        .pool = r->pool,
-        .replica = r->index,
-        .class_name = q->class_name,
-        .status = RT_STATUS_UNFINISHED,
-        .session = q->session,
-    };
-}
-
-/* True: the token of that instant is still in flight, the step in progress ends with it. */
-static bool in_flight(const struct rt_replica *r, int64_t token_ns)
-{
-    return r->now && token_ns >= r->now->record.end_ns;
-}
-
-/* Tokens that have appeared by the steps completed so far. */
-static int64_t tokens_appeared(const struct rt_replica *r, const struct seq *q)
-{
-    if (in_flight(r, q->last_token_ns)) /* a prefill's, or those of a round before a preemption */
-        return q->produced -
-               (q->join_round < r->now->round ? round_tokens(&r->decode, r->now->round) : 1);
-    if (q->state == SEQ_WAITING || q->state == SEQ_PAUSED || q->state == SEQ_PREFILL)
-        return q->produced;
-    int64_t completed = r->decode.round;
-    if (r->ahead && r->ahead->record.shape.decodes > 0)
-        completed--;
-    if (r->now && r->now->record.shape.decodes > 0)
-        completed--;
-    /* one that was swapped in for a step that is not over has joined later than that */
-    if (completed <= q->join_round)
-        return q->produced;
-    return q->produced + (decode_tokens_at(&r->decode, completed) - q->join_tokens);
-}
-
-/* What was formed ahead has not begun: its first tokens are not in flight yet. */
-static void undo_ahead(struct rt_replica *r)
-{
-    for (uint32_t e = 0; r->ahead && e < r->ahead->emit_count; e++) {
-        struct seq *q = seq_at(r, r->ahead->emits[e].seq);
-        q->produced--;
-        q->state = SEQ_WAITING;
-    }
-}
-
-static bool abort_list(struct rt_replica *r, const struct seq_list *l, int64_t now_ns,
-                       struct rt_finished_list *out)
-{
-    for (uint32_t i = l->head; i != SEQ_NONE; i = seq_at(r, i)->next) {
-        const struct seq *q = seq_at(r, i);
-        struct rt_finished row = seq_row(r, q, now_ns);
-        if (q->scheduled_ns > now_ns)
-            row.scheduled_ns = RT_NEVER;
-        if (in_flight(r, q->first_token_ns))
-            row.first_token_ns = RT_NEVER;
-        row.produced_tokens = tokens_appeared(r, q);
-        if (!rt_finished_list_add(out, &row))
+    if (p->alone)
+        return rank_step_end(p->ranks[0], now_ns, out, err);
+    while (p->due.count > 0 && rt_heap_top(&p->due)->time == now_ns) {
+        uint32_t u = rt_heap_top(&p->due)->item;
+        if (!(p->piped ? pipeline_step_end(&p->pipes[u], now_ns, out, err)
+                       : rank_step_end(p->ranks[u], now_ns, out, err)))
             return false;
+        rt_heap_remove(&p->due, u);
+        mark_dirty(p, u);
+        note_loads(p, u);
     }
     return true;
 }
 
-bool rt_replica_abort(struct rt_replica *r, int64_t now_ns, struct rt_finished_list *out,
+struct rt_replica_gauges rt_replica_gauges(struct rt_replica *p, int64_t now_ns)
+{
+    struct rt_replica_gauges sum = {0};
+    for (uint32_t i = 0; i < p->rank_count; i++) {
+        struct rt_replica_gauges g = rank_gauges(p->ranks[i], now_ns);
+        sum.running += g.running;
+        sum.waiting += g.waiting;
+        sum.kv_blocks_used += g.kv_blocks_used;
+    }
+    return sum;
+}
+
+bool rt_replica_abort(struct rt_replica *p, int64_t now_ns, struct rt_finished_list *out,
                       struct rt_err *err)
 {
-    if (!coast_commit(r, now_ns, err))
-        return false;
-    step_flush_second(r);
-    undo_ahead(r);
-    if (!abort_list(r, &r->running, now_ns, out) || !abort_list(r, &r->waiting, now_ns, out))
-        return rt_fail_nomem(err, "unfinished requests");
+    for (uint32_t i = 0; i < p->rank_count; i++)
+        if (!rank_abort(p->ranks[i], now_ns, out, err))
+            return false;
     return true;
 }
 
-const struct rt_replica_totals *rt_replica_totals(struct rt_replica *r)
+static void add_totals(struct rt_replica_totals *sum, const struct rt_replica_totals *t)
 {
-    double *terms_s = r->totals.terms_s;
-    memcpy(terms_s, r->terms_s, sizeof r->terms_s);
-    for (int64_t n = 0; n < r->plain_count; n++)
-        if (r->plain[n].steps > 0)
-            rt_cost_add_decodes(r->cost, n, (double)r->plain[n].steps, (double)r->plain[n].context,
-                                terms_s);
-    return &r->totals;
+    sum->steps += t->steps;
+    sum->preemptions += t->preemptions;
+    sum->finished += t->finished;
+    sum->rejected += t->rejected;
+    sum->busy_ns += t->busy_ns;
+    sum->output_tokens += t->output_tokens;
+    sum->computed_tokens += t->computed_tokens;
+    sum->prompt_tokens += t->prompt_tokens;
+    sum->cached_tokens += t->cached_tokens;
+    if (t->kv_blocks_peak > sum->kv_blocks_peak)
+        sum->kv_blocks_peak = t->kv_blocks_peak;
+    sum->swapped_out_blocks += t->swapped_out_blocks;
+    sum->swapped_in_blocks += t->swapped_in_blocks;
+    sum->offloaded_blocks += t->offloaded_blocks;
+    sum->loaded_blocks += t->loaded_blocks;
+    for (int i = 0; i < RT_TERM_COUNT; i++)
+        sum->terms_s[i] += t->terms_s[i];
 }
 
-uint64_t rt_replica_steps(const struct rt_replica *r)
+/* A step keeps the GPUs of one stage of one rank busy at a time. */
+const struct rt_replica_totals *rt_replica_totals(struct rt_replica *p)
 {
-    return r->totals.steps;
+    if (p->alone)
+        return rank_totals(p->ranks[0]);
+    uint32_t parts = p->rank_count * p->ranks[0]->lane_count;
+    p->totals = (struct rt_replica_totals){0};
+    for (uint32_t i = 0; i < p->rank_count; i++)
+        add_totals(&p->totals, rank_totals(p->ranks[i]));
+    p->totals.busy_ns /= parts;
+    for (int i = 0; i < RT_TERM_COUNT; i++)
+        p->totals.terms_s[i] /= parts;
+    return &p->totals;
 }
 
-const struct rt_step_record *rt_replica_step(const struct rt_replica *r)
+uint64_t rt_replica_steps(const struct rt_replica *p)
 {
-    return &r->now->record;
+    uint64_t steps = 0;
+    for (uint32_t i = 0; i < p->rank_count; i++)
+        steps += p->ranks[i]->totals.steps;
+    return steps;
+}
+
+const struct rt_step_record *rt_replica_step(const struct rt_replica *p)
+{
+    return &p->ranks[0]->lane->now->record;
 }

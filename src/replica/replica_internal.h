@@ -1,5 +1,9 @@
 /* replica_internal.h: the inside of one replica, shared by the files of this folder.
  *
+ * A replica is one or several data parallel ranks (replica.c: who gets a request), each a serving
+ * engine of its own with queue, KV blocks and batches; ranks that step together share a pipeline
+ * (pipeline.c). Most of this folder is about one rank:
+ *
  *      push                form (policy)                 start            complete
  *   ----------> waiting -----------------> running batch ------> clock -----------> finished rows
  *                  ^                         |   prefill, then decode set
@@ -11,7 +15,15 @@
  * uses up the budget, so nobody is admitted behind it; and as nobody is admitted without budget,
  * the decodes never outnumber it.) Decoding sequences therefore advance together, in rounds (a
  * round is a step that contains the decodes; prefill_first has steps without), and live in sums,
- * the decode set; a sequence's own numbers are those of the round it joined after. */
+ * the decode set; a sequence's own numbers are those of the round it joined after.
+ *
+ * With pipeline parallelism up to P batches are on their way, and a sequence is in one of them at a
+ * time, so sequences fall into cohorts that keep stepping together: P lanes, each with its decode
+ * set and its batch, over one queue, one running list and one pool of blocks. A sequence belongs to
+ * the lane whose batch computed the last of its prompt. What is said above of all running sequences
+ * then holds of a lane's, apart from `partial`, which is the rank's: chunks of a prompt may follow
+ * each other in the batches of different lanes. `lane` is the one whose batch is formed, begins or
+ * ends; without a pipeline there is no other, and only then a rank coasts. */
 #ifndef RT_REPLICA_INTERNAL_H
 #define RT_REPLICA_INTERNAL_H
 
@@ -63,6 +75,7 @@ struct seq { /* a request inside the replica */
     uint32_t run;                    /* of free blocks that are still its own; retained.c */
     uint32_t preemptions, class_name;
     uint32_t prev, next; /* in waiting or running */
+    uint16_t lane;       /* of the batch that gave, or gives, its last token */
     uint8_t state;
     bool newly_joined; /* its first round is to come (policies that pause decodes; swapped in) */
 };
@@ -120,6 +133,8 @@ struct batch { /* what one step contains */
     double terms_s[RT_TERM_COUNT]; /* its seconds, if it is not */
     int64_t yields;                /* tokens that appear at its end */
     int64_t gap_ns, gaps;          /* decodes' tokens since those before: how long, how many */
+    int64_t
+        waited_ns; /* of its duration: for the batch in front, or for longer ones of other ranks */
     struct emission
         *emits;      /* whose prefill completes; capacity: max_num_seqs, so for the next two */
     uint32_t *fresh; /* admitted for the first time */
@@ -141,13 +156,28 @@ struct plain_steps { /* completed, of one number of decodes */
     rt_u128 context; /* summed over them */
 };
 
-struct rt_replica {
+struct lane { /* a cohort of sequences that step together, and its batch */
+    struct decode_set decode;
+    struct gap_stack gaps;
+    struct batch batches[2];
+    struct batch *now;    /* the step in progress, or NULL */
+    struct batch *ahead;  /* formed while it runs (asynchronous scheduling), or NULL */
+    int64_t last_end_ns;  /* end of the step started last */
+    int64_t round_end_ns; /* end of the last one that contained decodes */
+};
+
+struct rank {
+    struct lane *lane, *lanes; /* [lane_count] */
+    uint32_t lane_count;
+    bool piped;      /* steps begin and end by pipeline.c, which never coasts */
+    int64_t form_ns; /* piped: what has appeared by then is known to the batch that is formed */
     struct rt_engine_spec engine;
     const struct rt_policy *policy;
     const struct rt_cost *cost, *draft_cost;
     struct rt_token_stats *stats;
     struct rt_step_list *steps; /* where steps that are over are recorded, or NULL */
     uint32_t pool, index;
+    uint32_t number, numbers; /* this rank, of how many */
     bool coast;
 
     struct rt_slab seqs;
@@ -165,14 +195,6 @@ struct rt_replica {
     int64_t moved_blocks;                /* copied since a step was formed last */
     double block_bytes, pcie_bytes_per_s;
     bool out_of_memory; /* met while a batch was formed */
-    struct decode_set decode;
-    struct gap_stack gaps;
-
-    struct batch batches[2];
-    struct batch *now;    /* the step in progress, or NULL */
-    struct batch *ahead;  /* formed while it runs (asynchronous scheduling), or NULL */
-    int64_t last_end_ns;  /* end of the step started last */
-    int64_t round_end_ns; /* end of the last one that contained decodes */
     struct coast_plan plan;
     int64_t second_end_ns;           /* end of the second that second_tokens belong to */
     int64_t second_tokens;           /* not yet in the ring */
@@ -192,13 +214,30 @@ struct rt_policy {
     bool speculates;        /* its decodes can verify drafts */
     bool pauses_decodes;    /* there are steps without the decodes */
     bool needs_spare_block; /* a decode runs only while a block is free, even if it needs none */
-    void (*form)(struct rt_replica *r, struct batch *b);
+    void (*form)(struct rank *r, struct batch *b);
 };
 const struct rt_policy *policy_at(unsigned i);
 
-static inline struct seq *seq_at(const struct rt_replica *r, uint32_t i)
+static inline struct seq *seq_at(const struct rank *r, uint32_t i)
 {
     return rt_slab_at(&r->seqs, i);
+}
+
+static inline struct lane *lane_of(const struct rank *r, const struct seq *q)
+{
+    return &r->lanes[q->lane];
+}
+
+/* The place of r->lane in r->lanes. */
+static inline uint16_t lane_number(const struct rank *r)
+{
+    return (uint16_t)(r->lane - r->lanes);
+}
+
+/* The engine knows all of its tokens: none is still on its way as the batch is formed. */
+static inline bool tokens_known(const struct rank *r, const struct seq *q)
+{
+    return !r->piped || (q->state != SEQ_GONE && q->last_token_ns <= r->form_ns);
 }
 
 /* How long it was preempted, as of an instant at or after the last step begun. */
@@ -210,51 +249,65 @@ static inline int64_t seq_preempted_ns(const struct seq *q, int64_t now_ns)
     return q->away_before_ns + (to_ns - q->away_from_ns);
 }
 
-static inline int64_t blocks_for(const struct rt_replica *r, int64_t tokens)
+static inline int64_t blocks_for(const struct rank *r, int64_t tokens)
 {
     return (tokens + r->engine.block_size - 1) / r->engine.block_size;
 }
 
 /* lists.c */
 void seq_list_init(struct seq_list *l);
-void seq_push_tail(struct rt_replica *r, struct seq_list *l, uint32_t i);
-void seq_push_head(struct rt_replica *r, struct seq_list *l, uint32_t i);
-void seq_unlink(struct rt_replica *r, struct seq_list *l, uint32_t i);
+void seq_push_tail(struct rank *r, struct seq_list *l, uint32_t i);
+void seq_push_head(struct rank *r, struct seq_list *l, uint32_t i);
+void seq_unlink(struct rank *r, struct seq_list *l, uint32_t i);
 
 /* queue_order.c */
 bool queue_order_is_arrival(unsigned i);
 
 /* queue.c */
-bool queue_reserve(struct rt_replica *r, uint32_t seqs);
-void queue_release(struct rt_replica *r);
-uint32_t queue_head(const struct rt_replica *r); /* next to admit, or SEQ_NONE */
+bool queue_reserve(struct rank *r, uint32_t seqs);
+void queue_release(struct rank *r);
+uint32_t queue_head(const struct rank *r); /* next to admit, or SEQ_NONE */
 /* Would a request that comes now with this key be the head? */
-bool queue_would_lead(const struct rt_replica *r, int64_t key_ns);
-void queue_join(struct rt_replica *r, uint32_t i);   /* a new request */
-void queue_return(struct rt_replica *r, uint32_t i); /* a preempted one */
-void queue_leave(struct rt_replica *r, uint32_t i);
-void running_join(struct rt_replica *r, uint32_t i);
-void running_leave(struct rt_replica *r, uint32_t i);
-uint32_t running_victim(const struct rt_replica *r); /* last in queue order, or SEQ_NONE */
+bool queue_would_lead(const struct rank *r, int64_t key_ns);
+void queue_join(struct rank *r, uint32_t i);   /* a new request */
+void queue_return(struct rank *r, uint32_t i); /* a preempted one */
+void queue_leave(struct rank *r, uint32_t i);
+void running_join(struct rank *r, uint32_t i);
+void running_leave(struct rank *r, uint32_t i);
+uint32_t running_victim(const struct rank *r); /* last in queue order, or SEQ_NONE */
 
+/* rank.c: one serving engine; as the calls of replica.h */
+bool rank_new(const struct rt_replica_spec *spec, uint32_t number, struct rank **out,
+              struct rt_err *err);
+void rank_free(struct rank *r);
+enum rt_reason rank_push(struct rank *r, const struct rt_request *req, int64_t now_ns,
+                         struct rt_err *err);
+bool rank_busy(const struct rank *r);
+bool rank_schedule(struct rank *r, int64_t now_ns, struct rt_err *err);
+int64_t rank_next_ns(const struct rank *r);
+bool rank_step_end(struct rank *r, int64_t now_ns, struct rt_finished_list *out,
+                   struct rt_err *err);
+struct rt_replica_gauges rank_gauges(struct rank *r, int64_t now_ns);
+bool rank_abort(struct rank *r, int64_t now_ns, struct rt_finished_list *out, struct rt_err *err);
+const struct rt_replica_totals *rank_totals(struct rank *r);
 /* What is known of q as a row: unfinished, as of now. */
-struct rt_finished seq_row(const struct rt_replica *r, const struct seq *q, int64_t now_ns);
-void seq_release(struct seq *q); /* what it owns; replica.c */
+struct rt_finished seq_row(const struct rank *r, const struct seq *q, int64_t now_ns);
+void seq_release(struct seq *q); /* what it owns */
 /* Starts the step formed ahead, or forms one; forms the next one when scheduling is asynchronous.
  * No step runs; afterwards one does, unless there is nothing to do. */
-bool replica_begin_step(struct rt_replica *r, int64_t now_ns, struct rt_err *err);
+bool rank_begin_step(struct rank *r, int64_t now_ns, struct rt_err *err);
 
 /* gaps.c */
 bool gap_push(struct gap_stack *g, int64_t round, int64_t ns, int64_t oldest_round);
 int64_t gap_max_after(const struct gap_stack *g, int64_t round); /* RT_NEVER when none */
 
 /* decode_set.c */
-bool decode_init(struct decode_set *d, const struct rt_replica *r);
+bool decode_init(struct decode_set *d, const struct rank *r);
 void decode_release(struct decode_set *d);
 bool decode_reserve(struct decode_set *d, uint32_t seqs);
 int64_t decode_kv(const struct decode_set *d, const struct seq *q); /* before the next round */
 int64_t decode_produced(const struct decode_set *d, const struct seq *q); /* by the rounds formed */
-bool decode_crosses(const struct rt_replica *r, const struct seq *q);     /* needs a block next */
+bool decode_crosses(const struct rank *r, const struct seq *q);           /* needs a block next */
 /* Blocks that all members need for the `tokens` behind what those of phase *cursor begin a block
  * with, in less than block_size steps; *cursor moves on by them. */
 static inline int64_t decode_blocks(const struct decode_set *d, uint32_t *cursor, int64_t tokens)
@@ -273,9 +326,9 @@ static inline int64_t decode_crossings(const struct decode_set *d) /* in the nex
     uint32_t cursor = d->cursor;
     return d->next == 1 ? d->phase[cursor] : decode_blocks(d, &cursor, d->next);
 }
-void decode_join(struct rt_replica *r, uint32_t i);
-void decode_leave(struct rt_replica *r, uint32_t i);
-void decode_advance(struct rt_replica *r, int64_t rounds); /* they were formed */
+void decode_join(struct rank *r, uint32_t i);
+void decode_leave(struct rank *r, uint32_t i);
+void decode_advance(struct rank *r, int64_t rounds); /* they were formed */
 /* Rounds, at most `limit`, until one in which a member ends, that one included, as long as no
  * member's window is overrun: sums are linear up to there. */
 int64_t decode_linear_rounds(const struct decode_set *d, int64_t limit);
@@ -295,110 +348,114 @@ static inline int64_t round_tokens(const struct decode_set *d, int64_t round)
 }
 uint64_t speculated_mean(const struct rt_speculative *s); /* tokens a round * 2^32; 0: off */
 /* Tokens of KV beyond its own that a decode holds blocks for. */
-static inline int64_t decode_drafts(const struct rt_replica *r)
+static inline int64_t decode_drafts(const struct rank *r)
 {
-    return r->decode.width - 1;
+    return r->lane->decode.width - 1;
 }
 /* How many a request can need at the most beyond prompt and output. One that lacks a token before
  * its last round gets at most k more than it wants, and k drafts stand behind those; reserved
  * blocks are those of the last round's positions. */
-static inline int64_t speculated_margin(const struct rt_replica *r)
+static inline int64_t speculated_margin(const struct rank *r)
 {
     return decode_drafts(r) * (r->policy->reserves_output ? 1 : 2);
 }
-void price_drafts(const struct rt_replica *r, struct rt_step_shape *s); /* sets draft_s */
-static inline void add_drafts(const struct rt_replica *r, struct rt_step_shape *s)
+void price_drafts(const struct rank *r, struct rt_step_shape *s); /* sets draft_s */
+static inline void add_drafts(const struct rank *r, struct rt_step_shape *s)
 {
-    if (r->decode.per_round != 0)
+    if (r->lane->decode.per_round != 0)
         price_drafts(r, s);
 }
 
 /* form.c: what a policy may do while it forms a batch */
-void batch_add_decodes(struct rt_replica *r, struct batch *b); /* all; takes crossing blocks */
-void batch_add_prefill(struct rt_replica *r, struct batch *b, uint32_t i, int64_t tokens);
-void admit_head(struct rt_replica *r, struct batch *b);   /* to running; takes the cached prefix */
-void preempt_last(struct rt_replica *r, struct batch *b); /* in queue order, of those that run */
+void batch_add_decodes(struct rank *r, struct batch *b); /* all; takes crossing blocks */
+void batch_add_prefill(struct rank *r, struct batch *b, uint32_t i, int64_t tokens);
+void admit_head(struct rank *r, struct batch *b);   /* to running; takes the cached prefix */
+void preempt_last(struct rank *r, struct batch *b); /* in queue order, of those that run */
 /* Forms the next batch into *b, whose step will start at start_ns; shape.tokens == 0: nothing to
  * do. */
-bool batch_form(struct rt_replica *r, struct batch *b, int64_t start_ns, struct rt_err *err);
-void batch_retire_decodes(struct rt_replica *r,
-                          struct batch *b); /* those whose last round is b's */
+bool batch_form(struct rank *r, struct batch *b, int64_t start_ns, struct rt_err *err);
+void batch_retire_decodes(struct rank *r, struct batch *b); /* those whose last round is b's */
 
 /* check.c */
-void replica_check(const struct rt_replica *r); /* asserts the invariants; debug builds only */
+void rank_check(const struct rank *r); /* asserts the invariants; debug builds only */
 
 /* The head of the queue if a seat is free and it has something to compute; else SEQ_NONE. */
-static inline uint32_t next_to_admit(const struct rt_replica *r)
+static inline uint32_t next_to_admit(const struct rank *r)
 {
     uint32_t i = queue_head(r);
     if (i == SEQ_NONE || r->running.count >= r->engine.max_num_seqs)
         return SEQ_NONE;
-    return seq_at(r, i)->state == SEQ_PAUSED ? SEQ_NONE : i;
+    return seq_at(r, i)->state == SEQ_PAUSED || !tokens_known(r, seq_at(r, i)) ? SEQ_NONE : i;
 }
 
 /* swap.c */
 /* Copies its KV to CPU memory, if there is room: it will not be recomputed. Still holds its blocks.
  */
-bool swap_out(struct rt_replica *r, struct seq *q);
-void swap_in(struct rt_replica *r, struct seq *q); /* its tokens are in KV again */
+bool swap_out(struct rank *r, struct seq *q);
+void swap_in(struct rank *r, struct seq *q); /* its tokens are in KV again */
 /* Heads of the queue that were decoding, while they fit beside the decodes and those are fewer than
  * budget. */
-void resume_swapped(struct rt_replica *r, struct batch *b, int64_t budget);
+void resume_swapped(struct rank *r, struct batch *b, int64_t budget);
 
 /* kv.c */
 struct kv_prefix {               /* the longest leading run of cached blocks */
     int64_t blocks, free_blocks; /* how many on the GPU; those of them nobody holds */
     int64_t offloaded;           /* how many between and behind them are in CPU memory */
 };
-bool kv_init(struct rt_replica *r, const struct rt_replica_spec *spec);
-void kv_free(struct rt_replica *r);
-int64_t seq_blocks(const struct rt_replica *r, const struct seq *q); /* KV blocks it holds */
-void kv_take(struct rt_replica *r, struct seq *q, int64_t count);
-void kv_take_count(struct rt_replica *r, int64_t count); /* without identities, for anybody */
-void kv_take_crossings(struct rt_replica *r); /* one for each decode that needs one next */
-void kv_release(struct rt_replica *r, uint32_t i);
-struct kv_prefix kv_find_prefix(struct rt_replica *r, const struct seq *q);
-void kv_share_prefix(struct rt_replica *r, struct seq *q); /* what kv_find_prefix found last */
-void kv_publish_batch(struct rt_replica *r, const struct batch *b); /* blocks the batch fills */
+bool kv_init(struct rank *r, const struct rt_replica_spec *spec);
+void kv_free(struct rank *r);
+int64_t seq_blocks(const struct rank *r, const struct seq *q); /* KV blocks it holds */
+void kv_take(struct rank *r, struct seq *q, int64_t count);
+void kv_take_count(struct rank *r, int64_t count); /* without identities, for anybody */
+void kv_take_crossings(struct rank *r);            /* one for each decode that needs one next */
+void kv_release(struct rank *r, uint32_t i);
+struct kv_prefix kv_find_prefix(struct rank *r, const struct seq *q);
+void kv_share_prefix(struct rank *r, struct seq *q);          /* what kv_find_prefix found last */
+void kv_publish_batch(struct rank *r, const struct batch *b); /* blocks the batch fills */
 
 /* retained.c */
-bool retained_init(struct rt_replica *r);
-void retained_free(struct rt_replica *r);
-void retained_take(struct rt_replica *r, int64_t count);
-void retained_release(struct rt_replica *r, uint32_t i, int64_t count, int64_t keep);
-int64_t retained_blocks(const struct rt_replica *r, const struct seq *q); /* still there for it */
-void retained_reclaim(struct rt_replica *r, struct seq *q);               /* it holds them again */
+bool retained_init(struct rank *r);
+void retained_free(struct rank *r);
+void retained_take(struct rank *r, int64_t count);
+void retained_release(struct rank *r, uint32_t i, int64_t count, int64_t keep);
+int64_t retained_blocks(const struct rank *r, const struct seq *q); /* still there for it */
+void retained_reclaim(struct rank *r, struct seq *q);               /* it holds them again */
 
 /* coast.c */
-void coast_plan(struct rt_replica *r);
-void coast_drop(struct rt_replica *r); /* plan nothing beyond the step in progress */
+void coast_plan(struct rank *r);
+void coast_drop(struct rank *r); /* plan nothing beyond the step in progress */
 /* Commits the planned steps whose predecessors end before before_ns. */
-bool coast_commit(struct rt_replica *r, int64_t before_ns, struct rt_err *err);
+bool coast_commit(struct rank *r, int64_t before_ns, struct rt_err *err);
 
 /* The n-th planned step, from 0. */
-struct rt_step_shape coast_shape(const struct rt_replica *r, int64_t n);
+struct rt_step_shape coast_shape(const struct rank *r, int64_t n);
 
 /* step_log.c: both do nothing when no record is wanted */
 /* The step in progress is over; its totals are not added yet. */
-bool step_log(struct rt_replica *r, struct rt_err *err);
+bool step_log(struct rank *r, struct rt_err *err);
 /* It is over, and so are all but the last of the `count` planned steps that begin. Nothing of r has
  * moved on yet. */
-bool step_log_coasted(struct rt_replica *r, uint32_t count, struct rt_err *err);
+bool step_log_coasted(struct rank *r, uint32_t count, struct rt_err *err);
 
 /* step.c */
-/* Starts r->now at start_ns: its duration, and what is known of its tokens from then on. */
-bool step_start(struct rt_replica *r, int64_t start_ns, struct rt_err *err);
+/* What a batch costs by itself: its terms and duration. */
+bool step_price(struct rank *r, struct batch *b, int64_t *ns, struct rt_err *err);
+bool step_fits_clock(int64_t start_ns, int64_t ns, struct rt_err *err);
+/* The priced batch r->lane->now begins: what is known of its tokens from then on. */
+bool step_begin(struct rank *r, int64_t start_ns, int64_t end_ns, struct rt_err *err);
+/* Both, at start_ns: its duration, and what is known of its tokens from then on. */
+bool step_start(struct rank *r, int64_t start_ns, struct rt_err *err);
 /* The step in progress ends: its tokens appear, its last ones finish. */
-bool step_complete(struct rt_replica *r, struct rt_finished_list *out, struct rt_err *err);
+bool step_complete(struct rank *r, struct rt_finished_list *out, struct rt_err *err);
 /* The decodes' longest gap of the rounds up to this one since the last call. */
-bool step_note_gap(struct rt_replica *r, int64_t round, int64_t gap_ns, struct rt_err *err);
+bool step_note_gap(struct rank *r, int64_t round, int64_t gap_ns, struct rt_err *err);
 /* The gaps that end with the step, and its tokens, appear. */
-void step_add_tokens(struct rt_replica *r, const struct batch *b);
-void step_add_totals(struct rt_replica *r, const struct batch *b); /* it is over */
+void step_add_tokens(struct rank *r, const struct batch *b);
+void step_add_totals(struct rank *r, const struct batch *b); /* it is over */
 /* plain[decodes] exists. */
-bool step_reserve_plain(struct rt_replica *r, int64_t decodes);
+bool step_reserve_plain(struct rank *r, int64_t decodes);
 /* Tokens that appear at an instant, for the peak per second. */
-void step_note_tokens(struct rt_replica *r, int64_t tokens, int64_t at_ns);
-void step_flush_second(struct rt_replica *r);
+void step_note_tokens(struct rank *r, int64_t tokens, int64_t at_ns);
+void step_flush_second(struct rank *r);
 
 #endif

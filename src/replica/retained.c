@@ -28,7 +28,7 @@ struct retained {
     int64_t fresh; /* blocks never taken */
 };
 
-bool retained_init(struct rt_replica *r)
+bool retained_init(struct rank *r)
 {
     struct retained *t = calloc(1, sizeof *t);
     if (!t)
@@ -40,7 +40,7 @@ bool retained_init(struct rt_replica *r)
     return true;
 }
 
-void retained_free(struct rt_replica *r)
+void retained_free(struct rank *r)
 {
     if (r->retained)
         rt_slab_release(&r->retained->runs);
@@ -52,7 +52,7 @@ static struct block_run *run_at(const struct retained *t, uint32_t i)
     return rt_slab_at(&t->runs, i);
 }
 
-static void remove_run(struct rt_replica *r, uint32_t i)
+static void remove_run(struct rank *r, uint32_t i)
 {
     struct retained *t = r->retained;
     struct block_run *x = run_at(t, i);
@@ -69,7 +69,7 @@ static void remove_run(struct rt_replica *r, uint32_t i)
     rt_slab_give(&t->runs, i);
 }
 
-static void push_run(struct rt_replica *r, int64_t count, uint32_t owner)
+static void push_run(struct rank *r, int64_t count, uint32_t owner)
 {
     struct retained *t = r->retained;
     if (count == 0)
@@ -93,7 +93,7 @@ static void push_run(struct rt_replica *r, int64_t count, uint32_t owner)
         seq_at(r, owner)->run = i;
 }
 
-void retained_take(struct rt_replica *r, int64_t count)
+void retained_take(struct rank *r, int64_t count)
 {
     struct retained *t = r->retained;
     int64_t fresh = count < t->fresh ? count : t->fresh;
@@ -112,19 +112,19 @@ void retained_take(struct rt_replica *r, int64_t count)
 }
 
 /* `keep` of its `count` blocks are full and can be found again by the sequence i. */
-void retained_release(struct rt_replica *r, uint32_t i, int64_t count, int64_t keep)
+void retained_release(struct rank *r, uint32_t i, int64_t count, int64_t keep)
 {
     push_run(r, count - keep, SEQ_NONE);
     push_run(r, keep, i);
 }
 
-int64_t retained_blocks(const struct rt_replica *r, const struct seq *q)
+int64_t retained_blocks(const struct rank *r, const struct seq *q)
 {
     return q->run == NO_RUN ? 0 : run_at(r->retained, q->run)->count;
 }
 
 /* The sequence holds its blocks again. */
-void retained_reclaim(struct rt_replica *r, struct seq *q)
+void retained_reclaim(struct rank *r, struct seq *q)
 {
     if (q->run != NO_RUN)
         remove_run(r, q->run);

@@ -45,7 +45,7 @@ static double step_s(const struct rt_cost *cost, const struct rt_step_shape *s)
 
 /* k decode steps of the draft model one after the other, over the same sequences. In a pure decode
  * seconds are linear in the context: the mean of the first and the last is that of all. */
-void price_drafts(const struct rt_replica *r, struct rt_step_shape *s)
+void price_drafts(const struct rank *r, struct rt_step_shape *s)
 {
     const struct rt_speculative *x = &r->engine.speculative;
     s->draft_s = 0;

@@ -8,7 +8,7 @@
 
 #define NS_PER_S INT64_C(1000000000)
 
-void step_flush_second(struct rt_replica *r)
+void step_flush_second(struct rank *r)
 {
     if (r->second_tokens == 0)
         return;
@@ -25,25 +25,42 @@ void step_flush_second(struct rt_replica *r)
     r->second_tokens = 0;
 }
 
+/* One of several lanes: its first sequence in running order is looked for, but only when the stack
+ * is full, so that a step is O(1) amortised. */
+static int64_t oldest_round_of_lane(const struct rank *r)
+{
+    const struct gap_stack *g = &r->lane->gaps;
+    if (g->first + g->count < g->capacity)
+        return 0;
+    for (uint32_t i = r->running.head; i != SEQ_NONE; i = seq_at(r, i)->next) {
+        const struct seq *q = seq_at(r, i);
+        if (q->state != SEQ_PREFILL && q->lane == lane_number(r))
+            return q->gap_round;
+    }
+    return r->lane->decode.round;
+}
+
 /* The round before the first one that a running sequence can still be asked for. */
-static int64_t oldest_round(const struct rt_replica *r)
+static int64_t oldest_round(const struct rank *r)
 {
     if (r->running.count == 0)
         return INT64_MAX;
+    if (r->lane_count > 1)
+        return oldest_round_of_lane(r);
     const struct seq *q = seq_at(r, r->running.head);
-    return q->state == SEQ_PREFILL ? r->decode.round : q->gap_round;
+    return q->state == SEQ_PREFILL ? r->lane->decode.round : q->gap_round;
 }
 
-bool step_note_gap(struct rt_replica *r, int64_t round, int64_t gap_ns, struct rt_err *err)
+bool step_note_gap(struct rank *r, int64_t round, int64_t gap_ns, struct rt_err *err)
 {
-    if (!gap_push(&r->gaps, round, gap_ns, oldest_round(r)))
+    if (!gap_push(&r->lane->gaps, round, gap_ns, oldest_round(r)))
         return rt_fail_nomem(err, "gaps between tokens");
     return true;
 }
 
 /* A sequence that yields a token at end_ns after a prefill: its first one, or one after a gap that
  * preemption made. */
-static void note_emission(struct rt_replica *r, struct emission *e, int64_t end_ns)
+static void note_emission(struct rank *r, struct emission *e, int64_t end_ns)
 {
     struct seq *q = seq_at(r, e->seq);
     if (q->first_token_ns == RT_NEVER) {
@@ -59,10 +76,12 @@ static void note_emission(struct rt_replica *r, struct emission *e, int64_t end_
 /* Where decodes pause, sequences that joined since the last round have a gap of their own in this
  * one, since the step that gave their token before; so have those swapped in for it. Each passes
  * here once. Behind them in running order are only prompts admitted for this very step. */
-static void note_first_rounds(struct rt_replica *r, struct batch *b)
+static void note_first_rounds(struct rank *r, struct batch *b)
 {
     for (uint32_t i = r->running.tail; i != SEQ_NONE; i = seq_at(r, i)->prev) {
         struct seq *q = seq_at(r, i);
+        if (q->state != SEQ_PREFILL && q->lane != lane_number(r))
+            continue;
         if (!q->newly_joined && (q->state == SEQ_PREFILL || q->join_round == b->round))
             continue;
         if (!q->newly_joined)
@@ -77,7 +96,7 @@ static void note_first_rounds(struct rt_replica *r, struct batch *b)
     }
 }
 
-bool step_reserve_plain(struct rt_replica *r, int64_t decodes)
+bool step_reserve_plain(struct rank *r, int64_t decodes)
 {
     if (decodes < r->plain_count)
         return true;
@@ -92,37 +111,52 @@ bool step_reserve_plain(struct rt_replica *r, int64_t decodes)
 }
 
 /* Terms of plain steps follow from their number and contexts, so those are only counted. */
-static bool price(struct rt_replica *r, struct batch *b, int64_t *ns)
+bool step_price(struct rank *r, struct batch *b, int64_t *ns, struct rt_err *err)
 {
     const struct rt_step_shape *s = &b->record.shape;
     b->plain = rt_cost_is_plain(r->cost, s);
     *ns = b->plain ? rt_cost_step_ns(r->cost, s) : rt_cost_step(r->cost, s, b->terms_s);
-    return !b->plain || step_reserve_plain(r, s->decodes);
+    return !b->plain || step_reserve_plain(r, s->decodes) || rt_fail_nomem(err, "step totals");
 }
 
-bool step_start(struct rt_replica *r, int64_t start_ns, struct rt_err *err)
+bool step_fits_clock(int64_t start_ns, int64_t ns, struct rt_err *err)
 {
-    struct batch *b = r->now;
-    int64_t ns;
-    if (!price(r, b, &ns))
-        return rt_fail_nomem(err, "step totals");
-    if (ns > INT64_MAX - 2 * NS_PER_S - start_ns)
-        return rt_fail(err, RT_ECONFIG, "a step of %lld ns ends beyond the clock (292 years)",
-                       (long long)ns);
+    return ns <= INT64_MAX - 2 * NS_PER_S - start_ns ||
+           rt_fail(err, RT_ECONFIG, "a step of %lld ns ends beyond the clock (292 years)",
+                   (long long)ns);
+}
+
+static inline bool begin(struct rank *r, int64_t start_ns, int64_t end_ns, struct rt_err *err)
+{
+    struct lane *lane = r->lane;
+    struct batch *b = lane->now;
+    int64_t before_ns = r->policy->pauses_decodes ? lane->round_end_ns : lane->last_end_ns;
     b->record.start_ns = start_ns;
-    b->record.end_ns = start_ns + ns;
+    b->record.end_ns = end_ns;
     b->gaps = 0;
-    r->last_end_ns = b->record.end_ns;
+    lane->last_end_ns = end_ns;
     for (uint32_t e = 0; e < b->emit_count; e++)
         note_emission(r, &b->emits[e], b->record.end_ns);
     if (b->record.shape.decodes == 0)
         return true;
-    b->gap_ns = r->policy->pauses_decodes ? b->record.end_ns - r->round_end_ns : ns;
+    b->gap_ns = end_ns - before_ns;
     b->gaps = b->record.shape.decodes;
-    r->round_end_ns = b->record.end_ns;
+    lane->round_end_ns = end_ns;
     if (r->policy->pauses_decodes || b->resumed)
         note_first_rounds(r, b);
     return step_note_gap(r, b->round, b->gap_ns, err);
+}
+
+bool step_begin(struct rank *r, int64_t start_ns, int64_t end_ns, struct rt_err *err)
+{
+    return begin(r, start_ns, end_ns, err);
+}
+
+bool step_start(struct rank *r, int64_t start_ns, struct rt_err *err)
+{
+    int64_t ns;
+    return step_price(r, r->lane->now, &ns, err) && step_fits_clock(start_ns, ns, err) &&
+           begin(r, start_ns, start_ns + ns, err);
 }
 
 static void add_gaps(struct rt_token_stats *s, int64_t gap_ns, int64_t times, int64_t end_ns)
@@ -132,7 +166,7 @@ static void add_gaps(struct rt_token_stats *s, int64_t gap_ns, int64_t times, in
         rt_hist_add(&s->itl_measured, gap_ns, (uint64_t)times);
 }
 
-void step_note_tokens(struct rt_replica *r, int64_t tokens, int64_t at_ns)
+void step_note_tokens(struct rank *r, int64_t tokens, int64_t at_ns)
 {
     if (at_ns >= r->second_end_ns) {
         step_flush_second(r);
@@ -142,7 +176,7 @@ void step_note_tokens(struct rt_replica *r, int64_t tokens, int64_t at_ns)
     r->totals.output_tokens += tokens;
 }
 
-void step_add_tokens(struct rt_replica *r, const struct batch *b)
+void step_add_tokens(struct rank *r, const struct batch *b)
 {
     int64_t end_ns = b->record.end_ns;
     if (b->gaps > 0)
@@ -156,7 +190,7 @@ void step_add_tokens(struct rt_replica *r, const struct batch *b)
     step_note_tokens(r, b->yields, end_ns);
 }
 
-void step_add_totals(struct rt_replica *r, const struct batch *b)
+void step_add_totals(struct rank *r, const struct batch *b)
 {
     const struct rt_step_record *rec = &b->record;
     if (b->plain) {
@@ -167,15 +201,15 @@ void step_add_totals(struct rt_replica *r, const struct batch *b)
             r->terms_s[t] += b->terms_s[t];
     }
     r->totals.steps++;
-    r->totals.busy_ns += rec->end_ns - rec->start_ns;
+    r->totals.busy_ns += rec->end_ns - rec->start_ns - b->waited_ns;
     r->totals.computed_tokens += rec->shape.tokens;
 }
 
-static bool finish(struct rt_replica *r, uint32_t i, int64_t now_ns, struct rt_finished_list *out)
+static bool finish(struct rank *r, uint32_t i, int64_t now_ns, struct rt_finished_list *out)
 {
     struct seq *q = seq_at(r, i);
     assert(q->state == SEQ_LAST || q->state == SEQ_GONE);
-    int64_t gap = gap_max_after(&r->gaps, q->gap_round);
+    int64_t gap = gap_max_after(&r->lane->gaps, q->gap_round);
     struct rt_finished row = seq_row(r, q, now_ns);
     row.status = RT_STATUS_OK;
     row.finish_ns = now_ns;
@@ -195,9 +229,9 @@ static bool finish(struct rt_replica *r, uint32_t i, int64_t now_ns, struct rt_f
     return true;
 }
 
-bool step_complete(struct rt_replica *r, struct rt_finished_list *out, struct rt_err *err)
+bool step_complete(struct rank *r, struct rt_finished_list *out, struct rt_err *err)
 {
-    const struct batch *b = r->now;
+    const struct batch *b = r->lane->now;
     if (!step_log(r, err))
         return false;
     step_add_tokens(r, b);
@@ -205,11 +239,11 @@ bool step_complete(struct rt_replica *r, struct rt_finished_list *out, struct rt
     for (uint32_t l = 0; l < b->last_count; l++)
         if (!finish(r, b->last[l], b->record.end_ns, out))
             return rt_fail_nomem(err, "finished requests");
-    r->now = NULL;
+    r->lane->now = NULL;
     if (r->running.count == 0) {
         step_flush_second(r);
-        r->gaps.count = 0;
+        r->lane->gaps.count = 0;
     }
-    replica_check(r);
+    rank_check(r);
     return true;
 }

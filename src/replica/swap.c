@@ -9,12 +9,12 @@
 #include "replica_internal.h"
 
 /* Tokens of q in KV now; q->kv of one that decodes is that of the round it joined after. */
-static int64_t kv_now(const struct rt_replica *r, const struct seq *q)
+static int64_t kv_now(const struct rank *r, const struct seq *q)
 {
-    return q->state == SEQ_DECODE ? decode_kv(&r->decode, q) : q->kv;
+    return q->state == SEQ_DECODE ? decode_kv(&lane_of(r, q)->decode, q) : q->kv;
 }
 
-bool swap_out(struct rt_replica *r, struct seq *q)
+bool swap_out(struct rank *r, struct seq *q)
 {
     int64_t kv = kv_now(r, q), blocks = blocks_for(r, kv);
     if (q->state == SEQ_LAST || blocks > r->cpu_free_blocks)
@@ -27,7 +27,7 @@ bool swap_out(struct rt_replica *r, struct seq *q)
     return true;
 }
 
-void swap_in(struct rt_replica *r, struct seq *q)
+void swap_in(struct rank *r, struct seq *q)
 {
     if (q->swapped == 0)
         return;
@@ -38,7 +38,7 @@ void swap_in(struct rt_replica *r, struct seq *q)
     q->kv = q->swapped_kv;
 }
 
-static void resume(struct rt_replica *r, struct batch *b, uint32_t i)
+static void resume(struct rank *r, struct batch *b, uint32_t i)
 {
     struct seq *q = seq_at(r, i);
     queue_leave(r, i);
@@ -52,17 +52,17 @@ static void resume(struct rt_replica *r, struct batch *b, uint32_t i)
     b->resumed = true;
 }
 
-void resume_swapped(struct rt_replica *r, struct batch *b, int64_t budget)
+void resume_swapped(struct rank *r, struct batch *b, int64_t budget)
 {
     int64_t margin = r->policy->needs_spare_block ? 1 : 0;
     if (margin < r->watermark_blocks)
         margin = r->watermark_blocks;
     while (r->partial == SEQ_NONE && r->waiting.count > 0 &&
-           r->running.count < r->engine.max_num_seqs && r->decode.count < budget) {
+           r->running.count < r->engine.max_num_seqs && r->lane->decode.count < budget) {
         const struct seq *q = seq_at(r, queue_head(r));
-        if (q->state != SEQ_PAUSED)
+        if (q->state != SEQ_PAUSED || !tokens_known(r, q))
             return;
-        int64_t needed = blocks_for(r, q->swapped_kv + 1) + decode_crossings(&r->decode);
+        int64_t needed = blocks_for(r, q->swapped_kv + 1) + decode_crossings(&r->lane->decode);
         if (r->free_blocks - needed < margin)
             return;
         resume(r, b, queue_head(r));

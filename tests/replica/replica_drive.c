@@ -245,6 +245,23 @@ void scenario_draw(struct scenario *s, uint64_t seed, const struct abilities *a)
     s->measure_to_ns = below(&g, 3) ? s->measure_from_ns + below(&g, 200 * step + 1) : INT64_MAX;
 }
 
+void scenario_spread(struct scenario *s, uint64_t seed)
+{
+    struct naive_params *p = &s->params;
+    struct rt_rng g;
+    rt_rng_init(&g, seed, RT_RNG_TOOLS, 2);
+    do {
+        p->stages = PICK(&g, 1, 2, 2, 3, 4, 8);
+        p->ranks = PICK(&g, 1, 1, 2, 3, 5);
+        p->together = below(&g, 2);
+    } while (scenario_is_plain(s));
+}
+
+bool scenario_is_plain(const struct scenario *s)
+{
+    return s->params.stages <= 1 && s->params.ranks <= 1 && !s->params.together;
+}
+
 const char *scenario_text(const struct scenario *s, uint64_t seed, char *buf, size_t size)
 {
     const struct naive_params *p = &s->params;
@@ -252,7 +269,7 @@ const char *scenario_text(const struct scenario *s, uint64_t seed, char *buf, si
         buf, size,
         "seed %llu: %s, %lld blocks of %lld, %lld seqs, budget %lld, chunk %lld, "
         "watermark %g, hash block %lld%s%s, %s by %lld ns, swap %d (%lld blocks, "
-        "%g/%g s), offload %lld, drafts %lld (%g, %g ...; %g s%s), cost "
+        "%g/%g s), %lld stages, %lld ranks%s, offload %lld, drafts %lld (%g, %g ...; %g s%s), cost "
         "%g,%g,%g,%g,%g, requests "
         "(arrival:prompt+output)",
         (unsigned long long)seed, naive_policy_names[p->policy], (long long)p->kv_blocks,
@@ -260,6 +277,7 @@ const char *scenario_text(const struct scenario *s, uint64_t seed, char *buf, si
         (long long)p->chunk, p->watermark, (long long)p->hash_block, p->run_ahead ? ", async" : "",
         p->prefix_cache ? ", cache" : "", naive_order_names[p->order], (long long)p->aging_ns,
         p->swap, (long long)p->cpu_blocks, p->block_bytes, p->pcie_bytes_per_s,
+        (long long)p->stages, (long long)p->ranks, p->together ? " together" : "",
         (long long)p->offload_blocks, (long long)p->drafts, p->acceptance[0], p->acceptance[1],
         p->draft_s_per_token, p->draft_model ? ", model" : "", p->cost_s[0], p->cost_s[1],
         p->cost_s[2], p->cost_s[3], p->cost_s[4]);
@@ -299,6 +317,7 @@ static struct rt_cost *linear_cost(const struct naive_params *p, const double co
 {
     struct rt_err err = {0};
     struct rt_cost_inputs in = {.parallel = {1, 1, 1, 1}}; /* linear knows no GPU and no model */
+    in.parallel.pipeline = p->stages > 1 ? p->stages : 1;
     rt_cost_spec_init(&in.spec);
     in.spec.kind = RT_COST_LINEAR;
     memcpy(in.spec.coefficients_s, coefficients_s, sizeof in.spec.coefficients_s);
@@ -368,7 +387,7 @@ static void start_step(struct drive *d, struct rt_replica *r, int64_t now)
 {
     struct rt_err err = {0};
     assert_ok(rt_replica_schedule(r, now, &err), &err);
-    if (rt_replica_busy(r) && !d->coast)
+    if (rt_replica_busy(r) && !d->coast && d->plain)
         record_step(d, r);
 }
 
@@ -405,8 +424,15 @@ static void loop(struct drive *d, struct rt_replica *r, const struct scenario *s
     }
 }
 
+static int by_number(const void *a, const void *b)
+{
+    const struct rt_step_row *x = a, *y = b;
+    return (x->step > y->step) - (x->step < y->step);
+}
+
 void drive_run(struct drive *d, const struct scenario *s)
 {
+    d->plain = scenario_is_plain(s);
     struct rt_err err = {0};
     struct rt_engine_spec engine;
     engine_spec(&s->params, &engine);
@@ -422,6 +448,9 @@ void drive_run(struct drive *d, const struct scenario *s)
                                    .cost = cost,
                                    .draft_cost = draft,
                                    .kv_blocks = s->params.kv_blocks,
+                                   .pipeline = s->params.stages,
+                                   .ranks = s->params.ranks,
+                                   .together = s->params.together,
                                    .cpu_blocks = s->params.cpu_blocks,
                                    .offload_blocks = s->params.offload_blocks,
                                    .block_bytes = s->params.block_bytes,
@@ -440,6 +469,8 @@ void drive_run(struct drive *d, const struct scenario *s)
         d->at_end = rt_replica_gauges(r, RT_NEVER_AGAIN - 1);
         assert_false(rt_replica_busy(r));
     }
+    if (s->params.ranks > 1 && d->step_log.count > 0)
+        qsort(d->step_log.rows, d->step_log.count, sizeof d->step_log.rows[0], by_number);
     d->totals = *rt_replica_totals(r);
     rt_replica_free(r);
     rt_cost_free(cost);

@@ -26,6 +26,10 @@ struct abilities {
 void abilities_probe(struct abilities *a);
 
 void scenario_draw(struct scenario *s, uint64_t seed, const struct abilities *a);
+/* The same behind a pipeline, on several ranks, or both. */
+void scenario_spread(struct scenario *s, uint64_t seed);
+/* One rank, no pipeline. */
+bool scenario_is_plain(const struct scenario *s);
 /* The parameters on one line, for messages. */
 const char *scenario_text(const struct scenario *s, uint64_t seed, char *buf, size_t size);
 
@@ -39,10 +43,11 @@ struct drive {
                         end */
     /* out */
     struct rt_finished_list rows; /* rejected ones included */
-    struct rt_step_record *steps; /* as each begins; coast = false only */
+    bool plain;                   /* scenario_is_plain */
+    struct rt_step_record *steps; /* as each begins; coast = false and plain only */
     size_t step_count, step_capacity;
     bool log;                         /* in: record the steps below */
-    struct rt_step_list step_log;     /* as each ends */
+    struct rt_step_list step_log;     /* by number */
     struct rt_replica_gauges *gauges; /* by probe */
     size_t gauge_count;
     struct rt_replica_gauges at_end; /* unless stopped */

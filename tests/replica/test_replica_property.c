@@ -125,11 +125,13 @@ static void check_rows(const struct run *run, const struct drive *d)
 }
 
 /* Nobody starts before somebody who was there earlier, but for a smaller key: with fcfs nobody at
- * all, otherwise nobody who came later than the handicap allows. */
+ * all, otherwise nobody who came later than the handicap allows. On one rank. */
 static void check_order(const struct run *run, const struct drive *d)
 {
     const struct rt_finished *rows[SCENARIO_MAX];
     rows_by_id(run, d, rows);
+    if (run->s.params.ranks > 1)
+        return;
     for (size_t i = 0; i < run->s.count; i++) {
         const struct rt_finished *row = rows[run->s.order[i]];
         if (row->status != RT_STATUS_OK)
@@ -143,6 +145,13 @@ static void check_order(const struct run *run, const struct drive *d)
                   "request %u overtook %u", run->s.order[i], run->s.order[k]);
         }
     }
+}
+
+/* Shares of the GPUs that a step keeps busy. */
+static int64_t parts_of(const struct run *run)
+{
+    int64_t stages = run->s.params.stages, ranks = run->s.params.ranks;
+    return (stages > 1 ? stages : 1) * (ranks > 1 ? ranks : 1);
 }
 
 static void check_steps(const struct run *run, const struct drive *d)
@@ -175,12 +184,13 @@ static void check_steps(const struct run *run, const struct drive *d)
 /* The records of steps that are over: those of the model, their terms together the totals'. */
 static void check_step_log(const struct run *run, const struct drive *d)
 {
+    int64_t parts = parts_of(run);
     double terms_s[RT_TERM_COUNT] = {0};
     SAME(run, d->step_log.count, run->naive.step_count, "step records", -1);
     for (size_t i = 0; i < d->step_log.count; i++) {
         const struct rt_step_row *got = &d->step_log.rows[i];
         const struct naive_step *want = &run->naive.steps[i];
-        SAME(run, got->step, i, "step", i);
+        SAME(run, got->step, want->number, "step", i);
         SAME(run, got->start_ns, want->start_ns, "step", i);
         SAME(run, got->end_ns, want->end_ns, "step", i);
         SAME(run, got->decodes, want->decodes, "step", i);
@@ -194,7 +204,7 @@ static void check_step_log(const struct run *run, const struct drive *d)
     }
     for (int t = 0; t < RT_TERM_COUNT; t++)
         CHECK(run,
-              fabs(terms_s[t] - d->totals.terms_s[t]) <=
+              fabs(terms_s[t] - d->totals.terms_s[t] * (double)parts) <=
                   1e-9 * (double)run->naive.step_count + 1e-9 * fabs(terms_s[t]),
               "term %d: %.12g s, totals %.12g s", t, terms_s[t], d->totals.terms_s[t]);
 }
@@ -204,7 +214,8 @@ static void check_totals(const struct run *run, const struct drive *d)
     int64_t busy = 0, output = 0, prompt = 0, cached = 0;
     uint64_t finished = 0;
     for (size_t i = 0; i < run->naive.step_count; i++)
-        busy += run->naive.steps[i].end_ns - run->naive.steps[i].start_ns;
+        busy += run->naive.steps[i].own_ns;
+    busy /= parts_of(run);
     for (size_t i = 0; i < run->s.count; i++) {
         const struct naive_request *r = &run->s.requests[i];
         if (r->status != NAIVE_OK)
@@ -335,16 +346,18 @@ static void draw_probes(const struct run *run, struct rt_rng *g, int64_t probes[
 /* With gauges at an instant inside a step: what was taken when the step was scheduled. */
 static void check_gauges(const struct run *run, const struct drive *d)
 {
+    int64_t ranks = run->s.params.ranks > 1 ? run->s.params.ranks : 1;
     SAME(run, d->at_end.running, 0, "at the end", -1);
     SAME(run, d->at_end.waiting, 0, "at the end", -1);
     SAME(run, d->at_end.kv_blocks_used, 0, "at the end", -1);
     for (size_t i = 0; i < d->gauge_count; i++) {
         CHECK(run, d->gauges[i].kv_blocks_used >= 0, "at %lld", (long long)d->probes[i]);
-        CHECK(run, d->gauges[i].kv_blocks_used <= run->s.params.kv_blocks, "at %lld",
+        CHECK(run, d->gauges[i].kv_blocks_used <= ranks * run->s.params.kv_blocks, "at %lld",
               (long long)d->probes[i]);
         for (size_t k = 0; k < run->naive.step_count; k++) {
             const struct naive_step *s = &run->naive.steps[k];
-            if (d->probes[i] > s->start_ns && d->probes[i] < s->end_ns && !run->s.params.run_ahead)
+            if (d->probes[i] > s->start_ns && d->probes[i] < s->end_ns &&
+                !run->s.params.run_ahead && scenario_is_plain(&run->s))
                 SAME(run, d->gauges[i].kv_blocks_used, s->kv_used, "at", (long long)d->probes[i]);
         }
     }
@@ -382,7 +395,7 @@ static void check_abort(const struct run *run, struct rt_rng *g, bool coast)
 {
     int64_t stop = 1 + (int64_t)rt_rng_below(g, (uint64_t)run->naive.end_ns + 2);
     for (size_t i = 0; i < run->naive.step_count; i++)
-        if (run->naive.steps[i].end_ns == stop)
+        if (run->naive.steps[i].end_ns == stop || run->naive.steps[i].start_ns == stop)
             return;
     struct drive d = {.coast = coast, .stop_ns = stop};
     drive_run(&d, &run->s);
@@ -418,13 +431,24 @@ static void count_coverage(const struct run *run, struct coverage *c)
     }
 }
 
-static void check_one(uint64_t seed, const struct abilities *abilities, struct coverage *coverage)
+static int by_number(const void *a, const void *b)
+{
+    const struct naive_step *x = a, *y = b;
+    return (x->number > y->number) - (x->number < y->number);
+}
+
+static void check_one(uint64_t seed, bool spread, const struct abilities *abilities,
+                      struct coverage *coverage)
 {
     struct run run = {.seed = seed};
     struct rt_rng g;
     rt_rng_init(&g, seed, RT_RNG_TOOLS, 1);
     scenario_draw(&run.s, seed, abilities);
+    if (spread)
+        scenario_spread(&run.s, seed);
     naive_run(&run.s.params, run.s.requests, run.s.count, &run.naive);
+    if (run.s.params.ranks > 1 && run.naive.step_count > 0)
+        qsort(run.naive.steps, run.naive.step_count, sizeof run.naive.steps[0], by_number);
     count_coverage(&run, coverage);
     int64_t probes[PROBES];
     draw_probes(&run, &g, probes);
@@ -437,7 +461,7 @@ static void check_one(uint64_t seed, const struct abilities *abilities, struct c
                             .probe_count = PROBES,
                             .stop_ns = RT_NEVER_AGAIN};
         drive_run(d, &run.s);
-        if (!coast)
+        if (!coast && d->plain)
             check_steps(&run, d);
         check_rows(&run, d);
         check_step_log(&run, d);
@@ -459,9 +483,8 @@ static void check_one(uint64_t seed, const struct abilities *abilities, struct c
     naive_result_release(&run.naive);
 }
 
-static void random_scenarios(void **state)
+static void check_many(bool spread)
 {
-    (void)state;
     struct abilities abilities;
     abilities_probe(&abilities);
     assert_true(abilities.policy[NAIVE_CHUNKED]);
@@ -477,7 +500,7 @@ static void random_scenarios(void **state)
                   abilities.prefix_caching ? "yes" : "not yet");
     struct coverage c = {0};
     for (uint64_t i = 0; i < cases; i++)
-        check_one(seed + i, &abilities, &c);
+        check_one(seed + i, spread, &abilities, &c);
     print_message(
         "%llu requests (%llu rejected, %llu with a cached prefix, %llu overtook the one before), "
         "%llu preemptions, %llu blocks swapped, %llu loaded from the offload tier, %llu steps; "
@@ -496,8 +519,22 @@ static void random_scenarios(void **state)
     }
 }
 
+static void random_scenarios(void **state)
+{
+    (void)state;
+    check_many(false);
+}
+
+/* The same requests through a pipeline, on several ranks, or both. */
+static void random_pipelines_and_ranks(void **state)
+{
+    (void)state;
+    check_many(true);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_scenarios)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_scenarios),
+                                       cmocka_unit_test(random_pipelines_and_ranks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

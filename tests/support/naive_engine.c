@@ -1,10 +1,7 @@
-/* One serving engine, stepped plainly. Read beside docs/engine.md: each function names its rule.
- *
- * naive_run: sort by (arrival, id) -> loop { schedule; run; complete }. Requests are walked one by
- * one in every step. Any broken invariant aborts: a model that is wrong must not agree with
- * anybody. */
-#include "support/naive_engine.h"
-#include "support/naive_pool.h"
+/* One serving engine, stepped plainly: how batches are formed. Read beside docs/engine.md: each
+ * function names its rule. Requests are walked one by one in every step. Any broken invariant
+ * aborts: a model that is wrong must not agree with anybody. */
+#include "support/naive_internal.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -17,7 +14,7 @@ const char *const naive_order_names[NAIVE_ORDER_COUNT] = {"fcfs", "priority", "s
                                                           "deadline"};
 const char *const naive_status_names[3] = {"ok", "rejected_kv", "rejected_prompt"};
 
-static void *grown(void *items, size_t *capacity, size_t wanted, size_t item_bytes)
+void *naive_grown(void *items, size_t *capacity, size_t wanted, size_t item_bytes)
 {
     if (wanted <= *capacity)
         return items;
@@ -27,63 +24,7 @@ static void *grown(void *items, size_t *capacity, size_t wanted, size_t item_byt
     return items;
 }
 
-/* ---- state ----------------------------------------------------------------------------------- */
-
-struct seq {
-    struct naive_request *r;
-    uint32_t id;
-    int64_t prompt, output;
-    int64_t known;  /* tokens to be in KV before the next one can appear */
-    int64_t limit;  /* `known` never grows beyond it */
-    int64_t kv;     /* tokens in KV, counting the steps already scheduled */
-    int64_t target; /* prefill ends when kv reaches it */
-    int64_t *blocks;
-    size_t block_count, block_capacity;
-    int64_t published;           /* leading blocks already offered to the cache */
-    int64_t swapped, swapped_kv; /* blocks in CPU memory while it waits, tokens in them */
-    bool decoding;               /* when it was swapped out */
-    int64_t produced, last_token_ns;
-    const struct batch *evicted_by; /* preempted while that batch was formed, which has not begun */
-    int64_t away_since_ns;          /* not in a step since, after a preemption; -1: no */
-};
-
-struct entry {
-    struct seq *q;
-    int64_t fresh, held;
-    bool prefill;
-};
-
-struct batch {
-    struct entry *entries;
-    struct seq **emitters;
-    size_t count, emitter_count, capacity, emitter_capacity;
-    int64_t kv_used, queue, moved;
-};
-
-struct list { /* of sequences: waiting in queue order, running in order of admission */
-    struct seq **at;
-    size_t count;
-};
-
-struct engine {
-    const struct naive_params *p;
-    struct naive_pool pool;
-    struct seq *seqs;
-    struct seq **future; /* accepted ones in order */
-    size_t future_count, future_next;
-    struct list waiting, running;
-    const struct batch *forming;
-    int64_t rounds, gain; /* rounds formed; tokens a decode gets in the next one */
-    int64_t now, watermark;
-    struct naive_key *tier; /* names in the offload tier, least recently put first */
-    size_t tier_count;
-    int64_t cpu_used, moved; /* blocks in CPU memory; copied since a step was formed */
-    struct naive_result *out;
-    size_t step_capacity, token_capacity, away_capacity;
-    int64_t *hits; /* blocks found by cached_prefix */
-};
-
-static int64_t blocks_for(const struct engine *e, int64_t tokens)
+int64_t naive_blocks_for(const struct engine *e, int64_t tokens)
 {
     return (tokens + e->p->block_size - 1) / e->p->block_size;
 }
@@ -100,13 +41,13 @@ static void list_insert(struct list *l, size_t place, struct seq *q)
     l->count++;
 }
 
-static void list_remove(struct list *l, size_t place)
+void naive_list_remove(struct list *l, size_t place)
 {
     l->count--;
     memmove(l->at + place, l->at + place + 1, (l->count - place) * sizeof *l->at);
 }
 
-static size_t list_find(const struct list *l, const struct seq *q)
+size_t naive_list_find(const struct list *l, const struct seq *q)
 {
     size_t i = 0;
     while (i < l->count && l->at[i] != q)
@@ -117,8 +58,8 @@ static size_t list_find(const struct list *l, const struct seq *q)
 /* ---- queue orders ---------------------------------------------------------------------------- */
 
 /* Rule 5: arrival + handicap. Tests keep the numbers small enough. */
-static int64_t queue_key(const struct naive_params *p, const struct naive_request *r,
-                         const struct seq *q)
+int64_t naive_queue_key(const struct naive_params *p, const struct naive_request *r,
+                        const struct seq *q)
 {
     switch (p->order) {
     case NAIVE_PRIORITY:
@@ -143,7 +84,7 @@ static bool goes_before(const struct seq *x, const struct seq *y)
     return x->id < y->id;
 }
 
-static void queue_insert(struct engine *e, struct seq *q)
+void naive_queue_insert(struct engine *e, struct seq *q)
 {
     size_t place = 0;
     while (place < e->waiting.count && goes_before(e->waiting.at[place], q))
@@ -205,13 +146,14 @@ static int64_t take_block(struct engine *e)
 /* Takes blocks until q can hold `tokens`. */
 static void grow(struct engine *e, struct seq *q, int64_t tokens)
 {
-    while ((int64_t)q->block_count < blocks_for(e, tokens)) {
-        q->blocks = grown(q->blocks, &q->block_capacity, q->block_count + 1, sizeof *q->blocks);
+    while ((int64_t)q->block_count < naive_blocks_for(e, tokens)) {
+        q->blocks =
+            naive_grown(q->blocks, &q->block_capacity, q->block_count + 1, sizeof *q->blocks);
         q->blocks[q->block_count++] = take_block(e);
     }
 }
 
-static void release_blocks(struct engine *e, struct seq *q)
+void naive_release_blocks(struct engine *e, struct seq *q)
 {
     while (q->block_count > 0) { /* last block first */
         naive_pool_drop(&e->pool, q->blocks[--q->block_count]);
@@ -244,11 +186,25 @@ static size_t cached_prefix(struct engine *e, const struct seq *q)
     return count;
 }
 
+/* ---- lanes (pipelines) ---- */
+
+/* It decodes, but in the batches of another lane. */
+static bool elsewhere(const struct engine *e, const struct seq *q)
+{
+    return q->kv >= q->target && q->lane != e->lane;
+}
+
+/* None of its tokens is still to come as the batch is formed, and it wants more. */
+static bool tokens_known(const struct engine *e, const struct seq *q)
+{
+    return q->token_ns <= e->known_ns && q->yielded < q->output;
+}
+
 /* ---- batches --------------------------------------------------------------------------------- */
 
 static void batch_add(struct batch *b, struct seq *q, int64_t fresh, bool prefill)
 {
-    b->entries = grown(b->entries, &b->capacity, b->count + 1, sizeof *b->entries);
+    b->entries = naive_grown(b->entries, &b->capacity, b->count + 1, sizeof *b->entries);
     b->entries[b->count++] = (struct entry){q, fresh, q->kv, prefill};
 }
 
@@ -256,12 +212,13 @@ static void batch_add(struct batch *b, struct seq *q, int64_t fresh, bool prefil
 static bool can_admit(const struct engine *e)
 {
     return e->waiting.count > 0 && (int64_t)e->running.count < e->p->max_seqs &&
+           tokens_known(e, e->waiting.at[0]) &&
            !(e->waiting.at[0]->swapped > 0 && e->waiting.at[0]->decoding);
 }
 
 static void swap_out(struct engine *e, struct seq *q)
 {
-    int64_t blocks = blocks_for(e, q->kv);
+    int64_t blocks = naive_blocks_for(e, q->kv);
     bool last_in_flight = q->kv == q->limit;
     if (!e->p->swap || last_in_flight || e->cpu_used + blocks > e->p->cpu_blocks)
         return;
@@ -298,14 +255,15 @@ static void load_block(struct engine *e, struct seq *q, int64_t i)
 static void admit(struct engine *e, struct seq *q, size_t hits)
 {
     naive_need(e->waiting.at[0] == q, "admitted out of order");
-    list_remove(&e->waiting, 0);
+    naive_list_remove(&e->waiting, 0);
     for (size_t i = 0; i < hits; i++) {
         struct naive_key key = key_of(e, q, (int64_t)i);
         if (e->hits[i] != NAIVE_NONE)
             naive_pool_share(&e->pool, e->hits[i]);
         else
             tier_remove(e, tier_find(e, &key));
-        q->blocks = grown(q->blocks, &q->block_capacity, q->block_count + 1, sizeof *q->blocks);
+        q->blocks =
+            naive_grown(q->blocks, &q->block_capacity, q->block_count + 1, sizeof *q->blocks);
         q->blocks[q->block_count++] = e->hits[i];
     }
     for (size_t i = 0; i < hits; i++)
@@ -325,14 +283,14 @@ static struct seq *preempt_last(struct engine *e)
 {
     size_t place = victim_place(e);
     struct seq *q = e->running.at[place];
-    list_remove(&e->running, place);
+    naive_list_remove(&e->running, place);
     swap_out(e, q);
-    release_blocks(e, q);
+    naive_release_blocks(e, q);
     q->kv = 0;
     q->r->preemptions++;
     q->evicted_by = e->forming;
     e->out->preemptions++;
-    queue_insert(e, q);
+    naive_queue_insert(e, q);
     if (e->p->order == NAIVE_FCFS)
         naive_need(e->waiting.at[0] == q, "with fcfs a preempted request is the head");
     return q;
@@ -359,6 +317,13 @@ static void batch_add_decode(struct engine *e, struct batch *b, struct seq *q)
     batch_add(b, q, 1 + e->p->drafts, false);
 }
 
+static void add_all_decodes(struct engine *e, struct batch *b)
+{
+    for (size_t i = 0; i < e->running.count; i++)
+        if (!elsewhere(e, e->running.at[i]))
+            batch_add_decode(e, b, e->running.at[i]);
+}
+
 /* Tokens it holds blocks for after n more, of its prompt or of the round. */
 static int64_t held_after(const struct engine *e, const struct seq *q, int64_t n)
 {
@@ -376,7 +341,7 @@ static void admit_whole_prompts(struct engine *e, struct batch *b)
         struct seq *q = e->waiting.at[0];
         int64_t total = q->prompt + q->output + e->p->drafts;
         if (tokens + q->prompt > e->p->max_batched_tokens ||
-            blocks_for(e, total) > e->pool.free_count)
+            naive_blocks_for(e, total) > e->pool.free_count)
             break;
         admit(e, q, 0);
         grow(e, q, total);
@@ -387,16 +352,14 @@ static void admit_whole_prompts(struct engine *e, struct batch *b)
 
 static void batch_static(struct engine *e, struct batch *b)
 {
-    for (size_t i = 0; i < e->running.count; i++)
-        batch_add_decode(e, b, e->running.at[i]);
-    if (e->running.count == 0)
+    add_all_decodes(e, b);
+    if (b->count == 0)
         admit_whole_prompts(e, b);
 }
 
 static void batch_continuous(struct engine *e, struct batch *b)
 {
-    for (size_t i = 0; i < e->running.count; i++)
-        batch_add_decode(e, b, e->running.at[i]);
+    add_all_decodes(e, b);
     admit_whole_prompts(e, b);
 }
 
@@ -406,11 +369,11 @@ static bool decodes_fit(const struct engine *e)
     int64_t free_count = e->pool.free_count;
     for (size_t i = 0; i < e->running.count; i++) {
         const struct seq *q = e->running.at[i];
-        if (q->kv < q->target)
+        if (q->kv < q->target || elsewhere(e, q))
             continue;
         if (free_count == 0)
             return false;
-        free_count -= blocks_for(e, q->kv + 1) - (int64_t)q->block_count;
+        free_count -= naive_blocks_for(e, q->kv + 1) - (int64_t)q->block_count;
     }
     return true;
 }
@@ -422,21 +385,22 @@ static void resume_swapped(struct engine *e, int64_t budget)
     int64_t margin = vllm_v0 ? (e->watermark > 1 ? e->watermark : 1) : 0;
     while (e->waiting.count > 0 && (int64_t)e->running.count < e->p->max_seqs) {
         struct seq *q = e->waiting.at[0];
-        int64_t need = blocks_for(e, q->swapped_kv + 1), decodes = 0;
+        int64_t need = naive_blocks_for(e, q->swapped_kv + 1), decodes = 0;
         for (size_t i = 0; i < e->running.count; i++) {
             const struct seq *other = e->running.at[i];
             if (other->kv < other->target)
                 return; /* a prompt is unfinished */
-            if (other->kv == other->known)
+            if (other->kv == other->known || elsewhere(e, other))
                 continue; /* its last token is in flight */
-            need += blocks_for(e, other->kv + 1) - (int64_t)other->block_count;
+            need += naive_blocks_for(e, other->kv + 1) - (int64_t)other->block_count;
             decodes++;
         }
-        if (q->swapped == 0 || !q->decoding || decodes >= budget ||
+        if (q->swapped == 0 || !q->decoding || !tokens_known(e, q) || decodes >= budget ||
             e->pool.free_count - need < margin)
             return;
-        list_remove(&e->waiting, 0);
+        naive_list_remove(&e->waiting, 0);
         swap_in(e, q);
+        q->lane = e->lane;
         grow(e, q, q->kv);
         list_insert(&e->running, e->running.count, q);
     }
@@ -454,8 +418,8 @@ static void decode_pass(struct engine *e, struct batch *b, int64_t budget)
         resume_swapped(e, budget);
     for (size_t i = 0; i < e->running.count; i++) {
         struct seq *q = e->running.at[i];
-        if (q->kv < q->target)
-            continue; /* still in prefill */
+        if (q->kv < q->target || elsewhere(e, q))
+            continue; /* still in prefill, or not in this batch */
         while (e->pool.free_count == 0)
             if (preempt_last(e) == q)
                 return;
@@ -472,7 +436,7 @@ static void batch_prefill_first(struct engine *e, struct batch *b)
         longest = longest > q->known ? longest : q->known;
         int64_t padded = ((int64_t)b->count + 1) * longest;
         if (padded > e->p->max_batched_tokens ||
-            e->pool.free_count - blocks_for(e, q->known) < e->watermark)
+            e->pool.free_count - naive_blocks_for(e, q->known) < e->watermark)
             break;
         admit(e, q, 0);
         grow(e, q, q->known);
@@ -496,7 +460,7 @@ static void batch_sarathi(struct engine *e, struct batch *b)
     }
     while (can_admit(e) && left > 0) {
         struct seq *q = e->waiting.at[0];
-        if (e->pool.free_count - blocks_for(e, q->known) < e->watermark)
+        if (e->pool.free_count - naive_blocks_for(e, q->known) < e->watermark)
             break;
         admit(e, q, 0);
         grow(e, q, q->known);
@@ -512,11 +476,11 @@ static int64_t chunked_need(const struct engine *e)
     int64_t left = e->p->max_batched_tokens, need = 0;
     for (size_t i = 0; i < e->running.count; i++) {
         const struct seq *q = e->running.at[i];
-        int64_t n = min64(q->known - q->kv, left);
+        int64_t n = elsewhere(e, q) ? 0 : min64(q->known - q->kv, left);
         bool decodes = n > 0 && q->kv >= q->target;
         if (n > 0)
-            need +=
-                blocks_for(e, held_after(e, q, decodes ? e->gain : n)) - (int64_t)q->block_count;
+            need += naive_blocks_for(e, held_after(e, q, decodes ? e->gain : n)) -
+                    (int64_t)q->block_count;
         left -= decodes ? 1 + e->p->drafts : n;
     }
     return need;
@@ -534,12 +498,12 @@ static bool chunked_running(struct engine *e, struct batch *b, int64_t *left)
         resume_swapped(e, *left);
     for (size_t i = 0; i<e->running.count && * left> 0; i++) {
         struct seq *q = e->running.at[i];
-        int64_t n = min64(q->known - q->kv, *left);
+        int64_t n = elsewhere(e, q) ? 0 : min64(q->known - q->kv, *left);
         if (n == 0)
             continue; /* its last token is in flight */
         bool decodes = q->kv >= q->target;
         int64_t held = held_after(e, q, decodes ? e->gain : n);
-        while (blocks_for(e, held) - (int64_t)q->block_count > e->pool.free_count) {
+        while (naive_blocks_for(e, held) - (int64_t)q->block_count > e->pool.free_count) {
             preempted = true;
             if (preempt_last(e) == q)
                 return false;
@@ -563,7 +527,7 @@ static void batch_chunked(struct engine *e, struct batch *b)
         struct seq *q = e->waiting.at[0];
         size_t hits = cached_prefix(e, q);
         int64_t available = e->pool.free_count;
-        int64_t need = blocks_for(e, q->known + e->p->drafts);
+        int64_t need = naive_blocks_for(e, q->known + e->p->drafts);
         for (size_t i = 0; i < hits; i++) {
             if (e->hits[i] == NAIVE_NONE)
                 continue; /* needs a block like one that is computed */
@@ -603,8 +567,6 @@ static void form_batch(struct engine *e, struct batch *b)
     }
 }
 
-/* ---- the loop (rules 2, 5, 7, 8) ------------------------------------------------------------- */
-
 static void publish_full_blocks(struct engine *e, struct seq *q)
 {
     int64_t full = q->kv / e->p->block_size;
@@ -616,14 +578,13 @@ static void publish_full_blocks(struct engine *e, struct seq *q)
     q->published = full;
 }
 
-/* Forms the next batch at e->now as if the one before had run. False: nothing can run. */
-static bool schedule(struct engine *e, struct batch *b)
+bool naive_schedule(struct engine *e, struct batch *b)
 {
     b->count = b->emitter_count = 0;
+    b->moved = 0;
     e->forming = b;
-    while (e->future_next < e->future_count && e->future[e->future_next]->r->arrival_ns <= e->now)
-        queue_insert(e, e->future[e->future_next++]);
-    e->gain = tokens_of_rounds(e->p, e->rounds + 1) - tokens_of_rounds(e->p, e->rounds);
+    int64_t rounds = e->lanes[e->lane].rounds;
+    e->gain = tokens_of_rounds(e->p, rounds + 1) - tokens_of_rounds(e->p, rounds);
     form_batch(e, b);
     bool round = false;
     for (size_t i = 0; i < b->count; i++) {
@@ -638,13 +599,15 @@ static bool schedule(struct engine *e, struct batch *b)
         if (q->kv < q->known)
             continue;
         for (int64_t n = decodes ? gain : 1; n > 0; n--) {
-            b->emitters =
-                grown(b->emitters, &b->emitter_capacity, b->emitter_count + 1, sizeof *b->emitters);
+            b->emitters = naive_grown(b->emitters, &b->emitter_capacity, b->emitter_count + 1,
+                                      sizeof *b->emitters);
             b->emitters[b->emitter_count++] = q;
         }
         q->known = min64(q->kv + 1, q->limit);
+        q->yielded = min64(q->yielded + (decodes ? gain : 1), q->output);
+        q->lane = e->lane;
     }
-    e->rounds += round;
+    e->lanes[e->lane].rounds += round;
     if (b->count > 0) { /* copies go with the next step that there is */
         b->moved = e->moved;
         e->moved = 0;
@@ -652,264 +615,4 @@ static bool schedule(struct engine *e, struct batch *b)
     b->kv_used = e->pool.count - e->pool.free_count;
     b->queue = (int64_t)e->waiting.count;
     return b->count > 0;
-}
-
-/* As many steps of the draft model as drafts: the mean of the first and the last, each. */
-static double draft_s(const struct engine *e, const struct naive_step *s)
-{
-    double sum = 0;
-    if (!e->p->draft_model)
-        return (double)e->p->drafts * e->p->draft_s_per_token;
-    for (int last = 0; last < 2; last++) {
-        int64_t held = s->decode_held + (last ? (e->p->drafts - 1) * s->decodes : 0);
-        const double *b = e->p->draft_cost_s;
-        double c = b[0] + b[1] * (double)s->decodes;
-        c = c + b[2] * (double)held;
-        sum = sum + (c + b[4] * (double)s->decodes);
-    }
-    return (double)e->p->drafts * 0.5 * sum;
-}
-
-/* Rule 5: doubles in this order, no fused multiply-add, half to even. */
-static int64_t duration_ns(const struct engine *e, const struct naive_step *s, int64_t moved)
-{
-    const double *b = e->p->cost_s;
-    double c = b[0] + b[1] * (double)s->computed;
-    c = c + b[2] * (double)s->held;
-    c = c + b[3] * (double)s->area;
-    if (s->decodes > 0)
-        c = c + draft_s(e, s);
-    if (moved > 0)
-        c = c + (double)moved * e->p->block_bytes / e->p->pcie_bytes_per_s;
-    c = c + b[4] * (double)s->sequences;
-    int64_t ns = (int64_t)nearbyint(c * 1e9);
-    naive_need(ns >= 0, "negative step time");
-    return ns;
-}
-
-static struct naive_step measure(const struct engine *e, const struct batch *b)
-{
-    struct naive_step s = {.start_ns = e->now, .kv_used = b->kv_used, .queue = b->queue};
-    s.sequences = (int64_t)b->count;
-    s.emitters = (int64_t)b->emitter_count;
-    for (size_t i = 0; i < b->count; i++) {
-        const struct entry *x = &b->entries[i];
-        s.computed += x->fresh;
-        if (!x->prefill)
-            s.samples += x->fresh;
-        else if (x->held + x->fresh == x->q->target)
-            s.samples++;
-    }
-    for (size_t i = 0; i < b->count; i++) {
-        int64_t q = b->entries[i].fresh, k = b->entries[i].held;
-        s.held += k;
-        if (!b->entries[i].prefill) {
-            s.decodes++;
-            s.decode_held += k;
-            continue;
-        }
-        s.prefill_tokens += q;
-        s.area += q * (2 * k + q + 1) / 2;
-        s.tiles2 += (q + 63) / 64 * (2 * k + q + 64);
-        s.longest = q > s.longest ? q : s.longest;
-    }
-    s.end_ns = s.start_ns + duration_ns(e, &s, b->moved);
-    return s;
-}
-
-static void record_token(struct engine *e, struct seq *q, int64_t now)
-{
-    struct naive_result *out = e->out;
-    int64_t gap = q->produced == 1 ? -1 : now - q->last_token_ns;
-    q->last_token_ns = now;
-    q->r->max_gap_ns = gap > q->r->max_gap_ns ? gap : q->r->max_gap_ns;
-    out->tokens = grown(out->tokens, &e->token_capacity, out->token_count + 1, sizeof *out->tokens);
-    out->tokens[out->token_count++] = (struct naive_token){q->id, now, gap};
-}
-
-static void finish(struct engine *e, struct seq *q, int64_t now)
-{
-    q->r->finish_ns = now;
-    size_t place = list_find(&e->running, q);
-    if (place < e->running.count) {
-        naive_need(q->kv >= q->prompt + q->output - 1 && q->kv <= q->limit, "tokens not conserved");
-        list_remove(&e->running, place);
-    } else { /* preempted while its last token was in flight */
-        list_remove(&e->waiting, list_find(&e->waiting, q));
-    }
-    release_blocks(e, q);
-}
-
-/* The tokens of the batch appear. */
-static void complete(struct engine *e, const struct batch *b, int64_t now)
-{
-    for (size_t i = 0; i < b->emitter_count; i++) {
-        struct seq *q = b->emitters[i];
-        if (q->produced == q->output)
-            continue; /* surplus step of a finished request */
-        q->produced++;
-        if (q->produced == 1)
-            q->r->first_token_ns = now;
-        record_token(e, q, now);
-        if (q->produced == q->output)
-            finish(e, q, now);
-    }
-}
-
-static void begin_aways(const struct list *l, const struct batch *b, int64_t now)
-{
-    for (size_t i = 0; i < l->count; i++)
-        if (l->at[i]->evicted_by == b) {
-            l->at[i]->evicted_by = NULL;
-            l->at[i]->away_since_ns = now;
-        }
-}
-
-/* A step begins: whom its batch pushed out is away from now on, even if the batch formed ahead took
- * it back; who is in it is back. */
-static void record_aways(struct engine *e, const struct batch *b, int64_t now)
-{
-    struct naive_result *out = e->out;
-    begin_aways(&e->waiting, b, now);
-    begin_aways(&e->running, b, now);
-    for (size_t i = 0; i < b->count; i++) {
-        struct seq *q = b->entries[i].q;
-        if (q->away_since_ns >= 0) {
-            out->aways =
-                grown(out->aways, &e->away_capacity, out->away_count + 1, sizeof *out->aways);
-            out->aways[out->away_count++] = (struct naive_away){q->id, q->away_since_ns, now};
-        }
-        q->away_since_ns = -1;
-    }
-}
-
-static void record_step(struct engine *e, const struct batch *b, const struct naive_step *s)
-{
-    struct naive_result *out = e->out;
-    out->steps = grown(out->steps, &e->step_capacity, out->step_count + 1, sizeof *out->steps);
-    out->steps[out->step_count++] = *s;
-    out->kv_peak = s->kv_used > out->kv_peak ? s->kv_used : out->kv_peak;
-    record_aways(e, b, s->start_ns);
-    for (size_t i = 0; i < b->count; i++)
-        if (b->entries[i].q->r->scheduled_ns < 0)
-            b->entries[i].q->r->scheduled_ns = s->start_ns;
-}
-
-static void run(struct engine *e)
-{
-    struct batch batches[2] = {{0}};
-    unsigned turn = 0; /* batches[turn] runs next; the other one is formed ahead */
-    bool ready = false;
-    for (;;) {
-        struct batch *b = &batches[turn];
-        if (!ready && !schedule(e, b)) {
-            naive_need(e->running.count == 0 && e->waiting.count == 0, "engine is stuck");
-            if (e->future_next == e->future_count)
-                break;
-            e->now = e->future[e->future_next]->r->arrival_ns;
-            continue;
-        }
-        struct naive_step step = measure(e, b);
-        turn ^= 1;
-        ready = e->p->run_ahead && schedule(e, &batches[turn]);
-        record_step(e, b, &step);
-        complete(e, b, step.end_ns);
-        e->now = step.end_ns;
-    }
-    naive_need(e->pool.free_count == e->pool.count, "blocks leaked");
-    naive_need(e->cpu_used == 0 && e->out->swapped_in == e->out->swapped_out,
-               "swapped blocks leaked");
-    e->out->end_ns = e->now;
-    for (unsigned i = 0; i < 2; i++) {
-        free(batches[i].entries);
-        free(batches[i].emitters);
-    }
-}
-
-/* ---- set-up ---------------------------------------------------------------------------------- */
-
-/* Rule 4. */
-static enum naive_status judge(const struct engine *e, const struct seq *q)
-{
-    enum naive_policy policy = e->p->policy;
-    bool vllm_v0 = policy == NAIVE_PREFILL_FIRST || policy == NAIVE_SARATHI;
-    int64_t margin = vllm_v0 ? (e->watermark > 1 ? e->watermark : 1) : 0;
-    int64_t longest = 0;
-    if (policy == NAIVE_STATIC || policy == NAIVE_CONTINUOUS)
-        longest = q->prompt;
-    else if (policy == NAIVE_PREFILL_FIRST)
-        longest = q->prompt + q->output - 1;
-    int64_t drafts = e->p->drafts * (policy == NAIVE_CHUNKED ? 2 : 1);
-    if (blocks_for(e, q->prompt + q->output + drafts) + margin > e->p->kv_blocks)
-        return NAIVE_REJECTED_KV;
-    return longest > e->p->max_batched_tokens ? NAIVE_REJECTED_PROMPT : NAIVE_OK;
-}
-
-static void take_request(struct engine *e, struct naive_request *r, uint32_t id)
-{
-    struct seq *q = &e->seqs[id];
-    q->r = r;
-    q->id = id;
-    q->prompt = r->prompt > 1 ? r->prompt : 1;
-    q->output = r->output > 1 ? r->output : 1;
-    q->known = q->prompt;
-    q->away_since_ns = -1;
-    q->limit = q->prompt + q->output - 1 + (e->p->surplus ? 1 : 0);
-    r->scheduled_ns = r->first_token_ns = r->finish_ns = r->max_gap_ns = -1;
-    r->key_ns = queue_key(e->p, r, q);
-    r->cached = 0;
-    r->preemptions = 0;
-    r->status = judge(e, q);
-    if (r->status == NAIVE_OK)
-        e->future[e->future_count++] = q;
-}
-
-static int by_arrival(const void *a, const void *b)
-{
-    const struct seq *x = *(struct seq *const *)a, *y = *(struct seq *const *)b;
-    if (x->r->arrival_ns != y->r->arrival_ns)
-        return x->r->arrival_ns < y->r->arrival_ns ? -1 : 1;
-    return (x->id > y->id) - (x->id < y->id);
-}
-
-void naive_run(const struct naive_params *params, struct naive_request *requests, size_t count,
-               struct naive_result *out)
-{
-    struct engine e = {.p = params, .out = out};
-    naive_need(params->policy == NAIVE_CHUNKED || !(params->run_ahead || params->prefix_cache),
-               "asynchronous scheduling and prefix cache need chunked");
-    naive_need(params->drafts == 0 || !(params->prefix_cache || params->swap || params->surplus),
-               "speculative decoding without prefix cache, swap and surplus");
-    naive_need(params->run_ahead || !params->surplus, "surplus needs asynchronous scheduling");
-    *out = (struct naive_result){0};
-    if (params->policy == NAIVE_PREFILL_FIRST || params->policy == NAIVE_SARATHI)
-        e.watermark = (int64_t)(params->watermark * (double)params->kv_blocks);
-    naive_pool_init(&e.pool, params->kv_blocks);
-    e.seqs = naive_zeroed(count, sizeof *e.seqs);
-    e.future = naive_zeroed(count, sizeof(struct seq *));
-    e.waiting.at = naive_zeroed(count + 1, sizeof(struct seq *));
-    e.running.at = naive_zeroed(count + 1, sizeof(struct seq *));
-    e.tier = naive_zeroed((size_t)params->offload_blocks + 1, sizeof *e.tier);
-    e.hits = naive_zeroed((size_t)params->kv_blocks, sizeof *e.hits);
-    for (size_t i = 0; i < count; i++)
-        take_request(&e, &requests[i], (uint32_t)i);
-    qsort(e.future, e.future_count, sizeof(struct seq *), by_arrival);
-    run(&e);
-    for (size_t i = 0; i < count; i++)
-        free(e.seqs[i].blocks);
-    free(e.tier);
-    free(e.hits);
-    free(e.running.at);
-    free(e.waiting.at);
-    free(e.future);
-    free(e.seqs);
-    naive_pool_release(&e.pool);
-}
-
-void naive_result_release(struct naive_result *r)
-{
-    free(r->steps);
-    free(r->tokens);
-    free(r->aways);
-    *r = (struct naive_result){0};
 }

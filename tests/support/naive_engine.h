@@ -54,6 +54,9 @@ struct naive_params {
     double draft_s_per_token;
     bool draft_model;
     double draft_cost_s[5]; /* of a step of the draft model */
+    int64_t stages;         /* of a pipeline, equally long; 0 as 1 */
+    int64_t ranks;          /* data parallel; 0 as 1 */
+    bool together;          /* the ranks step together */
 };
 
 struct naive_request {                  /* its id is its place in the array */
@@ -73,7 +76,10 @@ struct naive_request {                  /* its id is its place in the array */
 };
 
 struct naive_step { /* sums over the batch; q new tokens, k tokens in KV before */
+    uint32_t rank;
+    uint64_t number; /* on its rank, times ranks, plus rank */
     int64_t start_ns, end_ns;
+    int64_t own_ns;                       /* its duration without waiting for others */
     int64_t decodes, sequences, emitters; /* emitters: tokens that appear */
     int64_t computed, samples;            /* tokens through the model; sampled positions */
     int64_t prefill_tokens;               /* sum of q over prefill chunks */
@@ -98,11 +104,11 @@ struct naive_away { /* a preemption: from the start of the step it made room for
 
 struct naive_result {
     struct naive_step *steps;
-    size_t step_count;
+    size_t step_count, step_capacity;
     struct naive_token *tokens; /* in the order they appeared */
-    size_t token_count;
+    size_t token_count, token_capacity;
     struct naive_away *aways;
-    size_t away_count;
+    size_t away_count, away_capacity;
     int64_t end_ns;
     uint64_t preemptions;
     int64_t computed_tokens;         /* through the model, recomputed ones included */
