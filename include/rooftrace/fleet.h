@@ -34,7 +34,7 @@ struct rt_fleet_spec {
 struct rt_pool_plan {
     struct rt_memory_plan memory; /* with the draft model's weights and KV; blocks: as derived; all
                                      0 bytes when num_gpu_blocks was given with a linear cost */
-    int64_t kv_blocks;            /* in force */
+    int64_t kv_blocks;            /* in force, of one data parallel rank, as the two below */
     int64_t cpu_kv_blocks;        /* swap preemption: blocks that fit into CPU memory */
     int64_t offload_blocks;       /* prefix caching: likewise, of the offload tier */
     int64_t max_num_batched_tokens;

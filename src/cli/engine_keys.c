@@ -9,6 +9,7 @@
 
 #include <cjson/cJSON.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,10 +302,12 @@ static void settle(struct engine_keys *k)
     /* KV "auto" is the model's type, and that is what --dtype says. */
     if (dtype != NULL && !cJSON_HasObjectItem(k->pool, "kv_dtype"))
         put(k, k->pool, "kv_dtype", cJSON_CreateString(dtype->valuestring));
-    /* vLLM reserves --swap-space for each GPU, a scenario for the replica. */
+    /* vLLM reserves --swap-space for each GPU, a scenario for the replica. At most 2^53 bytes: more
+     * is refused when the key is read. */
+    double gpus = (double)degree(tensor) * (double)degree(pipeline) * (double)degree(data);
     if (k->swap_gib >= 0)
         put(k, k->engine, "cpu_kv_bytes",
-            integer_item((int64_t)(k->swap_gib * GIB) * degree(tensor) * degree(pipeline)));
+            integer_item((int64_t)fmin(k->swap_gib * GIB * gpus, 0x1p60)));
     /* Whole experts on each GPU of a pipeline stage, over all data parallel ranks. */
     if (k->experts && degree(tensor) * degree(data) > 1)
         put(k, k->pool, "expert_parallel", integer_item(degree(tensor) * degree(data)));

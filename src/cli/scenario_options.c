@@ -44,6 +44,8 @@ static const struct place {
     {"--gpu", POOL, "gpu", true},
     {"--replicas", POOL, "replicas", false},
     {"--tensor-parallel-size", POOL, "tensor_parallel", false},
+    {"--pipeline-parallel-size", POOL, "pipeline_parallel", false},
+    {"--data-parallel-size", POOL, "data_parallel", false},
     {"--dtype", POOL, "activation_dtype", false}, /* all three; the narrower ones come later */
     {"--dtype", POOL, "weight_dtype", false},
     {"--dtype", POOL, "kv_dtype", false},

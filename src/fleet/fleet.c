@@ -10,6 +10,7 @@
 struct pool {
     struct rt_pool_plan plan;
     struct rt_engine_spec engine; /* resolved */
+    struct rt_parallel parallel;
     struct rt_cost *cost, *draft_cost;
     double pcie_bytes_per_s;
 };
@@ -116,23 +117,11 @@ static bool plan_draft_memory(struct pool *p, const struct rt_pool_spec *spec,
     return true;
 }
 
-/* Stages and ranks can be priced, but a replica runs one batch at a time. */
-static bool check_degrees(const struct rt_parallel *p, struct rt_err *err)
-{
-    if (p->pipeline == 1 && p->data == 1)
-        return true;
-    return rt_fail(err, RT_ECONFIG,
-                   "%s_parallel %lld: does not exist yet in this version, expected 1",
-                   p->pipeline != 1 ? "pipeline" : "data",
-                   (long long)(p->pipeline != 1 ? p->pipeline : p->data));
-}
-
 static bool plan_pool(struct pool *p, const struct rt_pool_spec *spec,
                       const struct rt_cost_spec *cost, struct rt_err *err)
 {
-    if (!check_degrees(&spec->parallel, err))
-        return false;
     p->engine = spec->engine;
+    p->parallel = spec->parallel;
     if (p->engine.max_num_batched_tokens == 0)
         p->engine.max_num_batched_tokens = rt_pool_default_step_tokens(&spec->gpu);
     struct rt_cost_inputs in = {
@@ -188,6 +177,9 @@ static bool add_replicas(struct rt_fleet *f, uint32_t pool, int64_t count,
             .cost = p->cost,
             .draft_cost = p->draft_cost,
             .kv_blocks = p->plan.kv_blocks,
+            .pipeline = p->parallel.pipeline,
+            .ranks = p->parallel.data,
+            .together = rt_cost_ranks_together(p->cost),
             .cpu_blocks = p->plan.cpu_kv_blocks,
             .offload_blocks = p->plan.offload_blocks,
             .block_bytes = p->plan.memory.block_bytes,

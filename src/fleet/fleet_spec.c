@@ -127,28 +127,13 @@ static bool check_names(const struct rt_json_at *pools, const struct rt_fleet_sp
     return ok;
 }
 
-/* A degree of parallelism that this version can only leave at 1. */
-static bool parse_degree_1(const struct rt_json_at *at, const char *key, int64_t *out,
-                           struct rt_err *err)
-{
-    struct rt_json_at place = rt_json_get(at, key);
-
-    if (!rt_json_int(at, key, 1, MAX_PARALLEL, out, err))
-        return false;
-    if (*out != 1)
-        return rt_json_fail(&place, err,
-                            "does not exist yet in this version: expected 1, read %lld",
-                            (long long)*out);
-    return true;
-}
-
 static bool parse_parallel(const struct rt_json_at *at, struct rt_parallel *p, struct rt_err *err)
 {
     *p = (struct rt_parallel){.tensor = 1, .pipeline = 1, .expert = 1, .data = 1};
     return rt_json_int(at, "tensor_parallel", 1, MAX_PARALLEL, &p->tensor, err) &&
-           parse_degree_1(at, "pipeline_parallel", &p->pipeline, err) &&
+           rt_json_int(at, "pipeline_parallel", 1, MAX_PARALLEL, &p->pipeline, err) &&
            rt_json_int(at, "expert_parallel", 1, MAX_PARALLEL, &p->expert, err) &&
-           parse_degree_1(at, "data_parallel", &p->data, err);
+           rt_json_int(at, "data_parallel", 1, MAX_PARALLEL, &p->data, err);
 }
 
 /* Boxes of GPUs and the network between them. */
@@ -283,7 +268,7 @@ static bool parse_pools(const struct rt_json_at *pools, const struct rt_catalog 
                         const struct rt_model *model, struct rt_fleet_spec *s, struct rt_err *err)
 {
     int count = rt_json_count(pools);
-    int64_t replicas = 0;
+    int64_t replicas = 0, ranks = 0;
 
     if (!rt_json_expect(pools, RT_JSON_ARRAY, err))
         return false;
@@ -299,10 +284,15 @@ static bool parse_pools(const struct rt_json_at *pools, const struct rt_catalog 
             !parse_pool(&at, catalog, model, &s->pools[i], err))
             return false;
         replicas += s->pools[i].replicas;
+        ranks += s->pools[i].replicas * s->pools[i].parallel.data;
     }
     if (replicas > RT_MAX_REPLICAS)
         return rt_json_fail(pools, err, "expected at most %d replicas in all pools, read %lld",
                             RT_MAX_REPLICAS, (long long)replicas);
+    if (ranks > RT_MAX_REPLICAS)
+        return rt_json_fail(pools, err,
+                            "expected at most %d data parallel ranks in all pools, read %lld",
+                            RT_MAX_REPLICAS, (long long)ranks);
     return check_names(pools, s, err);
 }
 

@@ -61,7 +61,8 @@ CREATE TABLE pool (
     -- One row a pool of a run: equal replicas of one model on one kind of GPU, the engine's settings and
     -- the memory plan that gave the number of KV blocks. Memory figures are bytes of one GPU; they are 0
     -- where the scenario gave num_gpu_blocks and the cost model knows no memory. With pipeline stages they
-    -- are those of the stage that leaves fewest blocks.
+    -- are those of the stage that leaves fewest blocks. Seats and KV blocks are those of one data parallel
+    -- rank: a replica has data_parallel times as many.
     run_id INTEGER NOT NULL,
     pool TEXT NOT NULL,                      -- name; `request.pool`
     model TEXT NOT NULL,                     -- name in the catalogue
@@ -74,7 +75,7 @@ CREATE TABLE pool (
     tensor_parallel INTEGER NOT NULL,        -- degree, of one replica, as the three below
     pipeline_parallel INTEGER NOT NULL,
     expert_parallel INTEGER NOT NULL,        -- 1: experts in slices; else whole ones on each GPU
-    data_parallel INTEGER NOT NULL,
+    data_parallel INTEGER NOT NULL,          -- ranks, each with its own requests and KV blocks
     weight_dtype TEXT NOT NULL,
     activation_dtype TEXT NOT NULL,
     kv_dtype TEXT NOT NULL,
@@ -83,10 +84,10 @@ CREATE TABLE pool (
     preemption TEXT NOT NULL,                -- recompute, or swap to CPU memory
     async_scheduling INTEGER NOT NULL,       -- 1: step n+1 is scheduled while step n runs
     prefix_caching INTEGER NOT NULL,         -- 1: equal prefixes share KV blocks
-    max_num_seqs INTEGER NOT NULL,           -- running sequences at most, a replica
+    max_num_seqs INTEGER NOT NULL,           -- running sequences at most, a rank
     max_num_batched_tokens INTEGER NOT NULL, -- token budget of a step
     block_size INTEGER NOT NULL,             -- tokens a KV block holds
-    kv_blocks INTEGER NOT NULL,              -- KV blocks of one replica, in force
+    kv_blocks INTEGER NOT NULL,              -- KV blocks of one rank, in force
     cpu_kv_blocks INTEGER NOT NULL,          -- blocks that fit into its CPU memory; 0: none are swapped
     offload_blocks INTEGER NOT NULL,         -- prefix blocks that fit into its CPU memory; 0: no offload tier
     draft_tokens INTEGER NOT NULL,           -- of a decode in a round of speculative decoding; 0: none
@@ -137,11 +138,13 @@ CREATE TABLE request (
 
 CREATE TABLE step (
     -- Every engine step that ended, with `--steps`: about 100 bytes each. In the order they were found to be
-    -- over; those of one replica in the order of time. No key and no index, as in `request`. A step starts
-    -- where the one before ended while its replica has something to do. People query the view `steps`.
+    -- over; those of one replica in the order of time (with data_parallel: of one rank). No key and no
+    -- index, as in `request`. A step starts where the one before ended while its replica has something to
+    -- do; with pipeline_parallel so many overlap. People query the view `steps`.
     run_id INTEGER NOT NULL,
     replica INTEGER NOT NULL,        -- number in the fleet, from 0
-    step INTEGER NOT NULL,           -- number on its replica, from 0
+    step INTEGER NOT NULL,           -- number on its replica, from 0; with data_parallel: number on its rank
+                                     -- * data_parallel + rank
     start_ns INTEGER NOT NULL,       -- since trial start
     end_ns INTEGER NOT NULL,         -- when its tokens appear
     decodes INTEGER NOT NULL,        -- sequences that decode, one token each
@@ -150,7 +153,8 @@ CREATE TABLE step (
     context_tokens INTEGER NOT NULL, -- KV tokens of the batch before the step
     kv_blocks_used INTEGER NOT NULL, -- right after the step was scheduled
     waiting INTEGER NOT NULL,        -- requests in the queue then
-    weights_s REAL NOT NULL,         -- seconds by term of the cost model, as in `step_time`; they add up to the step
+    weights_s REAL NOT NULL,         -- seconds by term of the cost model, as in `step_time`; they add up to the step,
+                                     -- apart from waiting for the batch in front or for other ranks
     compute_s REAL NOT NULL,         -- likewise
     kv_s REAL NOT NULL,              -- likewise
     attention_s REAL NOT NULL,       -- likewise
@@ -166,7 +170,8 @@ CREATE TABLE replica (
     replica INTEGER NOT NULL,         -- number in the fleet, from 0
     pool TEXT NOT NULL,
     steps INTEGER NOT NULL,           -- engine steps
-    busy_s REAL NOT NULL,             -- sum of their durations
+    busy_s REAL NOT NULL,             -- sum of their durations, divided by pipeline_parallel * data_parallel: a
+                                      -- step keeps one stage of one rank busy at a time
     finished INTEGER NOT NULL,        -- requests
     rejected INTEGER NOT NULL,        -- requests that could never be served here
     preemptions INTEGER NOT NULL,
@@ -174,7 +179,7 @@ CREATE TABLE replica (
     cached_tokens INTEGER NOT NULL,   -- of them found in the prefix cache
     output_tokens INTEGER NOT NULL,   -- that appeared
     computed_tokens INTEGER NOT NULL, -- through the model, recomputed ones included
-    kv_blocks_peak INTEGER NOT NULL,  -- most KV blocks in use
+    kv_blocks_peak INTEGER NOT NULL,  -- most KV blocks in use on a rank
     swapped_out_blocks INTEGER NOT NULL, -- KV blocks of preempted requests copied to CPU memory
     swapped_in_blocks INTEGER NOT NULL,  -- and back
     offloaded_blocks INTEGER NOT NULL,   -- evicted prefix blocks copied to CPU memory
@@ -550,7 +555,8 @@ CREATE VIEW why_slow AS
     -- Example: SELECT rank, ttft_s, queue_s, prefill_s, kv_used_share, mostly FROM why_slow WHERE run_id = 1 LIMIT 10;
     -- Example: SELECT mostly, count(*), avg(ttft_s) FROM why_slow WHERE run_id = 1 GROUP BY mostly;
     WITH fleet AS (
-        SELECT run_id, sum(replicas * kv_blocks) AS kv_blocks, sum(replicas * max_num_seqs) AS seats
+        SELECT run_id, sum(replicas * data_parallel * kv_blocks) AS kv_blocks,
+            sum(replicas * data_parallel * max_num_seqs) AS seats
         FROM pool GROUP BY run_id
     ), slow AS MATERIALIZED (
         SELECT * FROM slowest_requests

@@ -149,6 +149,8 @@ static void options_become_keys(void **state)
         {"vllm serve x --swap-space 0", X("", "\"cpu_kv_bytes\":0"), ""},
         {"vllm serve x --preemption-mode swap --swap-space 0.5 -tp 2", /* of each GPU */
          X("\"tensor_parallel\":2", "\"preemption\":\"swap\",\"cpu_kv_bytes\":1073741824"), ""},
+        {"vllm serve x --swap-space 0.5 -pp 2 -dp 3",
+         X("\"pipeline_parallel\":2,\"data_parallel\":3", "\"cpu_kv_bytes\":3221225472"), ""},
         {"vllm serve x --scheduling-policy fcfs", X("", "\"queue_order\":\"fcfs\""), ""},
     };
 

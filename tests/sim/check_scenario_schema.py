@@ -200,6 +200,9 @@ def good_cases():
         yield f"cache {on}", changed("pools.0.engine.prefix_caching", on)
     for degree in ("pipeline_parallel", "expert_parallel", "data_parallel"):
         yield f"{degree} 1", changed(f"pools.0.{degree}", 1)
+    for degree in ("pipeline_parallel", "data_parallel"):
+        for count in (2, 1024):
+            yield f"{degree} {count}", changed(f"pools.0.{degree}", count)
     yield "one box", changed("pools.0.node", {})
     for skew in (0, 0.5, 10):
         yield f"skew {skew}", changed("cost", {"kind": "roofline", "expert_skew": skew})
@@ -279,7 +282,7 @@ def bad_cases():
         for preset in ("vllm-0.6", "vllm-0.6-chunked", "sarathi", "orca", "static"):
             yield f"{switch} of {preset}", changed("pools.0.engine", {"preset": preset, switch: True})
     for path in ("pools.0.pipeline_parallel", "pools.0.data_parallel"):
-        for wrong in (0, 2, 1.5, "1", None, True):
+        for wrong in (0, 1025, 1.5, "1", None, True):
             yield f"{path} = {wrong!r}", changed(path, wrong)
     for wrong in (-0.1, 10.1, "1", None, True):
         yield f"skew {wrong!r}", changed("cost", {"kind": "roofline", "expert_skew": wrong})
