@@ -342,21 +342,26 @@ static void add_rejected(struct drive *d, const struct rt_request *req, enum rt_
     assert_true(rt_finished_list_add(&d->rows, &row));
 }
 
-static void push(struct drive *d, struct rt_replica *r, const struct scenario *s, uint32_t id)
+struct rt_request drive_request(const struct scenario *s, uint32_t id)
 {
     const struct naive_request *n = &s->requests[id];
-    struct rt_request req = {.id = id,
-                             .arrival_ns = n->arrival_ns,
-                             .prompt_tokens = n->prompt,
-                             .output_tokens = n->output,
-                             .priority = (int32_t)n->priority,
-                             .deadline_ns = n->deadline_ns < 0 ? RT_NO_DEADLINE : n->deadline_ns,
-                             .think_ns = -1,
-                             .hash_ids = n->hash_ids,
-                             .hash_count = (uint32_t)n->hash_count,
-                             .named_tokens = n->named};
+    return (struct rt_request){.id = id,
+                               .arrival_ns = n->arrival_ns,
+                               .prompt_tokens = n->prompt,
+                               .output_tokens = n->output,
+                               .priority = (int32_t)n->priority,
+                               .deadline_ns = n->deadline_ns < 0 ? RT_NO_DEADLINE : n->deadline_ns,
+                               .think_ns = -1,
+                               .hash_ids = n->hash_ids,
+                               .hash_count = (uint32_t)n->hash_count,
+                               .named_tokens = n->named};
+}
+
+static void push(struct drive *d, struct rt_replica *r, const struct scenario *s, uint32_t id)
+{
+    struct rt_request req = drive_request(s, id);
     struct rt_err err = {0};
-    enum rt_reason why = rt_replica_push(r, &req, n->arrival_ns, &err);
+    enum rt_reason why = rt_replica_push(r, &req, req.arrival_ns, &err);
     if (err.code != RT_OK)
         fail_msg("push: %s", err.msg);
     if (why != RT_REASON_NONE)
@@ -430,36 +435,51 @@ static int by_number(const void *a, const void *b)
     return (x->step > y->step) - (x->step < y->step);
 }
 
+struct rt_replica *drive_replica(const struct scenario *s, bool coast, struct rt_token_stats *stats,
+                                 struct drive_parts *parts, bool again)
+{
+    struct rt_err err = {0};
+    const struct naive_params *p = &s->params;
+    if (!again) {
+        engine_spec(p, &parts->engine);
+        parts->cost = linear_cost(p, p->cost_s);
+        parts->draft_cost = p->draft_model ? linear_cost(p, p->draft_cost_s) : NULL;
+    }
+    struct rt_replica_spec spec = {.engine = &parts->engine,
+                                   .cost = parts->cost,
+                                   .draft_cost = parts->draft_cost,
+                                   .kv_blocks = p->kv_blocks,
+                                   .pipeline = p->stages,
+                                   .ranks = p->ranks,
+                                   .together = p->together,
+                                   .cpu_blocks = p->cpu_blocks,
+                                   .offload_blocks = p->offload_blocks,
+                                   .block_bytes = p->block_bytes,
+                                   .pcie_bytes_per_s = p->pcie_bytes_per_s,
+                                   .hash_block = p->hash_block,
+                                   .coast = coast,
+                                   .stats = stats};
+    struct rt_replica *r = NULL;
+    assert_ok(rt_replica_new(&spec, &r, &err), &err);
+    return r;
+}
+
+void drive_parts_release(struct drive_parts *parts)
+{
+    rt_cost_free(parts->cost);
+    rt_cost_free(parts->draft_cost);
+}
+
 void drive_run(struct drive *d, const struct scenario *s)
 {
-    d->plain = scenario_is_plain(s);
     struct rt_err err = {0};
-    struct rt_engine_spec engine;
-    engine_spec(&s->params, &engine);
-    struct rt_cost *cost = linear_cost(&s->params, s->params.cost_s);
-    struct rt_cost *draft = NULL;
-    if (s->params.draft_model)
-        draft = linear_cost(&s->params, s->params.draft_cost_s);
+    struct drive_parts parts;
+    d->plain = scenario_is_plain(s);
     assert_true(rt_token_stats_init(&d->stats, s->measure_from_ns, s->measure_to_ns));
     rt_finished_list_init(&d->rows);
     d->gauges = calloc(d->probe_count + 1, sizeof *d->gauges);
     assert_non_null(d->gauges);
-    struct rt_replica_spec spec = {.engine = &engine,
-                                   .cost = cost,
-                                   .draft_cost = draft,
-                                   .kv_blocks = s->params.kv_blocks,
-                                   .pipeline = s->params.stages,
-                                   .ranks = s->params.ranks,
-                                   .together = s->params.together,
-                                   .cpu_blocks = s->params.cpu_blocks,
-                                   .offload_blocks = s->params.offload_blocks,
-                                   .block_bytes = s->params.block_bytes,
-                                   .pcie_bytes_per_s = s->params.pcie_bytes_per_s,
-                                   .hash_block = s->params.hash_block,
-                                   .coast = d->coast,
-                                   .stats = &d->stats};
-    struct rt_replica *r = NULL;
-    assert_ok(rt_replica_new(&spec, &r, &err), &err);
+    struct rt_replica *r = drive_replica(s, d->coast, &d->stats, &parts, false);
     if (d->log)
         rt_replica_record_steps(r, &d->step_log);
     loop(d, r, s);
@@ -473,8 +493,7 @@ void drive_run(struct drive *d, const struct scenario *s)
         qsort(d->step_log.rows, d->step_log.count, sizeof d->step_log.rows[0], by_number);
     d->totals = *rt_replica_totals(r);
     rt_replica_free(r);
-    rt_cost_free(cost);
-    rt_cost_free(draft);
+    drive_parts_release(&parts);
 }
 
 void drive_release(struct drive *d)

@@ -33,6 +33,16 @@ bool scenario_is_plain(const struct scenario *s);
 /* The parameters on one line, for messages. */
 const char *scenario_text(const struct scenario *s, uint64_t seed, char *buf, size_t size);
 
+/* A replica of the scenario; `again`: with the parts of the one before. */
+struct drive_parts {
+    struct rt_engine_spec engine;
+    struct rt_cost *cost, *draft_cost;
+};
+struct rt_replica *drive_replica(const struct scenario *s, bool coast, struct rt_token_stats *stats,
+                                 struct drive_parts *parts, bool again);
+void drive_parts_release(struct drive_parts *parts);
+struct rt_request drive_request(const struct scenario *s, uint32_t id);
+
 /* One run of a scenario through rt_replica. */
 struct drive {
     /* in */
