@@ -2,9 +2,11 @@
  * object), which ui.perfetto.dev and chrome://tracing open.
  *
  *     process "fleet"       counters from samples; requests that reached no replica
- *     process "replica i"   thread "engine": a slice a step, named prefill, decode or mixed
+ *     process "replica i"   thread "engine": a slice a step, named prefill, decode or mixed;
+ *                           with a pipeline a thread for each batch under way, since steps
+ *                           overlap, and for each data parallel rank its own
  *                           counters at the start of each step: sequences in it, requests that
- *                           wait, KV blocks; 0 while the engine has nothing to do
+ *                           wait, KV blocks; 0 while the engine has nothing to do; none with ranks
  *                           an async slice a request, and within it queue, prefill and decode
  *
  * Steps come from table `step` when the run recorded them. A row is printed when it is read, so
@@ -20,7 +22,7 @@
 
 #define NONE       INT64_MIN /* SQL NULL */
 #define FLEET      INT64_C(-1)
-#define ENGINE_TID 1
+#define ENGINE_TID INT64_C(1)
 
 struct gauges { /* what a replica's counters show */
     int64_t sequences, waiting, kv_blocks;
@@ -68,6 +70,28 @@ static void put_text(struct timeline *t, const char *name, const char *value)
 
 /* ---- processes ---- */
 
+static void name_thread(struct timeline *t, int64_t replica, int64_t track, const char *name)
+{
+    begin_event(t, "M", replica, 0, "thread_name");
+    rt_emit(t->out, ",\"tid\":%" PRId64 ",\"args\":{\"name\":\"%s\"}}", ENGINE_TID + track, name);
+}
+
+/* One for each step that can be under way at once. */
+static void name_threads(struct timeline *t, int64_t replica, int64_t stages, int64_t ranks)
+{
+    char name[64];
+
+    for (int64_t i = 0; i < ranks * stages; i++) {
+        snprintf(name, sizeof name, "engine");
+        if (ranks > 1)
+            snprintf(name, sizeof name, "rank %" PRId64, i / stages);
+        if (stages > 1)
+            snprintf(name + strlen(name), sizeof name - strlen(name), ", batch %" PRId64,
+                     i % stages);
+        name_thread(t, replica, i, name);
+    }
+}
+
 static void name_process(struct timeline *t, int64_t replica, const char *pool)
 {
     begin_event(t, "M", replica, 0, "process_name");
@@ -83,11 +107,9 @@ static void name_process(struct timeline *t, int64_t replica, const char *pool)
     fputs(",\"args\":{\"labels\":", t->out);
     rt_emit_text(t->out, pool);
     fputs("}}", t->out);
-    begin_event(t, "M", replica, 0, "thread_name");
-    rt_emit(t->out, ",\"tid\":%d,\"args\":{\"name\":\"engine\"}}", ENGINE_TID);
 }
 
-/* pool, first_replica, replicas */
+/* pool, first_replica, replicas, pipeline_parallel, data_parallel */
 static bool pool_row(void *user, int columns, const char *const *names, const char *const *v)
 {
     struct timeline *t = user;
@@ -96,8 +118,10 @@ static bool pool_row(void *user, int columns, const char *const *names, const ch
     (void)columns;
     (void)names;
     for (int64_t i = first; i < end; i++)
-        if (t->what->replica < 0 || t->what->replica == i)
+        if (t->what->replica < 0 || t->what->replica == i) {
             name_process(t, i, v[0]);
+            name_threads(t, i, integer(v[3]), integer(v[4]));
+        }
     return !ferror(t->out);
 }
 
@@ -132,6 +156,8 @@ static void show_idle(struct timeline *t, int64_t replica)
 }
 
 enum step_column {
+    STEP_TRACK,
+    STEP_RANKS,
     STEP_REPLICA,
     STEP_START,
     STEP_END,
@@ -143,11 +169,16 @@ enum step_column {
     STEP_ARGS /* from here on they are shown only */
 };
 
+/* Of a rank's steps no more than pipeline_parallel are under way at once, and they end in order. */
 static const char step_sql[] =
-    "SELECT replica, start_ns, end_ns, decodes, prefill_tokens, sequences, waiting, kv_blocks_used,"
-    " step, context_tokens, weights_s, compute_s, kv_s, attention_s, other_s, launch_s, comm_s,"
-    " host_s FROM step WHERE run_id = %" PRId64 " AND start_ns < %" PRId64 " AND (end_ns > %" PRId64
-    " OR start_ns >= %" PRId64 ") AND (%" PRId64 " < 0 OR replica = %" PRId64 ") ORDER BY rowid";
+    "SELECT step %% data_parallel * pipeline_parallel + step / data_parallel %% pipeline_parallel,"
+    " data_parallel, replica, start_ns, end_ns, decodes, prefill_tokens, sequences, waiting,"
+    " kv_blocks_used, step, context_tokens, weights_s, compute_s, kv_s, attention_s, other_s,"
+    " launch_s, comm_s, host_s FROM step AS s JOIN pool AS p ON p.run_id = s.run_id"
+    " AND replica >= first_replica AND replica < first_replica + replicas"
+    " WHERE s.run_id = %" PRId64 " AND start_ns < %" PRId64 " AND (end_ns > %" PRId64
+    " OR start_ns >= %" PRId64 ") AND (%" PRId64 " < 0 OR replica = %" PRId64 ")"
+    " ORDER BY s.rowid";
 
 static void put_step(struct timeline *t, int columns, const char *const *names,
                      const char *const *v)
@@ -160,8 +191,9 @@ static void put_step(struct timeline *t, int columns, const char *const *names,
                 : prefill          ? "prefill"
                                    : "decode");
     rt_emit(t->out,
-            ",\"cat\":\"step\",\"tid\":%d,\"dur\":%" PRId64 ".%03d,\"args\":{\"replica\":%s",
-            ENGINE_TID, ns / 1000, (int)(ns % 1000), v[STEP_REPLICA]);
+            ",\"cat\":\"step\",\"tid\":%" PRId64 ",\"dur\":%" PRId64
+            ".%03d,\"args\":{\"replica\":%s",
+            ENGINE_TID + integer(v[STEP_TRACK]), ns / 1000, (int)(ns % 1000), v[STEP_REPLICA]);
     for (int i = STEP_DECODES; i < columns; i++)
         put_integer(t, names[i], v[i]);
     fputs("}}", t->out);
@@ -181,7 +213,8 @@ static bool step_row(void *user, int columns, const char *const *names, const ch
         return true; /* no row of ours */
     if (t->shown[replica].any && t->shown[replica].end_ns < start_ns)
         show_idle(t, replica);
-    show(t, replica, start_ns, &now);
+    if (integer(v[STEP_RANKS]) == 1)
+        show(t, replica, start_ns, &now);
     put_step(t, columns, names, v);
     t->count->steps++;
     return !ferror(t->out);
@@ -327,8 +360,8 @@ static bool put_processes(struct timeline *t, struct rt_db *db, struct rt_err *e
     if (t->what->replica < 0)
         name_process(t, FLEET, NULL);
     snprintf(sql, sizeof sql,
-             "SELECT pool, first_replica, replicas FROM pool WHERE run_id = %" PRId64
-             " ORDER BY first_replica",
+             "SELECT pool, first_replica, replicas, pipeline_parallel, data_parallel FROM pool "
+             "WHERE run_id = %" PRId64 " ORDER BY first_replica",
              t->count->run_id);
     return rt_db_select(db, sql, pool_row, t, err);
 }

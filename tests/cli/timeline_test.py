@@ -136,6 +136,25 @@ class Timeline(unittest.TestCase):
         self.assertIn(f"run 1, {len(steps)} steps, {len(requests)} requests", self.note)
         self.assertEqual(len(self.note.splitlines()), 1)
 
+    def test_overlapping_steps_have_threads_of_their_own(self):
+        db = self.folder / "parallel.db"
+        run = rooftrace("run", *SAMPLE, "--gpu", "h100-sxm", "--pipeline-parallel-size", "3",
+                        "--data-parallel-size", "2", "--max-num-batched-tokens", "256", "--steps",
+                        "-o", db)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        events, _ = self.export(path=db)
+        names = {e["tid"]: e["args"]["name"] for e in events if e["name"] == "thread_name"}
+        self.assertEqual(list(names.values()),
+                         [f"rank {r}, batch {b}" for r in range(2) for b in range(3)])
+        steps = sorted((e["tid"], e["ts"], e["ts"] + e["dur"], e["args"]["step"])
+                       for e in events if e["ph"] == "X")
+        self.assertEqual({tid for tid, *_ in steps}, set(names))
+        for (tid, _, end, _), (next_tid, start, _, step) in zip(steps, steps[1:]):
+            self.assertEqual(names[next_tid][:6], f"rank {step % 2}")
+            self.assertTrue(tid != next_tid or end <= start + 1e-6)
+        self.assertFalse([e for e in events if e["ph"] == "C" and e["pid"] == 2])
+        self.assertEqual(len(steps), self.rows("SELECT count(*) AS n FROM step", db)[0]["n"])
+
     def test_counters_tell_what_the_steps_tell(self):
         events, _ = self.export("--run", "1")
         for replica in (0, 1):

@@ -14,6 +14,11 @@ const struct rt_engine_spec *engine_of(const struct trial *t)
     return &t->scenario.fleet.pools[0].engine;
 }
 
+const struct rt_parallel *parallel_of(const struct trial *t)
+{
+    return &t->scenario.fleet.pools[0].parallel;
+}
+
 /* ---- drawing --------------------------------------------------------------------------------- */
 
 static int64_t pick(struct rt_rng *r, int64_t low, int64_t high)
@@ -58,11 +63,14 @@ static void draw_scenario(struct trial *t, struct rt_rng *r)
              "{\"workload\": {\"trace\": \"none.csv\"}, \"model\": \"llama-3.1-8b\","
              " \"cost\": {\"kind\": \"linear\", \"coefficients_s\": [%s]}, \"router\": \"%s\","
              " \"sample_interval_s\": %s, \"pools\": [{\"name\": \"main\", \"gpu\": \"rtx-4090\","
-             " \"replicas\": %d, \"engine\": {%s}}]}",
+             " \"replicas\": %d, \"pipeline_parallel\": %d, \"data_parallel\": %d,"
+             " \"engine\": {%s}}]}",
              costs[rt_rng_below(r, 5)],
              rt_router_at((unsigned)rt_rng_below(r, rt_router_count()))->name,
              rt_rng_below(r, 2) ? "0.07" : "3",
-             (int)pick(r, 1, rt_rng_below(r, 3) ? MAX_REPLICAS : 1), engine);
+             (int)pick(r, 1, rt_rng_below(r, 3) ? MAX_REPLICAS : 1),
+             (int)pick(r, 1, rt_rng_below(r, 3) ? 1 : 4),
+             (int)pick(r, 1, rt_rng_below(r, 3) ? 1 : MAX_RANKS), engine);
     struct rt_err err = {0};
     struct rt_catalog *catalog = NULL;
     struct rt_json *doc = NULL;

@@ -11,6 +11,8 @@
 #define MAX_HASHES   64
 #define MAX_REPLICAS 20
 
+#define MAX_RANKS 3
+
 struct trial {
     uint64_t seed;
     struct array_load load;
@@ -36,5 +38,6 @@ struct trial {
 struct trial *trial_new(uint64_t seed); /* drawn and replayed */
 void trial_free(struct trial *t);
 const struct rt_engine_spec *engine_of(const struct trial *t);
+const struct rt_parallel *parallel_of(const struct trial *t);
 
 #endif
