@@ -240,7 +240,8 @@ static inline bool tokens_known(const struct rank *r, const struct seq *q)
     return !r->piped || (q->state != SEQ_GONE && q->last_token_ns <= r->form_ns);
 }
 
-/* How long it was preempted, as of an instant at or after the last step begun. */
+/* How long it was preempted, as of an instant at or after the last step begun; in a pipeline also
+ * of an earlier one, where only the last preemption is told as of then. */
 static inline int64_t seq_preempted_ns(const struct seq *q, int64_t now_ns)
 {
     int64_t to_ns = q->away_to_ns < now_ns ? q->away_to_ns : now_ns;

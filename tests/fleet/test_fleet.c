@@ -67,6 +67,64 @@ static void pool_is_planned(void **state)
     rt_fleet_free(fleet);
 }
 
+/* GPUs are physical ones; KV blocks are a rank's, more where a GPU holds fewer layers. */
+static void degrees_multiply(void **state)
+{
+    struct rt_fleet *one, *many;
+    struct rt_err err = {0};
+    assert_ok(build(*state, "{\"model\":\"llama-3.1-8b\",\"pools\":[{\"gpu\":\"h100-sxm\"}]}", 0,
+                    &one, &err),
+              &err);
+    assert_ok(build(*state,
+                    "{\"model\":\"llama-3.1-8b\",\"pools\":[{\"gpu\":\"h100-sxm\",\"replicas\":2,"
+                    "\"tensor_parallel\":2,\"pipeline_parallel\":4,\"data_parallel\":3}]}",
+                    0, &many, &err),
+              &err);
+    assert_int_equal(rt_fleet_replicas(many), 2);
+    assert_int_equal(rt_fleet_pool(many, 0)->gpus, 24);
+    assert_true(rt_fleet_pool(many, 0)->kv_blocks > 7 * rt_fleet_pool(one, 0)->kv_blocks);
+    rt_fleet_free(one);
+    rt_fleet_free(many);
+}
+
+/* Of two requests that come together each rank gets one. Ranks of a model with experts end their
+ * steps together, however long the prompts; those of a dense one do not. */
+static void ranks_with_experts_step_together(void **state)
+{
+    static const char *const models[] = {"llama-3.1-8b", "mixtral-8x7b"};
+    for (int moe = 0; moe < 2; moe++) {
+        struct rt_fleet *fleet;
+        struct rt_err err = {0};
+        struct rt_finished_list rows;
+        char json[256];
+        snprintf(json, sizeof json,
+                 "{\"model\":\"%s\",\"pools\":[{\"gpu\":\"b200-sxm\",\"data_parallel\":2}]}",
+                 models[moe]);
+        assert_ok(build(*state, json, 0, &fleet, &err), &err);
+        struct rt_replica *r = rt_fleet_replica(fleet, 0);
+        rt_finished_list_init(&rows);
+        for (int i = 0; i < 2; i++) {
+            struct rt_request q = {.id = (uint64_t)i,
+                                   .prompt_tokens = i == 0 ? 10 : 6000,
+                                   .output_tokens = 1,
+                                   .deadline_ns = RT_NO_DEADLINE,
+                                   .think_ns = -1};
+            assert_int_equal(rt_replica_push(r, &q, 0, &err), RT_REASON_NONE);
+        }
+        assert_ok(rt_replica_schedule(r, 0, &err), &err);
+        while (rt_replica_busy(r)) {
+            int64_t now = rt_replica_next_ns(r);
+            assert_ok(rt_replica_step_end(r, now, &rows, &err), &err);
+            assert_ok(rt_replica_schedule(r, now, &err), &err);
+        }
+        assert_int_equal(rows.count, 2);
+        assert_int_equal(rt_replica_steps(r), 2);
+        assert_true((rows.rows[0].finish_ns == rows.rows[1].finish_ns) == moe);
+        rt_finished_list_release(&rows);
+        rt_fleet_free(fleet);
+    }
+}
+
 static void given_blocks_win(void **state)
 {
     struct rt_fleet *fleet;
@@ -226,6 +284,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pool_is_planned),
+        cmocka_unit_test(degrees_multiply),
+        cmocka_unit_test(ranks_with_experts_step_together),
         cmocka_unit_test(given_blocks_win),
         cmocka_unit_test(cpu_memory_for_swap_is_planned),
         cmocka_unit_test(a_draft_model_takes_memory),

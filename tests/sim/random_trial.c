@@ -59,18 +59,17 @@ static void draw_scenario(struct trial *t, struct rt_rng *r)
                                         "1.5, 0.25, 0.0001, 1e-05, 0.125"};
     char engine[512], text[1024];
     draw_engine(r, engine, sizeof engine);
-    snprintf(text, sizeof text,
-             "{\"workload\": {\"trace\": \"none.csv\"}, \"model\": \"llama-3.1-8b\","
-             " \"cost\": {\"kind\": \"linear\", \"coefficients_s\": [%s]}, \"router\": \"%s\","
-             " \"sample_interval_s\": %s, \"pools\": [{\"name\": \"main\", \"gpu\": \"rtx-4090\","
-             " \"replicas\": %d, \"pipeline_parallel\": %d, \"data_parallel\": %d,"
-             " \"engine\": {%s}}]}",
-             costs[rt_rng_below(r, 5)],
-             rt_router_at((unsigned)rt_rng_below(r, rt_router_count()))->name,
-             rt_rng_below(r, 2) ? "0.07" : "3",
-             (int)pick(r, 1, rt_rng_below(r, 3) ? MAX_REPLICAS : 1),
-             (int)pick(r, 1, rt_rng_below(r, 3) ? 1 : 4),
-             (int)pick(r, 1, rt_rng_below(r, 3) ? 1 : MAX_RANKS), engine);
+    snprintf(
+        text, sizeof text,
+        "{\"workload\": {\"trace\": \"none.csv\"}, \"model\": \"llama-3.1-8b\","
+        " \"cost\": {\"kind\": \"linear\", \"coefficients_s\": [%s]}, \"router\": \"%s\","
+        " \"sample_interval_s\": %s, \"pools\": [{\"name\": \"main\", \"gpu\": \"rtx-4090\","
+        " \"replicas\": %d, \"pipeline_parallel\": %d, \"data_parallel\": %d,"
+        " \"engine\": {%s}}]}",
+        costs[rt_rng_below(r, 5)], rt_router_at((unsigned)rt_rng_below(r, rt_router_count()))->name,
+        rt_rng_below(r, 2) ? "0.07" : "3", (int)pick(r, 1, rt_rng_below(r, 3) ? MAX_REPLICAS : 1),
+        (int)pick(r, 1, rt_rng_below(r, 3) ? 1 : 4),
+        (int)pick(r, 1, rt_rng_below(r, 3) ? 1 : MAX_RANKS), engine);
     struct rt_err err = {0};
     struct rt_catalog *catalog = NULL;
     struct rt_json *doc = NULL;

@@ -97,6 +97,16 @@ def scenarios(folder):
                                    "--tensor-parallel-size", 4], FINISHES
     yield "experts in 8 bit", [*SAMPLE, "--model", "mixtral-8x7b", "--gpu", "h100-sxm",
                                "--weight-dtype", "fp8", "--tensor-parallel-size", 2], FINISHES
+    stages, ranks = ["--pipeline-parallel-size", 3], ["--data-parallel-size", 2]
+    yield "stages", [*SAMPLE, *FLEET, *stages, "--rate-scale", 20], QUEUES
+    yield "stages, tight", [*SAMPLE, *FLEET, *stages, *tight, "--rate-scale", 3,
+                            "--max-num-batched-tokens", 2048], PREEMPTS
+    yield "ranks", [*SAMPLE, *FLEET, *ranks, "--rate-scale", 4], FINISHES
+    yield "ranks, tight", [*SAMPLE, *FLEET, *ranks, *tight, "--rate-scale", 6,
+                           "--max-num-batched-tokens", 2048], PREEMPTS
+    yield "stages and ranks", [*SAMPLE, *FLEET, *ranks, *stages, "--no-async-scheduling"], FINISHES
+    yield "experts over ranks", [*SAMPLE, "--gpu", "h100-sxm", "--engine-args",
+                                 "vllm serve mixtral-8x7b -dp 4 -ep"], FINISHES
     for policy in table_of_help("policies"):
         yield policy, [*SAMPLE, *FLEET, "--policy", policy, "--rate-scale", 2], FINISHES
         purpose = QUEUES if policy in ("static", "continuous") else PREEMPTS

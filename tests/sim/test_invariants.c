@@ -111,8 +111,8 @@ static bool is_before(const struct trial *t, size_t a, size_t b)
 }
 
 /* Who stands before another and was there when that one was scheduled is scheduled no later. With
- * asynchronous scheduling and in a pipeline a step is formed before it starts; then this holds for those who were
- * there before the other came. */
+ * asynchronous scheduling and in a pipeline a step is formed before it starts; then this holds for
+ * those who were there before the other came. */
 static void check_queue_order(const struct trial *t)
 {
     for (size_t a = 0; a < t->load.count; a++)
@@ -177,7 +177,8 @@ static void check_overlap(const struct trial *t, size_t i)
         if (earlier->replica != s->replica || earlier->step % ranks != s->step % ranks)
             continue;
         CHECK(t, earlier->step + ranks == before, "step %llu", (unsigned long long)s->step);
-        CHECK(t, earlier->start_ns <= s->start_ns && earlier->end_ns <= s->end_ns, "steps overtake");
+        CHECK(t, earlier->start_ns <= s->start_ns && earlier->end_ns <= s->end_ns,
+              "steps overtake");
         before = earlier->step;
         if (gap == ranks * (uint64_t)parallel_of(t)->pipeline)
             CHECK(t, earlier->end_ns <= s->start_ns, "too many steps at once");
@@ -370,8 +371,7 @@ static void check_samples(const struct trial *t)
 {
     size_t count = 0;
     const struct rt_sample *samples = rt_sim_samples(t->sim, &count);
-    double ranks =
-        (double)rt_fleet_replicas(rt_sim_fleet(t->sim)) * (double)parallel_of(t)->data;
+    double ranks = (double)rt_fleet_replicas(rt_sim_fleet(t->sim)) * (double)parallel_of(t)->data;
     int64_t interval_ns = (int64_t)llround(t->scenario.sample_interval_s * 1e9);
     /* Points further apart than asked for are means of several. */
     bool merged = count > 1 && samples[1].time_ns - samples[0].time_ns > interval_ns;

@@ -1,7 +1,7 @@
 /* One serving engine, stepped plainly: how batches are formed. Read beside docs/engine.md: each
  * function names its rule. Requests are walked one by one in every step. Any broken invariant
  * aborts: a model that is wrong must not agree with anybody. */
-#include "support/naive_internal.h"
+#include "support/naive_state.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
  * A group is a rank, or all ranks if they step together; a lane is one of the batches it can have
  * on their way through the stages of a pipeline, each with the sequences that decode in it. Without
  * a pipeline there is one. */
-#include "support/naive_internal.h"
+#include "support/naive_state.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -179,7 +179,7 @@ static void record_step(struct engine *e, const struct batch *b, const struct na
         b->emitters[i]->token_ns = s->end_ns;
 }
 
-/* ---- the loop (rules 2, 5, 7, 8 and 19 to 22) --------------------------------------------------
+/* ---- the loop (rules 2, 5, 7, 8 and 17 to 22) --------------------------------------------------
  */
 
 static int64_t later(int64_t a, int64_t b)

@@ -1,7 +1,7 @@
-/* support/naive_internal.h: the state of the plain model, shared by its two halves: naive_engine.c
+/* support/naive_state.h: the state of the plain model, shared by its two halves: naive_engine.c
  * forms batches, naive_run.c lets time pass. */
-#ifndef NAIVE_INTERNAL_H
-#define NAIVE_INTERNAL_H
+#ifndef NAIVE_STATE_H
+#define NAIVE_STATE_H
 
 #include "support/naive_engine.h"
 #include "support/naive_pool.h"
