@@ -326,8 +326,10 @@ void rt_cost_add_decodes(const struct rt_cost *c, int64_t decodes, double steps,
 int64_t rt_cost_stage_ns(const struct rt_cost *c, const struct rt_step_shape *s)
 {
     double slowest_s = 0;
-    if (c->stage_count == 0) /* no model to deal out: equal stages */
-        return (rt_cost_step_ns(c, s) + c->in.parallel.pipeline - 1) / c->in.parallel.pipeline;
+    if (c->stage_count == 0) { /* no model to deal out: equal stages */
+        int64_t stages = c->in.parallel.pipeline > 1 ? c->in.parallel.pipeline : 1;
+        return (rt_cost_step_ns(c, s) + stages - 1) / stages;
+    }
     for (unsigned i = 0; i < c->stage_count; i++) {
         double terms_s[RT_TERM_COUNT];
         rt_cost_step_terms(c->stages[i], s, terms_s);

@@ -201,9 +201,14 @@ static bool add_replicas(struct rt_fleet *f, uint32_t pool, int64_t count,
 static bool build(struct rt_fleet *f, const struct rt_fleet_spec *spec,
                   const struct rt_fleet_use *use, struct rt_err *err)
 {
-    int64_t total = 0;
-    for (uint32_t p = 0; p < spec->pool_count; p++)
+    int64_t total = 0, ranks = 0;
+    for (uint32_t p = 0; p < spec->pool_count; p++) {
         total += spec->pools[p].replicas;
+        ranks += spec->pools[p].replicas * spec->pools[p].parallel.data;
+    }
+    if (ranks > RT_MAX_REPLICAS)
+        return rt_fail(err, RT_ECONFIG, "%lld data parallel ranks: expected at most %d",
+                       (long long)ranks, RT_MAX_REPLICAS);
     if (total < 1 || total > RT_MAX_REPLICAS)
         return rt_fail(err, RT_ECONFIG, "%lld replicas: expected 1 to %d", (long long)total,
                        RT_MAX_REPLICAS);

@@ -225,32 +225,6 @@ static void bad_fleets_are_refused(void **state)
     }
 }
 
-/* Stages and ranks can be priced; that a fleet cannot run them yet is said by name. */
-static void parallel_replicas_are_refused(void **state)
-{
-    static const char text[] = "{\"model\":\"llama-3.1-8b\",\"pools\":[{\"gpu\":\"h100-sxm\"}]}";
-    struct fixture *f = *state;
-    struct rt_fleet_use use = {.coast = true, .stats = &f->stats};
-    struct rt_json *doc;
-    struct rt_fleet_spec spec;
-    struct rt_fleet *fleet;
-    struct rt_err err = {0};
-    rt_fleet_spec_init(&spec);
-    assert_ok(rt_json_parse(text, sizeof text - 1, "s.json", &doc, &err), &err);
-    struct rt_json_at root = rt_json_root(doc);
-    assert_ok(rt_fleet_spec_parse(&root, f->catalog, &spec, &err), &err);
-    rt_json_free(doc);
-    spec.pools[0].parallel.pipeline = 2;
-    assert_fails(rt_fleet_new(&spec, &use, &fleet, &err), &err, RT_ECONFIG,
-                 "pipeline_parallel 2: does not exist yet in this version");
-    spec.pools[0].parallel.pipeline = 1;
-    spec.pools[0].parallel.data = 4;
-    spec.cost.kind = RT_COST_LINEAR;
-    assert_fails(rt_fleet_new(&spec, &use, &fleet, &err), &err, RT_ECONFIG,
-                 "data_parallel 4: does not exist yet in this version");
-    rt_fleet_spec_release(&spec);
-}
-
 /* Requests go where the router says, and come back in the counts that it sees. */
 static void nothing_is_lost(void **state)
 {
@@ -290,7 +264,6 @@ int main(void)
         cmocka_unit_test(cpu_memory_for_swap_is_planned),
         cmocka_unit_test(a_draft_model_takes_memory),
         cmocka_unit_test(bad_fleets_are_refused),
-        cmocka_unit_test(parallel_replicas_are_refused),
         cmocka_unit_test(nothing_is_lost),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -34,76 +34,6 @@ static int64_t min64(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static void list_insert(struct list *l, size_t place, struct seq *q)
-{
-    memmove(l->at + place + 1, l->at + place, (l->count - place) * sizeof *l->at);
-    l->at[place] = q;
-    l->count++;
-}
-
-void naive_list_remove(struct list *l, size_t place)
-{
-    l->count--;
-    memmove(l->at + place, l->at + place + 1, (l->count - place) * sizeof *l->at);
-}
-
-size_t naive_list_find(const struct list *l, const struct seq *q)
-{
-    size_t i = 0;
-    while (i < l->count && l->at[i] != q)
-        i++;
-    return i;
-}
-
-/* ---- queue orders ---------------------------------------------------------------------------- */
-
-/* Rule 5: arrival + handicap. Tests keep the numbers small enough. */
-int64_t naive_queue_key(const struct naive_params *p, const struct naive_request *r,
-                        const struct seq *q)
-{
-    switch (p->order) {
-    case NAIVE_PRIORITY:
-        return r->arrival_ns + r->priority * p->aging_ns;
-    case NAIVE_SHORTEST:
-        return r->arrival_ns + q->prompt * p->aging_ns / 1000;
-    case NAIVE_DEADLINE:
-        return r->arrival_ns + (r->deadline_ns < 0 ? p->aging_ns : r->deadline_ns);
-    case NAIVE_FCFS:
-    case NAIVE_ORDER_COUNT:
-        break;
-    }
-    return r->arrival_ns;
-}
-
-static bool goes_before(const struct seq *x, const struct seq *y)
-{
-    if (x->r->key_ns != y->r->key_ns)
-        return x->r->key_ns < y->r->key_ns;
-    if (x->r->arrival_ns != y->r->arrival_ns)
-        return x->r->arrival_ns < y->r->arrival_ns;
-    return x->id < y->id;
-}
-
-void naive_queue_insert(struct engine *e, struct seq *q)
-{
-    size_t place = 0;
-    while (place < e->waiting.count && goes_before(e->waiting.at[place], q))
-        place++;
-    list_insert(&e->waiting, place, q);
-}
-
-/* Who is preempted: last in queue order. */
-static size_t victim_place(const struct engine *e)
-{
-    size_t last = 0;
-    for (size_t i = 1; i < e->running.count; i++)
-        if (goes_before(e->running.at[last], e->running.at[i]))
-            last = i;
-    if (e->p->order == NAIVE_FCFS)
-        naive_need(last == e->running.count - 1, "with fcfs the last one admitted is the victim");
-    return last;
-}
-
 /* ---- KV blocks (rules 9 and 10) -------------------------------------------------------------- */
 
 static bool same_key(const struct naive_key *x, const struct naive_key *y)
@@ -275,13 +205,13 @@ static void admit(struct engine *e, struct seq *q, size_t hits)
     swap_in(e, q);
     if (q->r->preemptions == 0)
         q->r->cached = q->kv;
-    list_insert(&e->running, e->running.count, q);
+    naive_list_insert(&e->running, e->running.count, q);
 }
 
 /* Rule 11. */
 static struct seq *preempt_last(struct engine *e)
 {
-    size_t place = victim_place(e);
+    size_t place = naive_victim_place(e);
     struct seq *q = e->running.at[place];
     naive_list_remove(&e->running, place);
     swap_out(e, q);
@@ -402,7 +332,7 @@ static void resume_swapped(struct engine *e, int64_t budget)
         swap_in(e, q);
         q->lane = e->lane;
         grow(e, q, q->kv);
-        list_insert(&e->running, e->running.count, q);
+        naive_list_insert(&e->running, e->running.count, q);
     }
 }
 

@@ -1,4 +1,4 @@
-/* support/naive_state.h: the state of the plain model, shared by its two halves: naive_engine.c
+/* support/naive_state.h: the state of the plain model, shared by its parts: naive_engine.c
  * forms batches, naive_run.c lets time pass. */
 #ifndef NAIVE_STATE_H
 #define NAIVE_STATE_H
@@ -76,12 +76,16 @@ struct engine { /* a rank */
 /* Room for `wanted` items; aborts the test when memory is out. */
 void *naive_grown(void *items, size_t *capacity, size_t wanted, size_t item_bytes);
 
-/* naive_engine.c */
+/* naive_queue.c */
+void naive_list_insert(struct list *l, size_t place, struct seq *q);
 void naive_list_remove(struct list *l, size_t place);
 size_t naive_list_find(const struct list *l, const struct seq *q);
 int64_t naive_queue_key(const struct naive_params *p, const struct naive_request *r,
                         const struct seq *q);
 void naive_queue_insert(struct engine *e, struct seq *q);
+size_t naive_victim_place(const struct engine *e); /* among the running ones */
+
+/* naive_engine.c */
 void naive_release_blocks(struct engine *e, struct seq *q);
 int64_t naive_blocks_for(const struct engine *e, int64_t tokens);
 /* Forms the next batch of lane e->lane as if the one before it had run. False: nothing to do. */
