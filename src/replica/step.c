@@ -25,13 +25,12 @@ void step_flush_second(struct rank *r)
     r->second_tokens = 0;
 }
 
-/* One of several lanes: its first sequence in running order is looked for, but only when the stack
- * is full, so that a step is O(1) amortised. */
-static int64_t oldest_round_of_lane(const struct rank *r)
+/* The round before the first one that a running sequence of the lane can still be asked for.
+ * Without a pipeline all of them are, and those that decode stand before an unfinished prompt. */
+static int64_t oldest_round(const struct rank *r)
 {
-    const struct gap_stack *g = &r->lane->gaps;
-    if (g->first + g->count < g->capacity)
-        return 0;
+    if (r->running.count == 0)
+        return INT64_MAX;
     for (uint32_t i = r->running.head; i != SEQ_NONE; i = seq_at(r, i)->next) {
         const struct seq *q = seq_at(r, i);
         if (q->state != SEQ_PREFILL && q->lane == lane_number(r))
@@ -40,22 +39,13 @@ static int64_t oldest_round_of_lane(const struct rank *r)
     return r->lane->decode.round;
 }
 
-/* The round before the first one that a running sequence can still be asked for. */
-static int64_t oldest_round(const struct rank *r)
-{
-    if (r->running.count == 0)
-        return INT64_MAX;
-    if (r->lane_count > 1)
-        return oldest_round_of_lane(r);
-    const struct seq *q = seq_at(r, r->running.head);
-    return q->state == SEQ_PREFILL ? r->lane->decode.round : q->gap_round;
-}
-
+/* Old rounds are looked for only when the stack is full. */
 bool step_note_gap(struct rank *r, int64_t round, int64_t gap_ns, struct rt_err *err)
 {
-    if (!gap_push(&r->lane->gaps, round, gap_ns, oldest_round(r)))
-        return rt_fail_nomem(err, "gaps between tokens");
-    return true;
+    struct gap_stack *g = &r->lane->gaps;
+    bool full = g->first + g->count == g->capacity;
+    return gap_push(g, round, gap_ns, full ? oldest_round(r) : 0) ||
+           rt_fail_nomem(err, "gaps between tokens");
 }
 
 /* A sequence that yields a token at end_ns after a prefill: its first one, or one after a gap that
