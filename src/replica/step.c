@@ -40,12 +40,17 @@ static int64_t oldest_round(const struct rank *r)
 }
 
 /* Old rounds are looked for only when the stack is full. */
-bool step_note_gap(struct rank *r, int64_t round, int64_t gap_ns, struct rt_err *err)
+static inline bool note_gap(struct rank *r, int64_t round, int64_t gap_ns, struct rt_err *err)
 {
     struct gap_stack *g = &r->lane->gaps;
     bool full = g->first + g->count == g->capacity;
     return gap_push(g, round, gap_ns, full ? oldest_round(r) : 0) ||
            rt_fail_nomem(err, "gaps between tokens");
+}
+
+bool step_note_gap(struct rank *r, int64_t round, int64_t gap_ns, struct rt_err *err)
+{
+    return note_gap(r, round, gap_ns, err);
 }
 
 /* A sequence that yields a token at end_ns after a prefill: its first one, or one after a gap that
@@ -101,12 +106,17 @@ bool step_reserve_plain(struct rank *r, int64_t decodes)
 }
 
 /* Terms of plain steps follow from their number and contexts, so those are only counted. */
-bool step_price(struct rank *r, struct batch *b, int64_t *ns, struct rt_err *err)
+static inline bool price(struct rank *r, struct batch *b, int64_t *ns, struct rt_err *err)
 {
     const struct rt_step_shape *s = &b->record.shape;
     b->plain = rt_cost_is_plain(r->cost, s);
     *ns = b->plain ? rt_cost_step_ns(r->cost, s) : rt_cost_step(r->cost, s, b->terms_s);
     return !b->plain || step_reserve_plain(r, s->decodes) || rt_fail_nomem(err, "step totals");
+}
+
+bool step_price(struct rank *r, struct batch *b, int64_t *ns, struct rt_err *err)
+{
+    return price(r, b, ns, err);
 }
 
 bool step_fits_clock(int64_t start_ns, int64_t ns, struct rt_err *err)
@@ -134,7 +144,7 @@ static inline bool begin(struct rank *r, int64_t start_ns, int64_t end_ns, struc
     lane->round_end_ns = end_ns;
     if (r->policy->pauses_decodes || b->resumed)
         note_first_rounds(r, b);
-    return step_note_gap(r, b->round, b->gap_ns, err);
+    return note_gap(r, b->round, b->gap_ns, err);
 }
 
 bool step_begin(struct rank *r, int64_t start_ns, int64_t end_ns, struct rt_err *err)
@@ -145,7 +155,7 @@ bool step_begin(struct rank *r, int64_t start_ns, int64_t end_ns, struct rt_err 
 bool step_start(struct rank *r, int64_t start_ns, struct rt_err *err)
 {
     int64_t ns;
-    return step_price(r, r->lane->now, &ns, err) && step_fits_clock(start_ns, ns, err) &&
+    return price(r, r->lane->now, &ns, err) && step_fits_clock(start_ns, ns, err) &&
            begin(r, start_ns, start_ns + ns, err);
 }
 
