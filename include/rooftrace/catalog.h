@@ -84,6 +84,16 @@ struct rt_gpu {
     char accuracy[256]; /* what is known about how well the constants fit; never empty */
 };
 
+/* A constant by the key that records give it: a double at `offset` in struct rt_gpu_constants, the
+ * record's number times `unit`. */
+struct rt_gpu_constant {
+    size_t offset;
+    double unit;
+};
+bool rt_gpu_constant(const char *key, struct rt_gpu_constant *out);
+/* The group of constants that shares a source with it: "gemm", "decode", ... */
+const char *rt_gpu_constant_group(const char *key);
+
 enum rt_attention { RT_GQA, RT_MLA };
 
 struct rt_model {

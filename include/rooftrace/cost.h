@@ -1,22 +1,25 @@
 /* cost/cost.h: how long one engine step takes. One interface, several models of cost:
  *   linear     t = (((b0 + b1*M) + b2*C) + b3*A) + b4*Q seconds, in that order of doubles: fits
  * from one's own logs, and the exactness oracle; roofline   per operator, from a GPU and a model
- * record alone (docs/cost-model.md). Every step is rounded to integer nanoseconds once, here, half
- * to even; doubles without contraction. A step is O(1); tables by M are built once, in rt_cost_new:
- * O(max_tokens) with pow(), capped. */
+ * record alone (docs/cost-model.md); profile   the roofline with measured operators in place of its
+ * own where a table has them (docs/calibration.md). Every step is rounded to integer nanoseconds
+ * once, here, half to even; doubles without contraction. A step is O(1); tables by M are built
+ * once, in rt_cost_new: O(max_tokens) with pow(), capped. */
 #ifndef RT_COST_H
 #define RT_COST_H
 
-#include "rooftrace/catalog.h"
+#include "rooftrace/op_table.h"
 #include "rooftrace/step.h"
 
-enum rt_cost_kind { RT_COST_ROOFLINE, RT_COST_LINEAR };
+enum rt_cost_kind { RT_COST_ROOFLINE, RT_COST_LINEAR, RT_COST_PROFILE };
 
 struct rt_cost_spec { /* the scenario's section `cost` */
     enum rt_cost_kind kind;
     bool speed_of_light;      /* roofline: datasheet peaks, no efficiency, no overhead */
     double expert_skew;       /* popularity of the i-th expert ~ i^-skew; 0 = uniform routing */
     double coefficients_s[5]; /* linear: b0..b4, each within +-1e6 */
+    char *file;               /* profile: path of the table of measured operators. Owned by who
+                               * parsed it; rt_cost_new only reads it */
 };
 
 #define RT_MAX_DEGREE      1024
@@ -66,6 +69,8 @@ struct rt_cost_inputs {
 struct rt_cost; /* immutable after rt_cost_new; may be shared by replicas and threads */
 
 void rt_cost_spec_init(struct rt_cost_spec *s); /* roofline */
+void rt_cost_spec_release(struct rt_cost_spec *s);
+const char *rt_cost_kind_name(enum rt_cost_kind kind);
 bool rt_cost_spec_parse(const struct rt_json_at *at, struct rt_cost_spec *s,
                         struct rt_err *err) RT_MUST_USE;
 
@@ -83,8 +88,8 @@ void rt_cost_free(struct rt_cost *c);
  * the start" for "nothing ran". */
 int64_t rt_cost_step_ns(const struct rt_cost *c, const struct rt_step_shape *s);
 /* The same step's seconds by term; their sum, taken in the order of enum rt_term, is what is
- * rounded to rt_cost_step_ns. In a pure decode only KV changes with the context, and it is linear
- * in it. */
+ * rounded to rt_cost_step_ns. In a pure decode only KV changes with the context; it never
+ * falls, and it is a straight line where rt_cost_can_run says so. */
 void rt_cost_step_terms(const struct rt_cost *c, const struct rt_step_shape *s,
                         double terms_s[RT_TERM_COUNT]);
 /* Both at once. */
@@ -117,17 +122,39 @@ unsigned rt_cost_explain(const struct rt_cost *c, const struct rt_step_shape *s,
                          struct rt_cost_part parts[RT_MAX_COST_PARTS]);
 
 /* Whether the step is a pure decode whose terms follow from two numbers (rt_cost_add_decodes): no
- * prefill, no transfer, no drafts, no sliding windows, and a batch that is tabulated. */
+ * prefill, no transfer, no drafts, no sliding windows or measured decodes, and a batch that is
+ * tabulated. */
 bool rt_cost_is_plain(const struct rt_cost *c, const struct rt_step_shape *s);
 /* Adds to terms_s the seconds of so many plain steps of `decodes` sequences each, whose contexts
  * sum up to `context`. */
 void rt_cost_add_decodes(const struct rt_cost *c, int64_t decodes, double steps, double context,
                          double terms_s[RT_TERM_COUNT]);
+
+/* Where the times of a step's operators come from, worst first. */
+enum rt_origin {
+    RT_ORIGIN_UNUSED,       /* the step has no such operator */
+    RT_ORIGIN_ROOFLINE,     /* no row of this operator and shape */
+    RT_ORIGIN_SCALED,       /* outside the rows: the nearest one times the roofline's ratio */
+    RT_ORIGIN_INTERPOLATED, /* between rows */
+    RT_ORIGIN_MEASURED,     /* a row */
+    RT_ORIGIN_COUNT
+};
+extern const char *const rt_origin_names[RT_ORIGIN_COUNT];
+struct rt_cost_sources {
+    enum rt_origin of[RT_OP_COUNT]; /* several products: the worst of them */
+    uint32_t rows[RT_OP_COUNT];     /* that the table has of it */
+};
+/* Of the step; s = NULL: of any step, as good as the rows make it. All unused for `linear` and the
+ * speed of light. */
+void rt_cost_step_sources(const struct rt_cost *c, const struct rt_step_shape *s,
+                          struct rt_cost_sources *out);
+
 /* The sliding windows whose sums a shape must carry; returns how many (0..RT_MAX_WINDOWS). */
 unsigned rt_cost_windows(const struct rt_cost *c, int64_t windows[RT_MAX_WINDOWS]);
 
 /* Whether rt_cost_decode_run may be used: false when the model has sliding windows, whose sums of
- * min(ctx, w) cannot be advanced as a whole. */
+ * min(ctx, w) cannot be advanced as a whole, and when decode attention was measured: then its time
+ * is no straight line in the context. */
 bool rt_cost_can_run(const struct rt_cost *c);
 /* The next n steps of an unchanged batch of decodes: ns[i] is the duration of the i-th, the same
  * bits as rt_cost_step_ns gives when each step adds `decodes` to decode_context and held_tokens. *s

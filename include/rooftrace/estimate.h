@@ -2,7 +2,8 @@
  * `prompt` tokens arrive together and produce `output` tokens each.
  *   FLOPs prefill = 2*batch*prompt*params, FLOPs decode = 2*batch*output*params (active ones)
  *   latency = TTFT + TPOT*output; TPS = output/latency; y = k*x + b with k = TPOT, b = TTFT.
- * No queue, no chunking: the whole batch is one prefill step. O(1).
+ * No queue, no chunking: the whole batch is one prefill step. O(1), with measured decode attention
+ * a few hundred steps.
  *
  * Data parallel ranks share the batch evenly; the fullest counts. Pipeline stages work on as many
  * micro-batches as there are stages (fewer when there are fewer requests): the last one's first
@@ -34,6 +35,7 @@ struct rt_estimate {
     double fused_tpot_s;
     double prefill_terms_s[RT_TERM_COUNT], decode_terms_s[RT_TERM_COUNT]; /* of TTFT and of TPOT,
                                                                              without the waits */
+    struct rt_cost_sources prefill_sources, decode_sources; /* of the step, of the middle one */
     /* With stages: what TTFT and TPOT hold beside a micro-batch's own way through them */
     double ttft_wait_s, tpot_wait_s;
     double decode_stage_s; /* slowest stage, mean over the output's steps; without stages the

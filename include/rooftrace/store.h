@@ -23,6 +23,7 @@ extern const char *const rt_run_status_names[4];
 struct rt_run_pool {
     const struct rt_pool_spec *spec;
     struct rt_pool_plan plan;
+    struct rt_cost_sources sources; /* all unused: nothing to tell */
 };
 
 /* Known before the first row. Read during rt_store_begin only, but for `source`. */

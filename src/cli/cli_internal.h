@@ -18,6 +18,7 @@ struct cli_command {
 
 int cli_run(int argc, char **argv);
 int cli_estimate(int argc, char **argv);
+int cli_calibrate(int argc, char **argv);
 int cli_catalog(int argc, char **argv);
 int cli_trace(int argc, char **argv);
 int cli_query(int argc, char **argv);

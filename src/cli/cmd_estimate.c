@@ -3,6 +3,7 @@
 #include "estimate_internal.h"
 #include "rooftrace/fleet.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_TOKENS (INT64_C(1) << 40)
@@ -36,6 +37,7 @@ static const struct rt_option table[] = {
     {RT_OPT_INT("--max-num-seqs", "N", 1, RT_MAX_NUM_SEQS, "sizes the sampler's memory (256)")},
     {RT_OPT_INT("--block-size", "N", 1, RT_MAX_BLOCK_SIZE, "tokens a KV block holds (16)")},
     {RT_OPT_FLAG("--speed-of-light", "datasheet peaks, no overhead: the floor")},
+    {RT_OPT_TEXT("--profile", "FILE", "measured operators in place of the roofline's own")},
     {RT_OPT_TEXT("--catalog", "DIR", "another catalogue of models and GPUs")},
     {RT_OPT_HEADING("output:")},
     {RT_OPT_FLAG("--explain", "with every operator of a step, and the formulas")},
@@ -99,6 +101,20 @@ static void read_parallel(const struct rt_options *o, struct rt_cost_inputs *in)
     in->spec.expert_skew = rt_options_number(o, "--expert-skew", 0);
 }
 
+static bool read_profile(const struct rt_options *o, struct estimate_job *job, struct rt_err *err)
+{
+    const char *path = rt_options_text(o, "--profile", NULL);
+
+    if (path == NULL)
+        return true;
+    if (job->in.spec.speed_of_light)
+        return rt_fail(err, RT_EUSAGE, "--profile: the speed of light knows no measured operators");
+    job->profile = strdup(path);
+    job->in.spec.kind = RT_COST_PROFILE;
+    job->in.spec.file = job->profile;
+    return job->profile != NULL || rt_fail_nomem(err, "path of a profile");
+}
+
 static bool read_job(const struct rt_options *o, const struct rt_catalog *c,
                      struct estimate_job *job, struct rt_err *err)
 {
@@ -117,6 +133,8 @@ static bool read_job(const struct rt_options *o, const struct rt_catalog *c,
     rt_engine_init(&engine);
     in->spec.speed_of_light = rt_options_given(o, "--speed-of-light");
     read_parallel(o, in);
+    if (!read_profile(o, job, err))
+        return false;
     in->max_tokens =
         rt_options_int(o, "--max-num-batched-tokens", rt_pool_default_step_tokens(&in->gpu));
     in->max_seqs = rt_options_int(o, "--max-num-seqs", engine.max_num_seqs);
@@ -164,6 +182,7 @@ int cli_estimate(int argc, char **argv)
         note_misfit(&job);
         status = cli_finish();
     }
+    free(job.profile);
     rt_catalog_free(catalog);
     rt_options_release(&o);
     return status;

@@ -6,6 +6,7 @@
 #include "rooftrace/estimate.h"
 
 struct estimate_job {
+    char *profile; /* path of measured operators, or NULL; owned */
     struct rt_cost_inputs in;
     struct rt_estimate_request req;
     double utilization;

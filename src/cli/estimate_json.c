@@ -27,6 +27,20 @@ static void json_terms(const char *key, const double terms_s[RT_TERM_COUNT])
     fputs("\n  }", stdout);
 }
 
+static void json_sources(const char *key, const struct rt_cost_sources *s)
+{
+    bool first = true;
+
+    printf(",\n  \"%s\": {", key);
+    for (int op = 0; op < RT_OP_COUNT; op++)
+        if (s->of[op] != RT_ORIGIN_UNUSED) {
+            printf("%s\n    \"%s\": \"%s\"", first ? "" : ",", rt_op_names[op],
+                   rt_origin_names[s->of[op]]);
+            first = false;
+        }
+    fputs("\n  }", stdout);
+}
+
 static void json_text(const char *key, const char *value)
 {
     printf("  \"%s\": ", key);
@@ -133,6 +147,10 @@ void estimate_print_json(const struct estimate_job *j)
     json_numbers(list, sizeof list / sizeof list[0], "  ");
     json_terms("prefill_terms_s", e->prefill_terms_s);
     json_terms("decode_terms_s", e->decode_terms_s);
+    if (j->in.spec.kind == RT_COST_PROFILE) {
+        json_sources("prefill_sources", &e->prefill_sources);
+        json_sources("decode_sources", &e->decode_sources);
+    }
     json_memory(j);
     if (j->explain) {
         json_step("prefill_step", &j->prefill);

@@ -100,6 +100,21 @@ static void print_terms(const struct estimate_job *j)
                e->tpot_wait_s * 1e3);
 }
 
+/* With a profile: where the times of each operator come from. */
+static void print_sources(const struct estimate_job *j)
+{
+    const struct rt_cost_sources *p = &j->e.prefill_sources, *d = &j->e.decode_sources;
+
+    if (j->in.spec.kind != RT_COST_PROFILE)
+        return;
+    printf("\n  %-30s %12s %12s %8s\n", "where the times come from", "TTFT", "TPOT", "rows");
+    for (int op = 0; op < RT_OP_COUNT; op++)
+        if (p->of[op] != RT_ORIGIN_UNUSED || d->of[op] != RT_ORIGIN_UNUSED)
+            printf("  %-30s %12s %12s %8u\n", rt_op_names[op],
+                   p->of[op] != RT_ORIGIN_UNUSED ? rt_origin_names[p->of[op]] : "-",
+                   d->of[op] != RT_ORIGIN_UNUSED ? rt_origin_names[d->of[op]] : "-", d->rows[op]);
+}
+
 static void print_memory(const struct estimate_job *j)
 {
     const struct rt_memory_plan *m = &j->e.memory;
@@ -167,6 +182,7 @@ void estimate_print_text(const struct estimate_job *j)
     print_head(j);
     print_numbers(j);
     print_terms(j);
+    print_sources(j);
     print_memory(j);
     if (!j->explain)
         return;

@@ -12,6 +12,7 @@ static int help(int argc, char **argv);
 static const struct cli_command commands[] = {
     {"run", "replay a trace on a fleet, into a database", cli_run},
     {"estimate", "one batch in closed form: FLOPs, bytes, TTFT, TPOT, memory", cli_estimate},
+    {"calibrate", "fit a GPU's constants to measured operators or a serving log", cli_calibrate},
     {"catalog", "list and show models and GPUs", cli_catalog},
     {"trace", "look at a trace file", cli_trace},
     {"query", "ask a database in SQL", cli_query},

@@ -330,10 +330,12 @@ static bool put_cost(struct scenario_builder *b, struct rt_err *err)
 {
     const char *coefficients = rt_options_text(b->o, "--cost-coefficients", NULL);
     bool light = rt_options_given(b->o, "--speed-of-light");
-    const char *kind = rt_options_text(b->o, "--cost", coefficients ? "linear" : "roofline");
+    const char *profile = rt_options_text(b->o, "--profile", NULL);
+    const char *implied = coefficients ? "linear" : profile ? "profile" : "roofline";
+    const char *kind = rt_options_text(b->o, "--cost", implied);
     cJSON *cost;
 
-    if (coefficients == NULL && !light && !rt_options_given(b->o, "--cost"))
+    if (coefficients == NULL && profile == NULL && !light && !rt_options_given(b->o, "--cost"))
         return true;
     scenario_put(b, b->root, "cost", cJSON_CreateObject());
     cost = scenario_section(b, b->root, "cost");
@@ -342,6 +344,8 @@ static bool put_cost(struct scenario_builder *b, struct rt_err *err)
     scenario_put(b, cost, "kind", cJSON_CreateString(kind));
     if (light)
         scenario_put(b, cost, "speed_of_light", cJSON_CreateTrue());
+    if (profile != NULL)
+        scenario_put(b, cost, "file", scenario_path_item(b, profile));
     return coefficients == NULL || put_coefficients(b, cost, coefficients, err);
 }
 
@@ -354,7 +358,8 @@ static bool any_given(const struct rt_options *o)
     return rt_options_given(o, "--preset") || rt_options_given(o, "--engine-args") ||
            rt_options_given(o, "--goodput") || rt_options_given(o, "--slo") ||
            rt_options_given(o, "--cost") || rt_options_given(o, "--cost-coefficients") ||
-           rt_options_given(o, "--speed-of-light") || synth_options_given(o);
+           rt_options_given(o, "--profile") || rt_options_given(o, "--speed-of-light") ||
+           synth_options_given(o);
 }
 
 /* Traffic that is made stands in the place of a trace; what belongs to the trace goes with it. */

@@ -151,6 +151,31 @@ static double *number_at(void *base, const struct number *n)
     return (double *)(void *)((char *)base + n->offset);
 }
 
+static bool in_group(const char *key, const char *group)
+{
+    size_t len = strlen(group);
+
+    return strncmp(key, group, len) == 0 && key[len] == '_';
+}
+
+bool rt_gpu_constant(const char *key, struct rt_gpu_constant *out)
+{
+    for (unsigned i = 0; i < CONSTANTS; i++)
+        if (strcmp(constants[i].key, key) == 0) {
+            *out = (struct rt_gpu_constant){constants[i].offset, constants[i].unit};
+            return true;
+        }
+    return false;
+}
+
+const char *rt_gpu_constant_group(const char *key)
+{
+    for (unsigned i = 0; i < COUNT(groups); i++)
+        if (in_group(key, groups[i]))
+            return groups[i];
+    return "*";
+}
+
 /* Reads a number if it is there; *given says whether it was. */
 static bool read_number(const struct rt_json_at *at, const struct number *n, void *base,
                         bool *given, struct rt_err *err)
@@ -167,13 +192,6 @@ static bool read_number(const struct rt_json_at *at, const struct number *n, voi
 }
 
 /* ---- constants ------------------------------------------------------------------------------- */
-
-static bool in_group(const char *key, const char *group)
-{
-    size_t len = strlen(group);
-
-    return strncmp(key, group, len) == 0 && key[len] == '_';
-}
 
 static bool read_constants(const struct rt_json_at *at, struct rt_gpu_constants *k, uint64_t *given,
                            struct rt_err *err)

@@ -23,9 +23,15 @@ static const struct rt_cost_model *const models[] = {
     &rt_cost_linear,
     &rt_cost_roofline,
     &rt_cost_light,
+    &rt_cost_profile,
 };
 
-static const char *const kind_names[] = {"roofline", "linear"}; /* by enum rt_cost_kind */
+static const char *const kind_names[] = {"roofline", "linear",
+                                         "profile"}; /* by enum rt_cost_kind */
+
+const char *const rt_origin_names[RT_ORIGIN_COUNT] = {
+    "unused", "roofline", "scaled", "interpolated", "measured",
+};
 
 #define LINEAR_LIMIT_S 1e6 /* a coefficient beyond this is not seconds */
 
@@ -59,22 +65,57 @@ static bool parse_coefficients(const struct rt_json_at *at, struct rt_cost_spec 
     return true;
 }
 
+const char *rt_cost_kind_name(enum rt_cost_kind kind)
+{
+    return kind_names[kind];
+}
+
+void rt_cost_spec_release(struct rt_cost_spec *s)
+{
+    free(s->file);
+    s->file = NULL;
+}
+
+static bool parse_file(const struct rt_json_at *at, struct rt_cost_spec *s, struct rt_err *err)
+{
+    struct rt_json_at place = rt_json_get(at, "file");
+    const char *path = "";
+    if (!rt_json_need(at, "file", err) || !rt_json_string(at, "file", &path, err))
+        return false;
+    if (path[0] == '\0')
+        return rt_json_fail(&place, err, "expected the path of a table, read \"\"");
+    char *resolved = rt_path_beside(rt_json_name(at->doc), path);
+    if (resolved == NULL)
+        return rt_fail_nomem(err, "path of a profile");
+    rt_cost_spec_release(s);
+    s->file = resolved;
+    return true;
+}
+
+static bool parse_skew(const struct rt_json_at *at, struct rt_cost_spec *s, struct rt_err *err)
+{
+    return rt_json_double(at, "expert_skew", 0, RT_MAX_EXPERT_SKEW, &s->expert_skew, err);
+}
+
 bool rt_cost_spec_parse(const struct rt_json_at *at, struct rt_cost_spec *s, struct rt_err *err)
 {
+    static const char *const profile_keys[] = {"kind", "file", "expert_skew"};
     static const char *const roofline_keys[] = {"kind", "speed_of_light", "expert_skew"};
     static const char *const linear_keys[] = {"kind", "coefficients_s"};
     if (rt_json_kind(at) == RT_JSON_ABSENT)
         return true;
     unsigned kind = (unsigned)s->kind;
     if (!rt_json_expect(at, RT_JSON_OBJECT, err) ||
-        !rt_json_choice(at, "kind", kind_names, 2, &kind, err))
+        !rt_json_choice(at, "kind", kind_names, 3, &kind, err))
         return false;
     s->kind = (enum rt_cost_kind)kind;
     if (s->kind == RT_COST_LINEAR)
         return rt_json_only(at, linear_keys, 2, err) && parse_coefficients(at, s, err);
+    if (s->kind == RT_COST_PROFILE)
+        return rt_json_only(at, profile_keys, 3, err) && parse_file(at, s, err) &&
+               parse_skew(at, s, err);
     return rt_json_only(at, roofline_keys, 3, err) &&
-           rt_json_bool(at, "speed_of_light", &s->speed_of_light, err) &&
-           rt_json_double(at, "expert_skew", 0, RT_MAX_EXPERT_SKEW, &s->expert_skew, err);
+           rt_json_bool(at, "speed_of_light", &s->speed_of_light, err) && parse_skew(at, s, err);
 }
 
 /* ---- life cycle ------------------------------------------------------------------------------ */
@@ -102,7 +143,8 @@ static bool build_lines(struct rt_cost *c, struct rt_err *err)
 {
     const struct rt_step_shape alone = {.tokens = 0};
     int64_t most = c->in.max_seqs > 0 ? c->in.max_seqs : c->in.max_tokens;
-    if (c->window_count > 0 || c->role.together) /* more than the decodes decides */
+    /* where more than the decodes decides */
+    if (c->window_count > 0 || c->role.together || !c->decode_is_line)
         return true;
     if (most > c->in.max_tokens)
         most = c->in.max_tokens;
@@ -123,6 +165,8 @@ static const struct rt_cost_model *pick(const struct rt_cost_spec *spec)
 {
     if (spec->kind == RT_COST_LINEAR)
         return models[0];
+    if (spec->kind == RT_COST_PROFILE)
+        return models[3];
     return spec->speed_of_light ? models[2] : models[1];
 }
 
@@ -146,6 +190,7 @@ static struct rt_cost *new_part(const struct rt_cost_inputs *in, const struct rt
     c->in = *in;
     c->role = *role;
     c->model = pick(&in->spec);
+    c->decode_is_line = true;
     if (c->model->init(c, err) && build_lines(c, err))
         return c;
     free_one(c);
@@ -169,10 +214,11 @@ static bool add_stages(struct rt_cost *c, struct rt_err *err)
         }
         if (known)
             continue;
-        c->stages[c->stage_count] = new_part(&stage.in, &stage.role, err);
-        if (c->stages[c->stage_count] == NULL)
+        struct rt_cost *part = new_part(&stage.in, &stage.role, err);
+        if (part == NULL)
             return false;
-        c->stage_count++;
+        part->in.spec.file = NULL; /* the caller's */
+        c->stages[c->stage_count++] = part;
     }
     return true;
 }
@@ -193,6 +239,7 @@ bool rt_cost_new(const struct rt_cost_inputs *in, struct rt_cost **out, struct r
         rt_cost_free(c);
         return false;
     }
+    c->in.spec.file = NULL; /* the caller's; it may go now */
     *out = c;
     return true;
 }
@@ -355,7 +402,7 @@ int64_t rt_table_rows(int64_t max, int64_t cap)
 
 bool rt_cost_can_run(const struct rt_cost *c)
 {
-    return c->window_count == 0;
+    return c->window_count == 0 && c->decode_is_line;
 }
 
 /* What stays the same over a run, and how its one changing sum x starts and grows. All x are

@@ -6,7 +6,7 @@
  *                                                                    +--> memory: weights per GPU
  * A cost model is a const struct (models in cost.c are the only list). In a pure decode without
  * windows all of them have KV seconds in proportion to the context, and nothing else that depends
- * on it: that is what struct rt_decode_line relies on. */
+ * on it, or say that they do not (decode_is_line): that is what struct rt_decode_line relies on. */
 #ifndef RT_COST_INTERNAL_H
 #define RT_COST_INTERNAL_H
 
@@ -28,7 +28,7 @@ struct rt_cost_model {
     void (*explain)(const struct rt_cost *c, const struct rt_step_shape *s,
                     struct rt_part_list *list);
 };
-extern const struct rt_cost_model rt_cost_linear, rt_cost_roofline, rt_cost_light;
+extern const struct rt_cost_model rt_cost_linear, rt_cost_roofline, rt_cost_light, rt_cost_profile;
 
 /* One matrix product that a step runs `count` times, on one GPU after the TP split:
  * [rows x k] * [k x n]. Experts: one grouped product over the experts that the tokens touch. */
@@ -225,11 +225,13 @@ struct rt_cost {
     struct rt_cost **stages; /* of a pipeline: one of each sort; owned */
     unsigned stage_count;
     struct rt_decode_line *lines; /* by decodes, 0..line_count-1 */
-    int64_t line_count;           /* 0: sliding windows, or ranks that step together */
-    bool slope_on_held; /* KV seconds grow with held_tokens (linear), else with decode_context */
+    int64_t line_count;  /* 0: windows, ranks that step together, or decode_is_line is false */
+    bool slope_on_held;  /* KV seconds grow with held_tokens (linear), else with decode_context */
+    bool decode_is_line; /* false: decode attention was measured and is no such line */
     unsigned window_count;
     int64_t windows[RT_MAX_WINDOWS];
     struct rt_roofline roofline;
+    struct rt_profile *profile; /* measured operators; NULL: none */
     struct rt_light light;
 };
 
@@ -238,6 +240,37 @@ struct rt_cost {
 #define RT_TABLE_CAP_SAMPLES 4096
 /* Entries for 0..max, at most cap, and the one of 0. */
 int64_t rt_table_rows(int64_t max, int64_t cap);
+/* The roofline, for the profile that is built on it. */
+bool rt_roofline_init(struct rt_cost *c, struct rt_err *err) RT_MUST_USE;
+void rt_roofline_release(struct rt_cost *c);
+void rt_roofline_terms(const struct rt_cost *c, const struct rt_step_shape *s, double terms_s[]);
+void rt_roofline_explain(const struct rt_cost *c, const struct rt_step_shape *s,
+                         struct rt_part_list *list);
+
+/* Single operators, for measured rows of them. */
+struct rt_operator_work {
+    struct rt_gemm_time gemm; /* one time, without overhead */
+    double rows, touched;     /* multiplied rows and matrices */
+};
+struct rt_operator_work rt_operator_time(const struct rt_gemm_rates *rates,
+                                         const struct rt_gpu_constants *k,
+                                         const struct rt_operators *ops,
+                                         const struct rt_operator *op, double m);
+double rt_elementwise_bytes(const struct rt_cost_inputs *in, const struct rt_operators *ops);
+/* All layers' launch_s and other_s. */
+struct rt_cost_row rt_elementwise_row(const struct rt_gpu_constants *k, double layers, double scale,
+                                      double m);
+
+/* Measured time / the roofline's, 1 without a profile or without rows of the operator. *source, if
+ * asked for, says which. (cost_profile.c) */
+double rt_profile_gemm(const struct rt_cost *c, double k, double n, double m,
+                       enum rt_origin *source);
+double rt_profile_moe(const struct rt_cost *c, double m, enum rt_origin *source);
+double rt_profile_all_reduce(const struct rt_cost *c, double bytes, enum rt_origin *source);
+double rt_profile_elementwise(const struct rt_cost *c, double m, enum rt_origin *source);
+double rt_profile_sampler(const struct rt_cost *c, double rows, enum rt_origin *source);
+void rt_profile_attention(const struct rt_cost *c, const struct rt_step_shape *s, double terms_s[]);
+
 /* Tokens of the captured graph that m tokens run in. */
 int64_t rt_graph_tokens(int64_t m, int64_t graph_max);
 

@@ -73,27 +73,39 @@ static void add_part(struct rt_cost_row *row, struct rt_part_list *list, const c
     part->terms_s[RT_TERM_COMM] = time.comm_s;
 }
 
+struct rt_operator_work rt_operator_time(const struct rt_gemm_rates *rates,
+                                         const struct rt_gpu_constants *k,
+                                         const struct rt_operators *ops,
+                                         const struct rt_operator *op, double m)
+{
+    struct rt_operator_work t = {.rows = rt_operator_rows(ops, op, m),
+                                 .touched = rt_operator_touched(ops, op, m)};
+    if (op->routed)
+        t.rows = rt_moe_rows(k, t.rows, t.touched);
+    t.gemm = rt_gemm(rates, t.rows, t.touched, op->k, op->n);
+    return t;
+}
+
 static void add_operator(const struct rt_cost *c, const struct rt_operator *op, double m,
                          struct rt_cost_row *row, struct rt_part_list *list)
 {
     const struct rt_roofline *r = &c->roofline;
-    double touched = rt_operator_touched(&r->ops, op, m);
-    double rows = rt_operator_rows(&r->ops, op, m);
     const struct rt_gemm_rates *rates = op->routed ? &r->moe_rates : &r->rates;
-    if (op->routed)
-        rows = rt_moe_rows(&c->in.gpu.k, rows, touched);
-    struct rt_gemm_time t = rt_gemm(rates, rows, touched, op->k, op->n);
-    struct rt_cost_row time = {.weights_s = op->count * t.weights_s,
-                               .compute_s = op->count * t.compute_s,
-                               .launch_s = op->count * rates->overhead_s};
-    add_part(row, list, op->name, time, op->count * 2 * rows * op->k * op->n,
-             op->count * rt_gemm_bytes(rates, rows, touched, op->k, op->n));
+    struct rt_operator_work t = rt_operator_time(rates, &c->in.gpu.k, &r->ops, op, m);
+    double measured =
+        op->routed ? rt_profile_moe(c, m, NULL) : rt_profile_gemm(c, op->k, op->n, m, NULL);
+    double times = op->count * measured;
+    struct rt_cost_row time = {.weights_s = times * t.gemm.weights_s,
+                               .compute_s = times * t.gemm.compute_s,
+                               .launch_s = times * rates->overhead_s};
+    add_part(row, list, op->name, time, op->count * 2 * t.rows * op->k * op->n,
+             op->count * rt_gemm_bytes(rates, t.rows, t.touched, op->k, op->n));
 }
 
 /* Bytes that norms, rope and activation move for one token, over all layers: two fused add+norms
  * read and write two streams each; rope reads and writes Q and K; the activation reads gate and up
  * and writes one. Routed experts' activation is part of their kernel (moe_overhead). */
-static double elementwise_bytes(const struct rt_cost_inputs *in, const struct rt_operators *ops)
+double rt_elementwise_bytes(const struct rt_cost_inputs *in, const struct rt_operators *ops)
 {
     const struct rt_model *m = &in->model;
     double tp = (double)in->parallel.tensor, layers = (double)m->layers;
@@ -110,16 +122,26 @@ static double elementwise_bytes(const struct rt_cost_inputs *in, const struct rt
 }
 
 /* Per layer a + b*M + c*max(0, M - m0), fitted on a layer that moves ref_bytes a token. b and c
- * follow the bytes; m0, where the stream leaves the cache, is a number of bytes too. */
+ * follow the bytes; m0, where the stream leaves the cache, is a number of bytes too. `scale`: bytes
+ * of a token over all layers / reference layer's. */
+struct rt_cost_row rt_elementwise_row(const struct rt_gpu_constants *k, double layers, double scale,
+                                      double m)
+{
+    double above = fmax(0, m * scale / layers - k->elementwise_m0) * layers;
+    struct rt_cost_row row = {.launch_s = layers * k->elementwise_s};
+    row.other_s = m * scale * k->elementwise_s_per_token;
+    row.other_s += above * k->elementwise_s_per_token_above;
+    return row;
+}
+
 static void add_elementwise(const struct rt_cost *c, double m, struct rt_cost_row *row,
                             struct rt_part_list *list)
 {
     const struct rt_gpu_constants *k = &c->in.gpu.k;
-    double layers = (double)c->in.model.layers, scale = c->roofline.elementwise_scale;
-    double above = fmax(0, m * scale / layers - k->elementwise_m0) * layers;
-    struct rt_cost_row time = {.launch_s = layers * k->elementwise_s};
-    time.other_s = m * scale * k->elementwise_s_per_token;
-    time.other_s += above * k->elementwise_s_per_token_above;
+    double scale = c->roofline.elementwise_scale, measured = rt_profile_elementwise(c, m, NULL);
+    struct rt_cost_row time = rt_elementwise_row(k, (double)c->in.model.layers, scale, m);
+    time.launch_s *= measured;
+    time.other_s *= measured;
     add_part(row, list, "elementwise", time, 0, m * scale * k->elementwise_ref_bytes);
     /* embedding (read, write) and final add+norm (two streams read, two written), once a step */
     double streams = (c->role.first ? 2 : 0) + (c->role.last ? 4 : 0);
@@ -140,8 +162,10 @@ static void add_links(const struct rt_cost *c, double m, struct rt_cost_row *row
     double bytes = m * (double)c->in.model.hidden * HIDDEN_BYTES;
     double times = 2 * (double)c->in.model.layers + (c->role.first ? 1 : 0);
     struct rt_cost_row time = {.comm_s = times * rt_ring_all_reduce_s(&r->tensor, bytes)};
-    if (r->tensor.ranks > 1)
+    if (r->tensor.ranks > 1) {
+        time.comm_s *= rt_profile_all_reduce(c, bytes, NULL);
         add_part(row, list, "all_reduce", time, 0, times * bytes);
+    }
     if (hops->latency_s > 0 || hops->s_per_byte > 0) {
         time.comm_s = hops->latency_s + 2 * bytes * hops->s_per_byte;
         add_part(row, list, "pipeline_hops", time, 0, 2 * bytes);
@@ -159,7 +183,8 @@ static void add_routed(const struct rt_cost *c, double all, struct rt_cost_row *
     for (unsigned i = 0; i < r->ops.count; i++)
         if (r->ops.op[i].routed)
             add_operator(c, &r->ops.op[i], all, row, list);
-    struct rt_cost_row time = {.launch_s = layers * c->in.gpu.k.moe_overhead_s};
+    struct rt_cost_row time = {.launch_s = layers * c->in.gpu.k.moe_overhead_s *
+                                           rt_profile_moe(c, all, NULL)};
     add_part(row, list, "experts_routing", time, 0, 0);
     if (r->data.ranks <= 1)
         return;
@@ -207,7 +232,9 @@ static struct rt_cost_row roofline_row_s(const struct rt_cost *c, int64_t sample
     for (unsigned i = 0; i < r->ops.count; i++)
         if (r->ops.op[i].head)
             add_operator(c, &r->ops.op[i], s, &row, list);
-    struct rt_cost_row time = {.launch_s = k->sampler_s, .other_s = k->sampler_s_per_seq * s};
+    double measured = rt_profile_sampler(c, s, NULL);
+    struct rt_cost_row time = {.launch_s = k->sampler_s * measured,
+                               .other_s = k->sampler_s_per_seq * s * measured};
     add_part(&row, list, "sampler", time, 0, 0);
     time = (struct rt_cost_row){.comm_s = rt_ring_all_gather_s(&r->tensor, bytes)};
     if (r->tensor.ranks > 1)
@@ -322,7 +349,7 @@ static bool check_constants(const struct rt_gpu *g, struct rt_err *err)
     return true;
 }
 
-static bool roofline_init(struct rt_cost *c, struct rt_err *err)
+bool rt_roofline_init(struct rt_cost *c, struct rt_err *err)
 {
     struct rt_roofline *r = &c->roofline;
     const struct rt_parallel *p = &c->in.parallel;
@@ -335,13 +362,14 @@ static bool roofline_init(struct rt_cost *c, struct rt_err *err)
     rt_gemm_rates(&c->in, &r->rates);
     rt_moe_rates(&c->in, &r->moe_rates);
     rt_attention_init(&c->in, &r->rates, &r->attention);
-    r->elementwise_scale = elementwise_bytes(&c->in, &r->ops) / c->in.gpu.k.elementwise_ref_bytes;
+    r->elementwise_scale =
+        rt_elementwise_bytes(&c->in, &r->ops) / c->in.gpu.k.elementwise_ref_bytes;
     if (c->in.model.window > 0 && c->in.model.local_layers > 0)
         c->windows[c->window_count++] = c->in.model.window;
     return build_tables(c, err);
 }
 
-static void roofline_release(struct rt_cost *c)
+void rt_roofline_release(struct rt_cost *c)
 {
     free(c->roofline.by_m);
     free(c->roofline.by_s);
@@ -356,7 +384,15 @@ static double host_s(const struct rt_cost *c, const struct rt_step_shape *s)
     return k->host_s_per_step + k->host_s_per_seq * (double)s->sequences;
 }
 
-static void roofline_terms(const struct rt_cost *c, const struct rt_step_shape *s, double terms_s[])
+static void add_attention(const struct rt_cost *c, const struct rt_step_shape *s, double terms_s[])
+{
+    if (c->profile != NULL)
+        rt_profile_attention(c, s, terms_s);
+    else
+        rt_attention_terms(&c->roofline.attention, s, terms_s);
+}
+
+void rt_roofline_terms(const struct rt_cost *c, const struct rt_step_shape *s, double terms_s[])
 {
     struct rt_group group = rt_group_of(c, s);
     struct rt_cost_row m = row_m(c, group.own), h = row_s(c, s->samples);
@@ -373,7 +409,7 @@ static void roofline_terms(const struct rt_cost *c, const struct rt_step_shape *
         terms_s[RT_TERM_COMM] += e.comm_s;
     }
     terms_s[RT_TERM_HOST] = host_s(c, s);
-    rt_attention_terms(&c->roofline.attention, s, terms_s);
+    add_attention(c, s, terms_s);
 }
 
 /* Attention as two parts, the decodes' and the prompts'. Where one kernel does both, its launch is
@@ -384,9 +420,10 @@ static void explain_attention(const struct rt_cost *c, const struct rt_step_shap
     double terms_s[RT_TERM_COUNT] = {0}, alone_s[RT_TERM_COUNT] = {0};
     struct rt_step_shape prompts = *s;
     prompts.decodes = 0;
-    rt_attention_terms(&c->roofline.attention, s, terms_s);
-    rt_attention_terms(&c->roofline.attention, &prompts, alone_s);
-    double launch_s = s->prefill_tokens > 0 ? alone_s[RT_TERM_LAUNCH] : 0;
+    add_attention(c, s, terms_s);
+    add_attention(c, &prompts, alone_s);
+    double launch_s =
+        s->prefill_tokens > 0 ? fmin(alone_s[RT_TERM_LAUNCH], terms_s[RT_TERM_LAUNCH]) : 0;
     if (s->prefill_tokens > 0) {
         struct rt_cost_part *part = rt_part_add(list, "prefill_attention");
         part->flops = rt_prefill_flops(&c->in, s);
@@ -402,8 +439,8 @@ static void explain_attention(const struct rt_cost *c, const struct rt_step_shap
     }
 }
 
-static void roofline_explain(const struct rt_cost *c, const struct rt_step_shape *s,
-                             struct rt_part_list *list)
+void rt_roofline_explain(const struct rt_cost *c, const struct rt_step_shape *s,
+                         struct rt_part_list *list)
 {
     struct rt_group group = rt_group_of(c, s);
     roofline_row_m(c, group.own, list);
@@ -416,8 +453,8 @@ static void roofline_explain(const struct rt_cost *c, const struct rt_step_shape
 const struct rt_cost_model rt_cost_roofline = {
     .name = "roofline",
     .help = "per operator, from a GPU and a model record",
-    .init = roofline_init,
-    .release = roofline_release,
-    .terms = roofline_terms,
-    .explain = roofline_explain,
+    .init = rt_roofline_init,
+    .release = rt_roofline_release,
+    .terms = rt_roofline_terms,
+    .explain = rt_roofline_explain,
 };

@@ -37,6 +37,7 @@ void rt_fleet_spec_init(struct rt_fleet_spec *s)
 
 void rt_fleet_spec_release(struct rt_fleet_spec *s)
 {
+    rt_cost_spec_release(&s->cost);
     free(s->pools);
     s->pools = NULL;
     s->pool_count = 0;

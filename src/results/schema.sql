@@ -106,6 +106,19 @@ CREATE TABLE pool (
     PRIMARY KEY (run_id, pool)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE cost_source (
+    -- Where the times of each operator come from, one row an operator of a pool; only of runs whose cost is a
+    -- `profile` of measured operators.
+    run_id INTEGER NOT NULL,
+    pool TEXT NOT NULL,
+    operator TEXT NOT NULL, -- gemm, prefill, decode, mixed (attention), moe, all_reduce, elementwise, sampler
+    terms TEXT NOT NULL,    -- terms of a step that its time goes to, as in `step_time`
+    source TEXT NOT NULL,   -- measured: rows of this very shape, and between them interpolated; interpolated or
+                            -- scaled: some product lies between or outside the measured shapes; roofline: no rows
+    rows INTEGER NOT NULL,  -- measured places that the table has of it
+    PRIMARY KEY (run_id, pool, operator)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE request (
     -- One row a request, in the order they left the system; exact integer nanoseconds. No key and no
     -- index: that would double the time of writing. People query the view `requests`. With

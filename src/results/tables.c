@@ -117,6 +117,24 @@ static void put_pool(struct rt_insert *in, int64_t run_id, const struct rt_run_p
     put_memory(in, &pool->plan.memory);
 }
 
+static bool insert_sources(struct rt_insert *in, int64_t run_id, const struct rt_run_pool *pool,
+                           struct rt_err *err)
+{
+    for (int op = 0; op < RT_OP_COUNT; op++) {
+        if (pool->sources.of[op] == RT_ORIGIN_UNUSED)
+            continue;
+        rt_put_int(in, run_id);
+        rt_put_text(in, pool->spec->name);
+        rt_put_text(in, rt_op_names[op]);
+        rt_put_text(in, rt_op_terms[op]);
+        rt_put_text(in, rt_origin_names[pool->sources.of[op]]);
+        rt_put_int(in, pool->sources.rows[op]);
+        if (!rt_insert_row(in, err))
+            return false;
+    }
+    return true;
+}
+
 bool rt_tables_begin(sqlite3 *db, const char *path, const struct rt_run_start *run, int64_t *run_id,
                      struct rt_err *err)
 {
@@ -131,6 +149,12 @@ bool rt_tables_begin(sqlite3 *db, const char *path, const struct rt_run_start *r
         put_pool(&in, *run_id, &run->pools[i]);
         ok = rt_insert_row(&in, err);
     }
+    rt_insert_release(&in);
+    if (!ok)
+        return false;
+    ok = rt_insert_table(&in, db, path, "cost_source", err);
+    for (uint32_t i = 0; ok && i < run->pool_count; i++)
+        ok = insert_sources(&in, *run_id, &run->pools[i], err);
     rt_insert_release(&in);
     return ok;
 }

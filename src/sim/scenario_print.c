@@ -44,8 +44,11 @@ static void write_workload(struct rt_writer *w, const struct rt_workload_spec *s
 static void write_cost(struct rt_writer *w, const struct rt_cost_spec *s)
 {
     rt_writer_open(w, "cost", '{');
-    rt_writer_string(w, "kind", s->kind == RT_COST_LINEAR ? "linear" : "roofline");
-    if (s->kind == RT_COST_LINEAR) {
+    rt_writer_string(w, "kind", rt_cost_kind_name(s->kind));
+    if (s->kind == RT_COST_PROFILE) {
+        rt_writer_string(w, "file", s->file);
+        rt_writer_double(w, "expert_skew", s->expert_skew);
+    } else if (s->kind == RT_COST_LINEAR) {
         rt_writer_open(w, "coefficients_s", '[');
         for (int i = 0; i < 5; i++)
             rt_writer_double(w, NULL, s->coefficients_s[i]);

@@ -73,9 +73,12 @@ static struct rt_run_pool *describe_pools(const struct rt_trial *t, uint32_t *co
     const struct rt_fleet *fleet = rt_sim_fleet(t->sim);
     *count = rt_fleet_pools(fleet);
     struct rt_run_pool *pools = calloc(*count, sizeof pools[0]);
-    for (uint32_t p = 0; pools && p < *count; p++)
+    for (uint32_t p = 0; pools && p < *count; p++) {
         pools[p] = (struct rt_run_pool){.spec = &t->scenario->fleet.pools[p],
                                         .plan = *rt_fleet_pool(fleet, p)};
+        if (t->scenario->fleet.cost.kind == RT_COST_PROFILE)
+            rt_cost_step_sources(rt_fleet_cost(fleet, p), NULL, &pools[p].sources);
+    }
     return pools;
 }
 

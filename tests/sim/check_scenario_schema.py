@@ -173,6 +173,11 @@ def good_cases():
     yield from load_cases(True)
     yield "roofline", without("cost")
     yield "empty cost", changed("cost", {})
+    yield "profile", changed("cost", {
+        "kind": "profile", "file": str(ROOT / "tests" / "cost" / "operators.csv")})
+    yield "skewed profile", changed("cost", {
+        "kind": "profile", "file": str(ROOT / "tests" / "cost" / "operators.csv"),
+        "expert_skew": 0.4})
     yield "speed of light", changed("cost", {"kind": "roofline", "speed_of_light": True})
     yield "$ keys", {**BASE, "$schema": "x", "$comment": ["anything"]}
     yield "$ keys deep", changed("pools.0.engine.$note", 1)
@@ -298,7 +303,11 @@ def bad_cases():
         yield f"role {role}", changed("pools.0.role", role)
     for name in ("", "a b", "-a", "n" * 64, "a/b", 5, None, "ä"):
         yield f"name {name!r}", changed("pools.0.name", name)
-    for wrong in ({"kind": "profile", "file": "x.json"}, {"kind": "linear"}, {"kind": 1},
+    for wrong in ({"kind": "profile"}, {"kind": "profile", "file": ""},
+                  {"kind": "profile", "file": 1},
+                  {"kind": "profile", "file": "x.csv", "speed_of_light": True},
+                  {"kind": "profile", "file": "x.csv", "expert_skew": 11},
+                  {"kind": "roofline", "file": "x.csv"}, {"kind": "linear"}, {"kind": 1},
                   {"kind": "linear", "coefficients_s": [1, 2, 3, 4]},
                   {"kind": "linear", "coefficients_s": [1, 2, 3, 4, 5, 6]},
                   {"kind": "linear", "coefficients_s": [1, 2, 3, 4, "5"]},

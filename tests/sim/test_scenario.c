@@ -248,7 +248,8 @@ static void wrong_trials_say_where_and_what(void **state)
         {WITH("\"frontend_s\":-1"), "$.frontend_s"},
         {WITH("\"seed\":-1"), "$.seed"},
         {WITH("\"seed\":0.5"), "$.seed"},
-        {WITH("\"cost\":{\"kind\":\"profile\",\"file\":\"x.json\"}"), "$.cost"},
+        {WITH("\"cost\":{\"kind\":\"profile\"}"), "file"},
+        {WITH("\"cost\":{\"kind\":\"profil\"}"), "$.cost.kind"},
         {WITH("\"cost\":{\"kind\":\"linear\"}"), "coefficients_s"},
         {WITH("\"cost\":\"linear\""), "$.cost: expected an object"},
         {WITH("\"seed\":1,\"seed\":1"), "seed"},
@@ -389,6 +390,9 @@ static void same_scenario(const struct rt_scenario *a, const struct rt_scenario 
     assert_true(a->fleet.cost.expert_skew == b->fleet.cost.expert_skew);
     assert_memory_equal(a->fleet.cost.coefficients_s, b->fleet.cost.coefficients_s,
                         sizeof a->fleet.cost.coefficients_s);
+    assert_true((a->fleet.cost.file == NULL) == (b->fleet.cost.file == NULL));
+    if (a->fleet.cost.file != NULL)
+        assert_string_equal(a->fleet.cost.file, b->fleet.cost.file);
     assert_int_equal(a->class_count, b->class_count);
     for (uint32_t i = 0; i < a->class_count; i++) {
         assert_string_equal(a->classes[i].name, b->classes[i].name);
@@ -445,6 +449,9 @@ static void examples_survive_printing(void **state)
     round_trip_text(*state, example);
     round_trip_text(*state, WITH("\"cost\":{\"kind\":\"linear\",\"coefficients_s\":"
                                  "[0.0093,5.3e-05,7.1e-08,1.7320508e-09,7e-06]}"));
+    round_trip_text(*state, WITH("\"cost\":{\"kind\":\"profile\",\"file\":\"/a/x.csv\"}"));
+    round_trip_text(*state, WITH("\"cost\":{\"kind\":\"profile\",\"file\":\"/a/x.csv\","
+                                 "\"expert_skew\":0.25}"));
     round_trip_text(*state, "{\"workload\":{\"trace\":\"a \\\"b\\\" \\\\ \\u00e9\\n.csv\"}," MODEL
                             ",\"pools\":[" MINIMAL_POOL "]}");
 }
