@@ -105,11 +105,11 @@ struct rt_replica;
 
 bool rt_replica_new(const struct rt_replica_spec *spec, struct rt_replica **out,
                     struct rt_err *err) RT_MUST_USE;
-void rt_replica_free(struct rt_replica *r);
+void rt_replica_free(struct rt_replica *p);
 /* Steps that end from now on are appended to *steps, which outlives the replica; NULL: no longer.
  * The same rows with and without coasting. One event appends some 256 steps of a
  * replica at most. */
-void rt_replica_record_steps(struct rt_replica *r, struct rt_step_list *steps);
+void rt_replica_record_steps(struct rt_replica *p, struct rt_step_list *steps);
 
 /* Where a request stands in the queue: by (this key, arrival, id), least first. Arrival + handicap,
  * saturated. */
@@ -118,27 +118,27 @@ int64_t rt_queue_key(unsigned order, double aging_s, const struct rt_request *q)
 /* Takes a copy of the request. RT_REASON_NONE: it waits. Otherwise it can never be served here
  * (rule 4 of docs/engine.md) and nothing was taken. *err is filled only when memory is out
  * (RT_ENOMEM). */
-enum rt_reason rt_replica_push(struct rt_replica *r, const struct rt_request *req, int64_t now_ns,
+enum rt_reason rt_replica_push(struct rt_replica *p, const struct rt_request *req, int64_t now_ns,
                                struct rt_err *err);
 /* True: steps run, and nothing can be scheduled before one ends. */
-bool rt_replica_busy(const struct rt_replica *r);
+bool rt_replica_busy(const struct rt_replica *p);
 /* Forms batches at now_ns and starts their steps; afterwards busy, unless there is nothing to do.
  */
-bool rt_replica_schedule(struct rt_replica *r, int64_t now_ns, struct rt_err *err) RT_MUST_USE;
-int64_t rt_replica_next_ns(const struct rt_replica *r);
+bool rt_replica_schedule(struct rt_replica *p, int64_t now_ns, struct rt_err *err) RT_MUST_USE;
+int64_t rt_replica_next_ns(const struct rt_replica *p);
 /* Ends the step that ends at now_ns == next_ns; finished requests are added to *out. */
-bool rt_replica_step_end(struct rt_replica *r, int64_t now_ns, struct rt_finished_list *out,
+bool rt_replica_step_end(struct rt_replica *p, int64_t now_ns, struct rt_finished_list *out,
                          struct rt_err *err) RT_MUST_USE;
 /* State as of now_ns (steps that end before it are committed). */
-struct rt_replica_gauges rt_replica_gauges(struct rt_replica *r, int64_t now_ns);
+struct rt_replica_gauges rt_replica_gauges(struct rt_replica *p, int64_t now_ns);
 /* Adds every request still in the replica to *out as `unfinished`; the replica is unusable after.
  */
-bool rt_replica_abort(struct rt_replica *r, int64_t now_ns, struct rt_finished_list *out,
+bool rt_replica_abort(struct rt_replica *p, int64_t now_ns, struct rt_finished_list *out,
                       struct rt_err *err) RT_MUST_USE;
 /* Valid until the next call. O(largest batch of decodes so far). */
-const struct rt_replica_totals *rt_replica_totals(struct rt_replica *r);
-uint64_t rt_replica_steps(const struct rt_replica *r); /* completed */
+const struct rt_replica_totals *rt_replica_totals(struct rt_replica *p);
+uint64_t rt_replica_steps(const struct rt_replica *p); /* completed */
 /* The step in progress; only while busy, with coast = false, one rank and no pipeline. */
-const struct rt_step_record *rt_replica_step(const struct rt_replica *r);
+const struct rt_step_record *rt_replica_step(const struct rt_replica *p);
 
 #endif

@@ -236,11 +236,14 @@ int cli_trace_stat(const struct rt_options *o)
         .memory_bytes = (uint64_t)rt_options_int(o, "--memory-mib", 0) << 20};
     struct rt_trace_stat *stat = malloc(sizeof *stat);
     struct rt_err err = {0};
-    bool ok = stat != NULL || rt_fail_nomem(&err, "statistics of a trace");
 
-    ok = ok && cli_trace_options(o, &options.trace, &err) &&
-         rt_trace_stat_with(path, &options, stat, &err) &&
-         (svg == NULL || cli_trace_svg(path, svg, stat, &err));
+    if (stat == NULL) {
+        rt_fail_nomem(&err, "statistics of a trace");
+        return cli_fail(&err);
+    }
+    bool ok = cli_trace_options(o, &options.trace, &err) &&
+              rt_trace_stat_with(path, &options, stat, &err) &&
+              (svg == NULL || cli_trace_svg(path, svg, stat, &err));
     if (ok && rt_options_given(o, "--json"))
         print_json(path, stat);
     else if (ok)

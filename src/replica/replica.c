@@ -76,7 +76,7 @@ void rt_replica_free(struct rt_replica *p)
         return;
     for (uint32_t u = 0; p->pipes && u < p->unit_count; u++)
         pipeline_release(&p->pipes[u]);
-    for (uint32_t i = 0; i < p->rank_count; i++)
+    for (uint32_t i = 0; p->ranks && i < p->rank_count; i++)
         rank_free(p->ranks[i]);
     rt_heap_release(&p->due);
     rt_heap_release(&p->load);
@@ -243,13 +243,15 @@ const struct rt_replica_totals *rt_replica_totals(struct rt_replica *p)
 {
     if (p->alone)
         return rank_totals(p->ranks[0]);
-    uint32_t parts = p->rank_count * p->ranks[0]->lane_count;
+    uint32_t parts = 0;
     p->totals = (struct rt_replica_totals){0};
-    for (uint32_t i = 0; i < p->rank_count; i++)
+    for (uint32_t i = 0; i < p->rank_count; i++) {
         add_totals(&p->totals, rank_totals(p->ranks[i]));
-    p->totals.busy_ns /= parts;
+        parts += p->ranks[i]->lane_count;
+    }
+    p->totals.busy_ns /= parts > 0 ? parts : 1;
     for (int i = 0; i < RT_TERM_COUNT; i++)
-        p->totals.terms_s[i] /= parts;
+        p->totals.terms_s[i] /= parts > 0 ? parts : 1;
     return &p->totals;
 }
 
