@@ -26,13 +26,22 @@ struct rt_run_pool {
     struct rt_cost_sources sources; /* all unused: nothing to tell */
 };
 
+/* The place of a run in a plan of many (sweep/plan.h). Read during rt_store_begin only. */
+struct rt_run_of_plan {
+    int64_t run_id;        /* > 0: the run's number; 0: the next free one, and no plan */
+    const char *plan_hash; /* of all trials of the plan, as text */
+    int64_t plan_trials;   /* how many it has; their numbers are 1 to this */
+    const char *varied;    /* JSON object: what this trial changes in the plan's scenario */
+};
+
 /* Known before the first row. Read during rt_store_begin only, but for `source`. */
 struct rt_run_start {
-    const char *label;                  /* free text or NULL */
-    const char *scenario_json;          /* fully resolved */
-    const char *trace;                  /* path, or NULL */
-    const char *trace_format;           /* or NULL */
-    const char *version;                /* of rooftrace */
+    const char *label;         /* free text or NULL */
+    const char *scenario_json; /* fully resolved */
+    const char *trace;         /* path, or NULL */
+    const char *trace_format;  /* or NULL */
+    const char *version;       /* of rooftrace */
+    struct rt_run_of_plan of_plan;
     int64_t started_unix_ms;            /* wall clock now; 0 = not known */
     const struct rt_scenario *scenario; /* seed, router, objectives, measured window, frontend_s */
     const struct rt_run_pool *pools;    /* in the order of rt_finished.pool */
@@ -88,5 +97,8 @@ bool rt_store_put_steps(struct rt_store *s, int64_t run_id, struct rt_step_list 
  * run is closed. */
 bool rt_store_end(struct rt_store *s, int64_t run_id, const struct rt_run_end *end,
                   struct rt_err *err) RT_MUST_USE;
+/* Ends a run that has no figures: status `failed` and the message. */
+bool rt_store_fail(struct rt_store *s, int64_t run_id, const char *message,
+                   struct rt_err *err) RT_MUST_USE;
 
 #endif

@@ -16,7 +16,7 @@ CREATE TABLE run (
     -- A run whose process was killed stays `running`: what had finished up to a second before is in
     -- `request`.
     -- Equal scenarios with equal seeds give equal rows, but for started_at and wall_s.
-    run_id INTEGER PRIMARY KEY,      -- 1, 2, ... in the order the runs were added to this file
+    run_id INTEGER PRIMARY KEY,      -- 1, 2, ... in the order the runs were added to this file; of a sweep: the trial
     label TEXT,                      -- free text given by the user
     status TEXT NOT NULL,            -- running, complete, interrupted (Ctrl-C), failed
     message TEXT,                    -- why it failed or stopped
@@ -36,6 +36,9 @@ CREATE TABLE run (
     slo_e2e_s REAL,                  -- objective for E2E
     request_share REAL NOT NULL,     -- share of the requests that get rows in `request`: 1 all, 0 none, else a sample
     steps_recorded INTEGER NOT NULL, -- 1: table `step` holds every engine step
+    plan_hash TEXT,                  -- of all trials of a sweep's plan: equal in all its runs; NULL: not of a sweep
+    plan_trials INTEGER,             -- how many trials the plan has: run_id is a number from 1 to this
+    varied TEXT,                     -- JSON object: what this trial changes in the plan's scenario; NULL: not of a sweep
     duration_s REAL,                 -- simulated seconds from trial start to the last event, drain included
     requests INTEGER,                -- arrived; each has one row in `request` when request_share is 1
     completed INTEGER,               -- of them with status ok

@@ -163,6 +163,11 @@ static bool work_end(struct rt_store *s, struct job *job, struct rt_err *err)
     return rt_tables_end(s->db, s->path, job->run, job->argument, err);
 }
 
+static bool work_fail(struct rt_store *s, struct job *job, struct rt_err *err)
+{
+    return rt_tables_set_status(s->db, s->path, job->run->id, RT_RUN_FAILED, job->argument, err);
+}
+
 /* ---- the callers' side ---- */
 
 /* The next free slot, when there is one; with the lock. NULL and *err: the writer has failed. */
@@ -365,6 +370,20 @@ bool rt_store_end(struct rt_store *s, int64_t run_id, const struct rt_run_end *e
         ok = know_class(job.run, end->metrics.rows[i].class_name) || rt_fail_nomem(err, "classes");
     if (ok)
         ok = run_job(s, &job, err);
+    forget(s, job.run);
+    uv_mutex_unlock(&s->mutex);
+    free_run(job.run);
+    return ok;
+}
+
+bool rt_store_fail(struct rt_store *s, int64_t run_id, const char *message, struct rt_err *err)
+{
+    struct job job = {.work = work_fail, .argument = message};
+    bool ok;
+
+    uv_mutex_lock(&s->mutex);
+    job.run = find_run(s, run_id);
+    ok = run_job(s, &job, err);
     forget(s, job.run);
     uv_mutex_unlock(&s->mutex);
     free_run(job.run);

@@ -15,7 +15,12 @@ const char *const rt_run_status_names[4] = {"running", "complete", "interrupted"
 static void put_start(struct rt_insert *in, const struct rt_run_start *run)
 {
     const struct rt_scenario *s = run->scenario;
+    const struct rt_run_of_plan *plan = &run->of_plan;
 
+    if (plan->run_id > 0)
+        rt_put_int(in, plan->run_id);
+    else
+        rt_put_null(in); /* SQLite gives the next number */
     rt_put_text(in, run->label);
     rt_put_text(in, rt_run_status_names[RT_RUN_RUNNING]);
     rt_put_text(in, run->version);
@@ -36,16 +41,24 @@ static void put_start(struct rt_insert *in, const struct rt_run_start *run)
     rt_put_real(in, s->slo.e2e_s);
     rt_put_real(in, run->no_requests ? 0 : run->sample_requests > 0 ? run->sample_requests : 1);
     rt_put_int(in, run->steps);
+    rt_put_text(in, plan->plan_hash);
+    if (plan->plan_hash != NULL)
+        rt_put_int(in, plan->plan_trials);
+    else
+        rt_put_null(in);
+    rt_put_text(in, plan->varied);
 }
 
 static bool insert_run(sqlite3 *db, const char *path, const struct rt_run_start *run,
                        struct rt_err *err)
 {
     static const char sql[] =
-        "INSERT INTO run (label, status, version, started_at, seed, trace, trace_format, scenario,"
+        "INSERT INTO run (run_id, label, status, version, started_at, seed, trace, trace_format, "
+        "scenario,"
         " router, frontend_ns, measure_from_s, measure_to_s, slo_ttft_s, slo_tpot_s, slo_e2e_s,"
-        " request_share, steps_recorded) VALUES (?, ?, ?, strftime('%Y-%m-%dT%H:%M:%fZ', ?,"
-        " 'unixepoch'), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        " request_share, steps_recorded, plan_hash, plan_trials, varied) VALUES (?, ?, ?, ?, "
+        "strftime('%Y-%m-%dT%H:%M:%fZ', ?,"
+        " 'unixepoch'), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     struct rt_insert in;
     bool ok = rt_insert_prepare(&in, db, path, sql, err);
 

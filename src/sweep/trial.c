@@ -1,9 +1,9 @@
 /* One trial: requests are pulled from the source, replayed, counted and written, chunk by chunk.
  *
- * The output file is opened when the first rows are there, so bad input found before leaves nothing
- * behind. After that every end of the run is written down: complete, interrupted or failed, and
- * what was in flight then has rows with status `unfinished`. Memory: one chunk here, a bounded
- * queue in the store. */
+ * An output file of its own is opened when the first rows are there, so bad input found before
+ * leaves nothing behind; in a store that trials share the run begins at once. After that every end
+ * of the run is written down: complete, interrupted or failed, and what was in flight then has rows
+ * with status `unfinished`. Memory: one chunk here, a bounded queue in the store. */
 #include "rooftrace/trial.h"
 
 #include <stdlib.h>
@@ -16,49 +16,13 @@ struct rt_trial {
     struct rt_trial_options options;
     struct rt_sim *sim;
     struct rt_metrics *metrics;
-    struct rt_store *store; /* NULL until the first row, or without an output */
+    struct rt_store *store; /* NULL until the run begins, or without an output */
+    bool run_open;          /* begun and not ended */
     struct rt_finished_list rows;
     struct rt_step_list steps; /* when wanted */
     struct timespec started;
     int64_t run_id;
 };
-
-bool rt_trial_new(const struct rt_scenario *s, const struct rt_trial_options *o,
-                  struct rt_trial **out, struct rt_err *err)
-{
-    if (o->output && !rt_store_check(o->output, err))
-        return false;
-    struct rt_trial *t = calloc(1, sizeof *t);
-    if (!t)
-        return rt_fail_nomem(err, "a trial");
-    t->scenario = s;
-    t->options = *o;
-    rt_finished_list_init(&t->rows);
-    clock_gettime(CLOCK_MONOTONIC, &t->started);
-    struct rt_source *source;
-    if (!rt_workload_open(&s->workload, &source, err) || !rt_sim_new(s, source, &t->sim, err) ||
-        !rt_metrics_new(s, RT_METRIC_EXACT, &t->metrics, err)) {
-        rt_trial_free(t);
-        return false;
-    }
-    if (o->steps)
-        rt_sim_record_steps(t->sim, &t->steps);
-    *out = t;
-    return true;
-}
-
-void rt_trial_free(struct rt_trial *t)
-{
-    if (!t)
-        return;
-    rt_store_close(
-        t->store); /* reads class names until its queue is empty: before the source goes */
-    rt_metrics_free(t->metrics);
-    rt_sim_free(t->sim);
-    rt_finished_list_release(&t->rows);
-    rt_step_list_release(&t->steps);
-    free(t);
-}
 
 static double wall_seconds(const struct rt_trial *t)
 {
@@ -84,7 +48,8 @@ static struct rt_run_pool *describe_pools(const struct rt_trial *t, uint32_t *co
 
 static bool begin_run(struct rt_trial *t, struct rt_err *err)
 {
-    if (!rt_store_open(t->options.output, &t->store, err))
+    t->store = t->options.store;
+    if (!t->store && !rt_store_open(t->options.output, &t->store, err))
         return false;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -98,6 +63,7 @@ static bool begin_run(struct rt_trial *t, struct rt_err *err)
                         : recognised != NULL ? recognised
                                              : workload->format,
         .version = RT_VERSION,
+        .of_plan = t->options.of_plan,
         .started_unix_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
         .scenario = t->scenario,
         .source = rt_sim_source(t->sim),
@@ -113,7 +79,52 @@ static bool begin_run(struct rt_trial *t, struct rt_err *err)
                             : rt_fail_nomem(err, "the description of the run");
     free(json);
     free(pools);
+    t->run_open = ok;
     return ok;
+}
+
+bool rt_trial_new(const struct rt_scenario *s, const struct rt_trial_options *o,
+                  struct rt_trial **out, struct rt_err *err)
+{
+    if (o->output && !rt_store_check(o->output, err))
+        return false;
+    struct rt_trial *t = calloc(1, sizeof *t);
+    if (!t)
+        return rt_fail_nomem(err, "a trial");
+    t->scenario = s;
+    t->options = *o;
+    if (t->options.chunk_rows == 0)
+        t->options.chunk_rows = ROWS_A_CHUNK;
+    rt_finished_list_init(&t->rows);
+    clock_gettime(CLOCK_MONOTONIC, &t->started);
+    struct rt_source *source;
+    if (!rt_workload_open(&s->workload, &source, err) || !rt_sim_new(s, source, &t->sim, err) ||
+        !rt_metrics_new(s, RT_METRIC_EXACT, &t->metrics, err) || (o->store && !begin_run(t, err))) {
+        rt_trial_free(t);
+        return false;
+    }
+    if (o->steps)
+        rt_sim_record_steps(t->sim, &t->steps);
+    *out = t;
+    return true;
+}
+
+void rt_trial_free(struct rt_trial *t)
+{
+    if (!t)
+        return;
+    struct rt_err ignored = {0};
+    if (t->run_open && t->options.store &&
+        !rt_store_fail(t->store, t->run_id, "the trial was given up", &ignored)) {
+        /* the store marks the run itself when it is closed */
+    }
+    if (!t->options.store)
+        rt_store_close(t->store); /* its queue reads class names: before the source goes */
+    rt_metrics_free(t->metrics);
+    rt_sim_free(t->sim);
+    rt_finished_list_release(&t->rows);
+    rt_step_list_release(&t->steps);
+    free(t);
 }
 
 /* Counts the rows and hands them and the steps to the store, which empties the lists. */
@@ -122,7 +133,7 @@ static bool pass_rows(struct rt_trial *t, struct rt_err *err)
     for (size_t i = 0; i < t->rows.count; i++)
         if (!rt_metrics_add(t->metrics, &t->rows.rows[i], err))
             return false;
-    if (t->rows.count + t->steps.count > 0 && t->options.output) {
+    if (t->rows.count + t->steps.count > 0 && (t->options.output || t->options.store)) {
         if (!t->store && !begin_run(t, err))
             return false;
         if (!rt_store_put(t->store, t->run_id, &t->rows, err) ||
@@ -166,7 +177,10 @@ static bool end_run(struct rt_trial *t, enum rt_run_status status, const char *m
     end.replicas = totals;
     bool ok = rt_metrics_result(t->metrics, tokens, &end.metrics, err);
     end.wall_s = wall_seconds(t);
-    ok = ok && rt_store_end(t->store, t->run_id, &end, err);
+    if (ok) {
+        ok = rt_store_end(t->store, t->run_id, &end, err);
+        t->run_open = false;
+    }
     free(totals);
     return ok;
 }
@@ -184,7 +198,7 @@ static bool stop(struct rt_trial *t, enum rt_run_status status, const char *mess
 static enum rt_trial_answer fail(struct rt_trial *t, const struct rt_err *err)
 {
     struct rt_err later = {0};
-    if (t->rows.count > 0 || t->store)
+    if (t->rows.count > 0 || t->run_open)
         (void)stop(t, RT_RUN_FAILED, err->msg, &later);
     return RT_TRIAL_FAILED;
 }
@@ -192,7 +206,7 @@ static enum rt_trial_answer fail(struct rt_trial *t, const struct rt_err *err)
 enum rt_trial_answer rt_trial_step(struct rt_trial *t, struct rt_trial_progress *p,
                                    struct rt_err *err)
 {
-    enum rt_sim_answer answer = rt_sim_next(t->sim, ROWS_A_CHUNK, &t->rows, err);
+    enum rt_sim_answer answer = rt_sim_next(t->sim, t->options.chunk_rows, &t->rows, err);
     struct rt_sim_totals totals = rt_sim_totals(t->sim);
     *p = (struct rt_trial_progress){
         .arrived = totals.arrived,
@@ -202,18 +216,30 @@ enum rt_trial_answer rt_trial_step(struct rt_trial *t, struct rt_trial_progress 
     };
     if (answer == RT_SIM_ERROR)
         return fail(t, err);
+    bool enough =
+        t->options.watch != NULL && !t->options.watch(t->options.user, t->rows.rows, t->rows.count);
     if (!pass_rows(t, err))
         return RT_TRIAL_FAILED;
     if (answer == RT_SIM_MORE)
-        return RT_TRIAL_MORE;
+        return enough ? RT_TRIAL_STOPPED : RT_TRIAL_MORE;
     return end_run(t, RT_RUN_COMPLETE, NULL, err) ? RT_TRIAL_DONE : RT_TRIAL_FAILED;
+}
+
+bool rt_trial_stop(struct rt_trial *t, const char *why, struct rt_err *err)
+{
+    if (!t->store)
+        return true;
+    return stop(t, RT_RUN_INTERRUPTED, why, err);
 }
 
 bool rt_trial_interrupt(struct rt_trial *t, struct rt_err *err)
 {
-    if (!t->store)
-        return true;
-    return stop(t, RT_RUN_INTERRUPTED, "stopped by the user", err);
+    return rt_trial_stop(t, "stopped by the user", err);
+}
+
+bool rt_trial_metrics(struct rt_trial *t, struct rt_metrics_result *out, struct rt_err *err)
+{
+    return rt_metrics_result(t->metrics, rt_sim_token_stats(t->sim), out, err);
 }
 
 int64_t rt_trial_run_id(const struct rt_trial *t)
