@@ -9,19 +9,21 @@
 
 #include "rooftrace/scenario.h"
 #include "rooftrace/store.h"
+#include "rooftrace/trace_table.h"
 
 /* Sees each chunk of finished requests before it is counted; false: enough was seen. */
 typedef bool rt_trial_watch(void *user, const struct rt_finished *rows, size_t count);
 
 struct rt_trial_options {
-    const char *output;            /* database path; NULL: see `store` */
-    struct rt_store *store;        /* an open one, outlives the trial; NULL: metrics only */
-    struct rt_run_of_plan of_plan; /* `store`: the run's number and what it varies */
-    rt_trial_watch *watch;         /* or NULL */
-    void *user;                    /* for watch */
-    size_t chunk_rows;             /* requests between two looks, about; 0: 8192 */
-    const char *label;             /* or NULL */
-    bool discard_rows;             /* no rows in table `request`: aggregates only */
+    const char *output;                 /* database path; NULL: see `store` */
+    struct rt_store *store;             /* an open one, outlives the trial; NULL: metrics only */
+    struct rt_run_of_plan of_plan;      /* `store`: the run's number and what it varies */
+    const struct rt_trace_table *trace; /* the scenario's; NULL: it is read from its file */
+    rt_trial_watch *watch;              /* or NULL */
+    void *user;                         /* for watch */
+    size_t chunk_rows;                  /* requests between two looks, about; 0: 8192 */
+    const char *label;                  /* or NULL */
+    bool discard_rows;                  /* no rows in table `request`: aggregates only */
     double sample_requests; /* share of the requests that get rows; 0: all. Statistics: of all */
     bool steps;             /* every engine step in table `step` */
 };

@@ -98,7 +98,8 @@ bool rt_trial_new(const struct rt_scenario *s, const struct rt_trial_options *o,
     rt_finished_list_init(&t->rows);
     clock_gettime(CLOCK_MONOTONIC, &t->started);
     struct rt_source *source;
-    if (!rt_workload_open(&s->workload, &source, err) || !rt_sim_new(s, source, &t->sim, err) ||
+    if (!rt_workload_open_table(&s->workload, o->trace, &source, err) ||
+        !rt_sim_new(s, source, &t->sim, err) ||
         !rt_metrics_new(s, RT_METRIC_EXACT, &t->metrics, err) || (o->store && !begin_run(t, err))) {
         rt_trial_free(t);
         return false;

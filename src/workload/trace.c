@@ -154,6 +154,10 @@ void rt_trace_free(struct rt_trace *t)
 {
     if (t == NULL)
         return;
+    if (t->table != NULL) { /* format, names and path are the table's */
+        free(t);
+        return;
+    }
     if (t->format != NULL)
         t->format->reader->close(t);
     rt_turns_free(t->turns);
@@ -198,6 +202,8 @@ static bool finish_row(struct rt_trace *t, struct rt_err *err)
 
 int rt_trace_read(struct rt_trace *t, struct rt_request *out, struct rt_err *err)
 {
+    if (t->table != NULL)
+        return rt_trace_table_read(t->table, t, out);
     do {
         int found = t->format->reader->read(t, err);
         if (found != 1)
@@ -218,6 +224,8 @@ struct rt_trace_counts rt_trace_counts(const struct rt_trace *t)
 bool rt_trace_rewind(struct rt_trace *t, struct rt_err *err)
 {
     t->counts = (struct rt_trace_counts){.rows = 0};
+    if (t->table != NULL)
+        return true;
     if (t->turns != NULL)
         rt_turns_clear(t->turns);
     return rt_lines_rewind(&t->lines, err) && t->format->reader->rewind(t, err);
@@ -225,11 +233,18 @@ bool rt_trace_rewind(struct rt_trace *t, struct rt_err *err)
 
 bool rt_trace_can_rewind(const struct rt_trace *t)
 {
-    return rt_bytes_can_rewind(t->lines.bytes);
+    return t->table != NULL || rt_bytes_can_rewind(t->lines.bytes);
 }
 
-const char *rt_trace_name(const struct rt_trace *t, uint32_t name)
+/* Where names and the file itself are. */
+static const struct rt_trace *file_of(const struct rt_trace *t)
 {
+    return t->table != NULL ? rt_trace_table_file(t->table) : t;
+}
+
+const char *rt_trace_name(const struct rt_trace *reader, uint32_t name)
+{
+    const struct rt_trace *t = file_of(reader);
     return name < t->names.count ? t->names.by_index[name] : "";
 }
 
@@ -263,9 +278,10 @@ static size_t quote_path(const char *path, char *buf, size_t size)
     return used;
 }
 
-const char *rt_trace_sort_command(const struct rt_trace *t, char *buf, size_t size)
+const char *rt_trace_sort_command(const struct rt_trace *reader, char *buf, size_t size)
 {
     char path[384], command[400];
+    const struct rt_trace *t = file_of(reader);
     const char *decoder = rt_bytes_decoder(t->lines.bytes);
     bool is_stdin = strcmp(t->path, "-") == 0;
     (void)quote_path(is_stdin ? "FILE" : t->path, path, sizeof path);

@@ -222,7 +222,7 @@ bool rt_workload_parse(const struct rt_json_at *at, struct rt_workload_spec *w, 
 }
 
 /* A spec may come from the command line, too, which has not been through rt_workload_parse. */
-static bool check(const struct rt_workload_spec *w, struct rt_err *err)
+bool rt_workload_check(const struct rt_workload_spec *w, struct rt_err *err)
 {
     if (w->synthetic.requests == 0 && (w->trace == NULL || w->trace[0] == '\0'))
         return rt_fail(err, RT_ECONFIG, "workload: expected a trace, none was given");
@@ -246,22 +246,32 @@ static bool check(const struct rt_workload_spec *w, struct rt_err *err)
     return true;
 }
 
-bool rt_workload_open(const struct rt_workload_spec *w, struct rt_source **out, struct rt_err *err)
+bool rt_workload_source(const struct rt_workload_spec *w, struct rt_trace *trace,
+                        struct rt_source **out, struct rt_err *err)
 {
-    struct rt_trace *trace;
-    struct rt_trace_options options = {.format = w->format,
-                                       .columns = w->columns,
-                                       .block_size = w->block_size,
-                                       .drop_failed = w->drop_failed,
-                                       .seed = w->seed};
-    if (!check(w, err))
-        return false;
-    if (w->synthetic.requests > 0)
-        return rt_synth_source_new(w, out, err) && rt_load_wrap(&w->load, w->seed, out, err);
-    if (!rt_trace_open_with(w->trace, &options, &trace, err))
-        return false;
     if (rt_trace_source_new(trace, w, out, err))
         return rt_load_wrap(&w->load, w->seed, out, err);
     rt_trace_free(trace);
     return false;
+}
+
+struct rt_trace_options rt_workload_trace_options(const struct rt_workload_spec *w)
+{
+    return (struct rt_trace_options){.format = w->format,
+                                     .columns = w->columns,
+                                     .block_size = w->block_size,
+                                     .drop_failed = w->drop_failed,
+                                     .seed = w->seed};
+}
+
+bool rt_workload_open(const struct rt_workload_spec *w, struct rt_source **out, struct rt_err *err)
+{
+    struct rt_trace *trace;
+    struct rt_trace_options options = rt_workload_trace_options(w);
+    if (!rt_workload_check(w, err))
+        return false;
+    if (w->synthetic.requests > 0)
+        return rt_synth_source_new(w, out, err) && rt_load_wrap(&w->load, w->seed, out, err);
+    return rt_trace_open_with(w->trace, &options, &trace, err) &&
+           rt_workload_source(w, trace, out, err);
 }

@@ -279,7 +279,8 @@ enum {
     RT_FORMAT_LINES = 2,   /* JSON: one object a line */
     RT_FORMAT_SPARSE = 4,  /* JSON: objects that lack a required field are no requests */
     RT_FORMAT_CHAINED = 8, /* JSON: a hash id names its block only: chain it with those before */
-    RT_FORMAT_TURNS = 16   /* the hook uses t->turns */
+    RT_FORMAT_TURNS = 16,  /* the hook uses t->turns */
+    RT_FORMAT_DRAWN = 32   /* rows depend on the seed */
 };
 #define RT_MAX_MARKS 4u
 struct rt_trace_format {
@@ -306,6 +307,7 @@ struct rt_name_memo { /* the last text a field was given: most rows repeat it */
     uint32_t index;
 };
 struct rt_trace {
+    const struct rt_trace_table *table; /* rows come from it; NULL: from the file */
     const struct rt_trace_format *format;
     struct rt_trace_info info;
     char *path;
@@ -326,6 +328,22 @@ bool rt_trace_can_rewind(const struct rt_trace *t);
 bool rt_trace_fail_in(const struct rt_trace *t, struct rt_err *err);
 /* The whole pipeline, decompression included, that writes the file sorted. Returns buf. */
 const char *rt_trace_sort_command(const struct rt_trace *t, char *buf, size_t size);
+
+/* ---- trace_table.c */
+const struct rt_trace *rt_trace_table_file(const struct rt_trace_table *t);
+/* The next row for this reader: 1, or 0 at the end. */
+int rt_trace_table_read(const struct rt_trace_table *t, struct rt_trace *reader,
+                        struct rt_request *out);
+bool rt_trace_open_table(const struct rt_trace_table *table, struct rt_trace **out,
+                         struct rt_err *err) RT_MUST_USE;
+
+/* ---- workload.c */
+bool rt_workload_check(const struct rt_workload_spec *w, struct rt_err *err) RT_MUST_USE;
+/* How its trace is read. */
+struct rt_trace_options rt_workload_trace_options(const struct rt_workload_spec *w);
+/* All the wrapping around an open trace, which it takes, also when it fails. */
+bool rt_workload_source(const struct rt_workload_spec *w, struct rt_trace *trace,
+                        struct rt_source **out, struct rt_err *err) RT_MUST_USE;
 
 /* ---- columns.c: --columns arrival=ts:ms,prompt=...: a format made of words. */
 struct rt_columns;
