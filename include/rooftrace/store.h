@@ -79,6 +79,11 @@ bool rt_store_check(const char *path, struct rt_err *err) RT_MUST_USE;
  * allowed. No other call may be in progress. */
 void rt_store_close(struct rt_store *s);
 
+/* A sweep goes on: every run here must be of this plan (RT_EDB); those that are not complete are
+ * removed with all their rows; complete[i] becomes true where run i + 1 is. Before any run begins.
+ */
+bool rt_store_resume(struct rt_store *s, const char *plan_hash, int64_t trials, bool *complete,
+                     struct rt_err *err) RT_MUST_USE;
 /* Writes and commits the rows of `run` and `pool`. */
 bool rt_store_begin(struct rt_store *s, const struct rt_run_start *run, int64_t *run_id,
                     struct rt_err *err) RT_MUST_USE;

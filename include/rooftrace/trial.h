@@ -19,6 +19,7 @@ struct rt_trial_options {
     struct rt_store *store;             /* an open one, outlives the trial; NULL: metrics only */
     struct rt_run_of_plan of_plan;      /* `store`: the run's number and what it varies */
     const struct rt_trace_table *trace; /* the scenario's; NULL: it is read from its file */
+    struct rt_source *source;           /* opened already, rt_trial_new takes it; or NULL */
     rt_trial_watch *watch;              /* or NULL */
     void *user;                         /* for watch */
     size_t chunk_rows;                  /* requests between two looks, about; 0: 8192 */
@@ -56,6 +57,10 @@ bool rt_trial_stop(struct rt_trial *t, const char *why, struct rt_err *err) RT_M
  * rt_trial_source. */
 bool rt_trial_metrics(struct rt_trial *t, struct rt_metrics_result *out,
                       struct rt_err *err) RT_MUST_USE;
+/* A trial that cannot be built, as a run of options.store with status `failed`, its pools as the
+ * scenario has them and no figures. */
+bool rt_trial_refuse(const struct rt_scenario *s, const struct rt_trial_options *o, const char *why,
+                     struct rt_err *err) RT_MUST_USE;
 int64_t rt_trial_run_id(const struct rt_trial *t); /* 0 before the first row */
 const struct rt_sim *rt_trial_sim(const struct rt_trial *t);
 const struct rt_source *rt_trial_source(const struct rt_trial *t);

@@ -95,6 +95,11 @@ void rt_db_close(struct rt_db *d)
     free(d);
 }
 
+sqlite3 *rt_db_handle(struct rt_db *d)
+{
+    return d->db;
+}
+
 /* ---- the summary ---- */
 
 /* Columns of a row, read one after the other. */

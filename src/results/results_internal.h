@@ -140,6 +140,33 @@ bool rt_tables_end(sqlite3 *db, const char *path, const struct rt_open_run *run,
 bool rt_tables_set_status(sqlite3 *db, const char *path, int64_t run_id, enum rt_run_status status,
                           const char *message, struct rt_err *err) RT_MUST_USE;
 
+/* ---- plan_runs.c: runs of a sweep ---- */
+
+#define RT_RUN_TABLES_MAX 32
+struct rt_run_table {
+    char name[RT_NAME_SIZE];
+    bool without_rowid;
+};
+struct rt_run_tables { /* those that have a column run_id, in the order of schema.sql */
+    struct rt_run_table tables[RT_RUN_TABLES_MAX];
+    unsigned count;
+};
+bool rt_run_tables(sqlite3 *db, const char *path, struct rt_run_tables *out,
+                   struct rt_err *err) RT_MUST_USE;
+
+struct rt_resume { /* arguments of rt_store_resume */
+    const char *plan_hash;
+    int64_t trials;
+    bool *complete;
+};
+bool rt_tables_resume(sqlite3 *db, const char *path, const struct rt_resume *r,
+                      struct rt_err *err) RT_MUST_USE;
+
+/* ---- query.c ---- */
+
+struct rt_db;
+sqlite3 *rt_db_handle(struct rt_db *d);
+
 /* ---- rows.c: tables `request` and `step` ---- */
 
 #define RT_ROWS_A_STATEMENT 32

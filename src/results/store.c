@@ -168,6 +168,11 @@ static bool work_fail(struct rt_store *s, struct job *job, struct rt_err *err)
     return rt_tables_set_status(s->db, s->path, job->run->id, RT_RUN_FAILED, job->argument, err);
 }
 
+static bool work_resume(struct rt_store *s, struct job *job, struct rt_err *err)
+{
+    return rt_tables_resume(s->db, s->path, job->argument, err);
+}
+
 /* ---- the callers' side ---- */
 
 /* The next free slot, when there is one; with the lock. NULL and *err: the writer has failed. */
@@ -263,6 +268,19 @@ bool rt_store_begin(struct rt_store *s, const struct rt_run_start *start, int64_
     uv_mutex_unlock(&s->mutex);
     if (!ok)
         free_run(run);
+    return ok;
+}
+
+bool rt_store_resume(struct rt_store *s, const char *plan_hash, int64_t trials, bool *complete,
+                     struct rt_err *err)
+{
+    struct rt_resume resume = {plan_hash, trials, complete};
+    struct job job = {.work = work_resume, .argument = &resume};
+    bool ok;
+
+    uv_mutex_lock(&s->mutex);
+    ok = run_job(s, &job, err);
+    uv_mutex_unlock(&s->mutex);
     return ok;
 }
 

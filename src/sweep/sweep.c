@@ -84,10 +84,11 @@ static void work(uv_work_t *w)
     struct task *t = w->data;
     struct rt_sweep_result *r = &t->result;
 
-    r->user = t->job.user;
     r->end = RT_SWEEP_CANCELLED;
-    if (atomic_load_explicit(&t->sweep->cancelled, memory_order_relaxed))
+    if (atomic_load_explicit(&t->sweep->cancelled, memory_order_relaxed)) {
+        rt_source_free(t->job.options.source);
         return;
+    }
     if (rt_trial_new(t->job.scenario, &t->job.options, &r->trial, &r->err))
         r->end = replay(t);
     else
@@ -106,11 +107,26 @@ static void after_work(uv_work_t *w, int status)
     push(&t->sweep->ended, t);
 }
 
+/* What may parse JSON happens here, one at a time. */
+static bool open_source(struct task *t)
+{
+    struct rt_trial_options *o = &t->job.options;
+
+    return o->trace != NULL || o->source != NULL ||
+           rt_workload_open(&t->job.scenario->workload, &o->source, &t->result.err);
+}
+
 static void start(struct rt_sweep *s)
 {
     while (s->running < s->jobs && s->waiting.first) {
         struct task *t = pop(&s->waiting);
         t->work.data = t;
+        t->result.user = t->job.user;
+        if (!atomic_load_explicit(&s->cancelled, memory_order_relaxed) && !open_source(t)) {
+            t->result.end = RT_SWEEP_FAILED;
+            push(&s->ended, t);
+            continue;
+        }
         s->running++;
         int rc = uv_queue_work(&s->loop, &t->work, work, after_work);
         assert(rc == 0 && "uv_queue_work fails only without a function");

@@ -46,61 +46,109 @@ static struct rt_run_pool *describe_pools(const struct rt_trial *t, uint32_t *co
     return pools;
 }
 
+/* What can be said of pools that could not be built: no memory plan, no KV blocks. */
+static struct rt_run_pool *describe_specs(const struct rt_fleet_spec *fleet)
+{
+    struct rt_run_pool *pools = calloc(fleet->pool_count, sizeof pools[0]);
+    uint32_t first = 0;
+    for (uint32_t p = 0; pools && p < fleet->pool_count; p++) {
+        const struct rt_pool_spec *s = &fleet->pools[p];
+        pools[p].spec = s;
+        pools[p].plan.max_num_batched_tokens = s->engine.max_num_batched_tokens;
+        pools[p].plan.gpus = s->parallel.tensor * s->parallel.pipeline * s->parallel.data;
+        pools[p].plan.first_replica = first;
+        pools[p].plan.replicas = (uint32_t)s->replicas;
+        first += pools[p].plan.replicas;
+    }
+    return pools;
+}
+
+static struct rt_run_start describe_run(const struct rt_scenario *s,
+                                        const struct rt_trial_options *o)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    bool made = s->workload.synthetic.requests > 0;
+    return (struct rt_run_start){
+        .label = o->label,
+        .trace = made ? s->workload.synthetic.like.path : s->workload.trace,
+        .trace_format = made ? "synthetic" : s->workload.format,
+        .version = RT_VERSION,
+        .of_plan = o->of_plan,
+        .started_unix_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
+        .scenario = s,
+        .no_requests = o->discard_rows,
+        .sample_requests = o->sample_requests,
+        .steps = o->steps,
+    };
+}
+
+/* Adds scenario and pools, which it frees. */
+static bool begin(struct rt_store *store, struct rt_run_start *start, struct rt_run_pool *pools,
+                  int64_t *run_id, struct rt_err *err)
+{
+    char *json = rt_scenario_print(start->scenario);
+    start->scenario_json = json;
+    start->pools = pools;
+    bool ok = json && pools ? rt_store_begin(store, start, run_id, err)
+                            : rt_fail_nomem(err, "the description of the run");
+    free(json);
+    free(pools);
+    return ok;
+}
+
+bool rt_trial_refuse(const struct rt_scenario *s, const struct rt_trial_options *o, const char *why,
+                     struct rt_err *err)
+{
+    struct rt_run_start start = describe_run(s, o);
+    int64_t run_id;
+    start.pool_count = s->fleet.pool_count;
+    return begin(o->store, &start, describe_specs(&s->fleet), &run_id, err) &&
+           rt_store_fail(o->store, run_id, why, err);
+}
+
 static bool begin_run(struct rt_trial *t, struct rt_err *err)
 {
     t->store = t->options.store;
     if (!t->store && !rt_store_open(t->options.output, &t->store, err))
         return false;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    const struct rt_workload_spec *workload = &t->scenario->workload;
-    bool made = workload->synthetic.requests > 0;
+    struct rt_run_start start = describe_run(t->scenario, &t->options);
     const char *recognised = rt_source_stats(rt_sim_source(t->sim))->format;
-    struct rt_run_start start = {
-        .label = t->options.label,
-        .trace = made ? workload->synthetic.like.path : workload->trace,
-        .trace_format = made                 ? "synthetic"
-                        : recognised != NULL ? recognised
-                                             : workload->format,
-        .version = RT_VERSION,
-        .of_plan = t->options.of_plan,
-        .started_unix_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
-        .scenario = t->scenario,
-        .source = rt_sim_source(t->sim),
-        .no_requests = t->options.discard_rows,
-        .sample_requests = t->options.sample_requests,
-        .steps = t->options.steps,
-    };
-    char *json = rt_scenario_print(t->scenario);
-    struct rt_run_pool *pools = describe_pools(t, &start.pool_count);
-    start.scenario_json = json;
-    start.pools = pools;
-    bool ok = json && pools ? rt_store_begin(t->store, &start, &t->run_id, err)
-                            : rt_fail_nomem(err, "the description of the run");
-    free(json);
-    free(pools);
+    if (recognised != NULL && t->scenario->workload.synthetic.requests == 0)
+        start.trace_format = recognised;
+    start.source = rt_sim_source(t->sim);
+    bool ok = begin(t->store, &start, describe_pools(t, &start.pool_count), &t->run_id, err);
     t->run_open = ok;
     return ok;
+}
+
+/* The source is taken, whatever happens. */
+static bool build(struct rt_trial *t, struct rt_source *source, struct rt_err *err)
+{
+    return rt_sim_new(t->scenario, source, &t->sim, err) &&
+           rt_metrics_new(t->scenario, RT_METRIC_EXACT, &t->metrics, err) &&
+           (t->options.store == NULL || begin_run(t, err));
 }
 
 bool rt_trial_new(const struct rt_scenario *s, const struct rt_trial_options *o,
                   struct rt_trial **out, struct rt_err *err)
 {
-    if (o->output && !rt_store_check(o->output, err))
+    struct rt_source *source = o->source;
+    if ((o->output && !rt_store_check(o->output, err)) ||
+        (!source && !rt_workload_open_table(&s->workload, o->trace, &source, err)))
         return false;
     struct rt_trial *t = calloc(1, sizeof *t);
-    if (!t)
+    if (!t) {
+        rt_source_free(source);
         return rt_fail_nomem(err, "a trial");
+    }
     t->scenario = s;
     t->options = *o;
     if (t->options.chunk_rows == 0)
         t->options.chunk_rows = ROWS_A_CHUNK;
     rt_finished_list_init(&t->rows);
     clock_gettime(CLOCK_MONOTONIC, &t->started);
-    struct rt_source *source;
-    if (!rt_workload_open_table(&s->workload, o->trace, &source, err) ||
-        !rt_sim_new(s, source, &t->sim, err) ||
-        !rt_metrics_new(s, RT_METRIC_EXACT, &t->metrics, err) || (o->store && !begin_run(t, err))) {
+    if (!build(t, source, err)) {
         rt_trial_free(t);
         return false;
     }

@@ -387,6 +387,7 @@ const struct rt_trace_reader rt_servegen_reader = {.open = servegen_open,
 const struct rt_trace_format rt_format_servegen = {
     .name = "servegen",
     .help = "ServeGen client: chunk-N-trace.csv (rates) beside chunk-N-dataset.json (lengths)",
+    .flags = RT_FORMAT_DRAWN,
     .reader = &rt_servegen_reader,
     .matches = matches,
 };

@@ -103,7 +103,7 @@ static void equal_to_the_file(void **state)
         w.window_s[1] = w.window_s[0] + 40;
         if (rt_rng_below(&r, 2) == 0)
             w.max_requests = 1 + rt_rng_below(&r, 50);
-        assert_ok(rt_trace_table_new(w.trace, w.format, MIB, &table, &err), &err);
+        assert_ok(rt_trace_table_new(&w, MIB, &table, &err), &err);
         assert_int_equal(rt_trace_table_rows(table), rows);
         requests += same_sources(&w, table);
         (void)same_sources(&w, table); /* a source changes nothing for the next one */
@@ -129,7 +129,7 @@ static void a_row_too_late(void **state)
     rt_workload_init(&w);
     w.trace = strdup(trace_write(*state, "late.csv", text, used));
     free(text);
-    assert_ok(rt_trace_table_new(w.trace, "auto", 64 * MIB, &table, &err), &err);
+    assert_ok(rt_trace_table_new(&w, 64 * MIB, &table, &err), &err);
     struct rt_source *s;
     struct rt_request row;
     int64_t later;
@@ -144,6 +144,17 @@ static void a_row_too_late(void **state)
     rt_workload_release(&w);
 }
 
+static bool table_of(const char *path, size_t budget_bytes, struct rt_trace_table **out,
+                     struct rt_err *err)
+{
+    struct rt_workload_spec w;
+    rt_workload_init(&w);
+    w.trace = strdup(path);
+    bool ok = rt_trace_table_new(&w, budget_bytes, out, err);
+    rt_workload_release(&w);
+    return ok;
+}
+
 static void what_has_no_table(void **state)
 {
     struct rt_trace_table *table = NULL;
@@ -151,18 +162,17 @@ static void what_has_no_table(void **state)
     struct rt_rng r;
     rt_rng_init(&r, 7, RT_RNG_TOOLS, 0);
     const char *path = random_file(*state, &r, 2000);
-    assert_ok(rt_trace_table_new(path, "auto", 100000, &table, &err), &err);
+    assert_ok(table_of(path, 100000, &table, &err), &err);
     assert_null(table); /* larger than the budget */
-    assert_ok(rt_trace_table_new(path, "auto", MIB, &table, &err), &err);
+    assert_ok(table_of(path, MIB, &table, &err), &err);
     assert_in_range(rt_trace_table_bytes(table), 100001, MIB);
     rt_trace_table_free(table);
-    assert_ok(rt_trace_table_new("-", "auto", MIB, &table, &err), &err);
+    assert_ok(table_of("-", MIB, &table, &err), &err);
     assert_null(table); /* read once only */
     path = trace_text(*state, "bad.csv", "arrival_s,prompt_tokens,output_tokens\n1,1,1\n2,x,1\n");
-    assert_fails(rt_trace_table_new(path, "auto", MIB, &table, &err), &err, RT_ETRACE,
-                 "bad.csv:3:3");
+    assert_fails(table_of(path, MIB, &table, &err), &err, RT_ETRACE, "bad.csv:3:3");
     assert_null(table);
-    assert_fails(rt_trace_table_new("/nonexistent.csv", "auto", MIB, &table, &err), &err, RT_EIO,
+    assert_fails(table_of("/nonexistent.csv", MIB, &table, &err), &err, RT_EIO,
                  "/nonexistent.csv");
     rt_trace_table_free(NULL);
 }
