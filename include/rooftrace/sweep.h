@@ -6,8 +6,8 @@
  * `jobs` run at a time, the others wait in the order they came. A result depends on its scenario
  * only, never on `jobs` or on the order of ending. libuv makes its threads at first use, as many as
  * UV_THREADPOOL_SIZE says (4): the program sets that before. All calls from one thread, which also
- * opens sources that do not come from a table: some readers parse JSON, which is for one thread at a
- * time (json.h). */
+ * opens sources that do not come from a table: some readers parse JSON, which is for one thread at
+ * a time (json.h). */
 #ifndef RT_SWEEP_H
 #define RT_SWEEP_H
 

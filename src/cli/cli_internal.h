@@ -22,6 +22,8 @@ int cli_calibrate(int argc, char **argv);
 int cli_catalog(int argc, char **argv);
 int cli_trace(int argc, char **argv);
 int cli_query(int argc, char **argv);
+int cli_sweep(int argc, char **argv);
+int cli_merge(int argc, char **argv);
 int cli_compare(int argc, char **argv);
 
 /* What a (sub)command takes and what its --help says: usage, options, `more`, examples. */
@@ -47,6 +49,19 @@ int cli_finish(void);
 bool cli_words(const struct rt_options *o, unsigned min, unsigned max, const char *expected,
                struct rt_err *err) RT_MUST_USE;
 
+/* signals.c: after cli_catch_signals the first SIGINT or SIGTERM only sets what cli_stop_requested
+ * answers; the second ends the process. */
+void cli_catch_signals(void);
+bool cli_stop_requested(void);
+
+/* threads.c: how many trials at a time, by --jobs (default: the processors this process may use),
+ * and as many threads in libuv's pool. Before anything uses the pool. */
+unsigned cli_jobs(const struct rt_options *o);
+
+/* cmd_query.c: prints what a SELECT gives; an exit status. */
+enum cli_form { CLI_FORM_TABLE, CLI_FORM_JSON, CLI_FORM_CSV };
+int cli_print_query(const char *database, const char *sql, enum cli_form form);
+
 /* JSON on stdout. Text is escaped; a number that is not finite is null. */
 void cli_json_text(FILE *out, const char *text);
 void cli_json_number(FILE *out, double value);
@@ -71,6 +86,19 @@ bool cli_trace_svg(const char *trace, const char *path, const struct rt_trace_st
 /* scenario_options.c: the scenario that a file and options give together; options win. */
 bool cli_scenario(const struct rt_options *o, const struct rt_catalog *catalog,
                   struct rt_scenario *out, struct rt_err *err) RT_MUST_USE;
+
+/* shard.c: which part of a sweep this process runs. */
+struct cli_shard {
+    unsigned index, count; /* index from 0 */
+    const char *from;      /* the environment variable that said so, or NULL */
+};
+/* --shard I/N, else Slurm's array or Kubernetes' indexed job, else 1/1. */
+bool cli_shard(const struct rt_options *o, struct cli_shard *out, struct rt_err *err) RT_MUST_USE;
+/* "out.db" as "out.3-of-8.db" when there are several; malloc'ed, NULL: out of memory. */
+char *cli_shard_path(const char *output, const struct cli_shard *shard) RT_MUST_USE;
+
+/* 3725 as "1:02:05" (progress.c). */
+const char *cli_clock_text(double seconds, char buf[32]);
 
 /* progress.c: a line that is rewritten a few times a second. */
 struct cli_progress {

@@ -32,10 +32,8 @@ static const struct cli_page page = {
         "  rooftrace query out.db \"SELECT * FROM requests ORDER BY ttft_s DESC LIMIT 10\" --csv\n",
 };
 
-enum form { FORM_TABLE, FORM_JSON, FORM_CSV };
-
 struct printer {
-    enum form form;
+    enum cli_form form;
     size_t rows; /* so far */
     int columns;
     char **cells; /* kept rows, header first: ROWS_KEPT * columns texts; NULL = SQL NULL */
@@ -224,13 +222,13 @@ static bool on_row(void *user, int columns, const char *const *names, const char
 {
     struct printer *p = user;
 
-    if (p->form == FORM_JSON)
+    if (p->form == CLI_FORM_JSON)
         print_json(p->rows == 0, columns, names, values);
-    if (p->form == FORM_CSV && p->rows == 0)
+    if (p->form == CLI_FORM_CSV && p->rows == 0)
         print_csv(columns, names);
-    if (p->form == FORM_CSV)
+    if (p->form == CLI_FORM_CSV)
         print_csv(columns, values);
-    if (p->form == FORM_TABLE && !table_row(p, columns, names, values))
+    if (p->form == CLI_FORM_TABLE && !table_row(p, columns, names, values))
         p->failed = true;
     p->rows++;
     return !p->failed && !ferror(stdout);
@@ -238,7 +236,7 @@ static bool on_row(void *user, int columns, const char *const *names, const char
 
 static void end_rows(struct printer *p)
 {
-    if (p->form == FORM_JSON)
+    if (p->form == CLI_FORM_JSON)
         fputs(p->rows > 0 ? "\n]\n" : "[]\n", stdout);
     if (p->rows == 1 && p->kept == 2 && p->columns > WIDE_COLUMNS)
         print_list(p);
@@ -250,7 +248,7 @@ static void end_rows(struct printer *p)
     free(p->left);
 }
 
-static int query(const char *path, const char *sql, enum form form)
+int cli_print_query(const char *path, const char *sql, enum cli_form form)
 {
     struct printer p = {.form = form};
     struct rt_db *db = NULL;
@@ -273,19 +271,19 @@ int cli_query(int argc, char **argv)
 {
     struct rt_options o;
     struct rt_err err = {0};
-    enum form form = FORM_TABLE;
+    enum cli_form form = CLI_FORM_TABLE;
     int status;
 
     if (!cli_begin(&page, argc, argv, &o, &status))
         return status;
     if (rt_options_given(&o, "--json"))
-        form = FORM_JSON;
+        form = CLI_FORM_JSON;
     else if (rt_options_given(&o, "--csv"))
-        form = FORM_CSV;
+        form = CLI_FORM_CSV;
     if (!cli_words(&o, 2, 2, "a database and an SQL statement in quotes", &err))
         status = cli_fail(&err);
     else
-        status = query(o.words[0], o.words[1], form);
+        status = cli_print_query(o.words[0], o.words[1], form);
     rt_options_release(&o);
     return status;
 }

@@ -12,7 +12,6 @@
 #include "synth_options_internal.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -169,28 +168,6 @@ static const struct cli_page page = {
         "      --preset vllm-0.19 --check\n",
 };
 
-/* The one file-scope variable of the program: a handler can reach nothing else. */
-static volatile sig_atomic_t stop_requested;
-
-static void on_signal(int number)
-{
-    (void)number;
-    stop_requested = 1;
-}
-
-/* The second signal finds the default action again and ends the process. */
-static void catch_signals(void)
-{
-    struct sigaction action = {0};
-
-    action.sa_handler = on_signal;
-    action.sa_flags = (int)SA_RESETHAND;
-    sigemptyset(&action.sa_mask);
-    stop_requested = 0;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
 /* Would the fleet of this scenario exist? Nothing is opened. */
 static int check_only(const struct rt_scenario *s)
 {
@@ -322,11 +299,11 @@ static int replay(const struct rt_scenario *s, const struct rt_options *o,
     struct rt_err err = {0};
     int status;
 
-    catch_signals();
+    cli_catch_signals();
     if (!rt_trial_new(s, to, &trial, &err))
         return cli_fail(&err);
     cli_progress_start(&progress, s, !rt_options_given(o, "--no-progress"));
-    while (answer == RT_TRIAL_MORE && !stop_requested) {
+    while (answer == RT_TRIAL_MORE && !cli_stop_requested()) {
         answer = rt_trial_step(trial, &now, &err);
         cli_progress_show(&progress, &now);
     }

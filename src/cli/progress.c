@@ -82,7 +82,7 @@ static const char *grouped(uint64_t n, char buf[32])
 }
 
 /* 3725 as "1:02:05". */
-static const char *clock_text(double seconds, char buf[32])
+const char *cli_clock_text(double seconds, char buf[32])
 {
     uint64_t s = seconds < 1e15 ? (uint64_t)seconds : UINT64_C(1000000000000000);
 
@@ -110,12 +110,12 @@ void cli_progress_show(struct cli_progress *p, const struct rt_trial_progress *n
                 (unsigned)(100.0 * (double)now->finished / (double)p->total));
     else
         fputs(" requests", p->out);
-    fprintf(p->out, ", %s simulated, %sx real time", clock_text(now->simulated_s, simulated),
+    fprintf(p->out, ", %s simulated, %sx real time", cli_clock_text(now->simulated_s, simulated),
             grouped((uint64_t)(now->simulated_s / passed_s), speed));
     if (p->total > now->finished && now->finished > 0)
         fprintf(p->out, ", %s left",
-                clock_text(passed_s / (double)now->finished * (double)(p->total - now->finished),
-                           left));
+                cli_clock_text(
+                    passed_s / (double)now->finished * (double)(p->total - now->finished), left));
     fputs("\033[K", p->out);
     fflush(p->out);
 }

@@ -614,6 +614,33 @@ CREATE VIEW why_slow AS
     LEFT JOIN seen AS w ON w.run_id = s.run_id AND w.rank = s.rank
     ORDER BY s.run_id, s.rank;
 
+CREATE VIEW trials AS
+    -- The runs of a sweep: what each changed, how it ended, the figures people compare. Empty without a
+    -- sweep. `varied` is JSON: json_extract(varied, '$."pools[0].replicas"') is one value of it.
+    -- Example: SELECT trial, varied, p99_ttft_ms FROM trials WHERE status = 'complete' ORDER BY p99_ttft_ms LIMIT 10;
+    -- Example: SELECT json_extract(varied, '$."pools[0].replicas"') AS replicas, avg(p99_ttft_ms) FROM trials GROUP BY 1;
+    SELECT r.run_id AS trial, -- number in the plan, from 1
+        r.varied, -- JSON object: path in the scenario, value
+        r.status, -- complete, failed; running or interrupted when the sweep stopped
+        r.message, -- why it failed
+        r.seed, -- trials of equal seeds and loads see the same arrivals
+        s.gpus, -- number of GPUs
+        s.requests, -- arrived
+        s.completed, -- requests with status ok
+        s.median_ttft_ms AS p50_ttft_ms,
+        s.p99_ttft_ms,
+        s.median_tpot_ms AS p50_tpot_ms,
+        s.p99_tpot_ms,
+        s.request_throughput AS requests_per_s,
+        s.request_goodput AS good_requests_per_s, -- that met all objectives
+        s.output_throughput AS output_tokens_per_s,
+        x.usd_per_million_output_tokens -- NULL where a price is not known
+    FROM run AS r
+    JOIN summary AS s ON s.run_id = r.run_id
+    LEFT JOIN spend AS x ON x.run_id = r.run_id
+    WHERE r.plan_hash IS NOT NULL
+    ORDER BY r.run_id;
+
 CREATE VIEW pareto AS
     -- Every complete run as a point of throughput against speed, and whether any other run of this file is
     -- at least as good in both and better in one.

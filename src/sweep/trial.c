@@ -134,8 +134,11 @@ bool rt_trial_new(const struct rt_scenario *s, const struct rt_trial_options *o,
                   struct rt_trial **out, struct rt_err *err)
 {
     struct rt_source *source = o->source;
-    if ((o->output && !rt_store_check(o->output, err)) ||
-        (!source && !rt_workload_open_table(&s->workload, o->trace, &source, err)))
+    if (o->output && !rt_store_check(o->output, err)) {
+        rt_source_free(source);
+        return false;
+    }
+    if (!source && !rt_workload_open_table(&s->workload, o->trace, &source, err))
         return false;
     struct rt_trial *t = calloc(1, sizeof *t);
     if (!t) {

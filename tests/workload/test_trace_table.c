@@ -172,8 +172,7 @@ static void what_has_no_table(void **state)
     path = trace_text(*state, "bad.csv", "arrival_s,prompt_tokens,output_tokens\n1,1,1\n2,x,1\n");
     assert_fails(table_of(path, MIB, &table, &err), &err, RT_ETRACE, "bad.csv:3:3");
     assert_null(table);
-    assert_fails(table_of("/nonexistent.csv", MIB, &table, &err), &err, RT_EIO,
-                 "/nonexistent.csv");
+    assert_fails(table_of("/nonexistent.csv", MIB, &table, &err), &err, RT_EIO, "/nonexistent.csv");
     rt_trace_table_free(NULL);
 }
 
