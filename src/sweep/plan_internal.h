@@ -3,6 +3,7 @@
 #define RT_PLAN_INTERNAL_H
 
 #include "rooftrace/json.h"
+#include "rooftrace/plan.h"
 #include "rooftrace/rng.h"
 
 #include <cjson/cJSON.h>
@@ -22,7 +23,28 @@ bool rt_plan_distribution_check(const struct rt_json_at *at, struct rt_err *err)
 /* A number or, from "choice", a copy of the value; the caller deletes it. NULL: out of memory. */
 cJSON *rt_plan_distribution_draw(const struct rt_json_at *at, struct rt_rng *rng) RT_MUST_USE;
 
-/* ---- plan.c */
+struct rt_plan {
+    const struct rt_catalog *catalog;
+    struct rt_json *doc, *scenario_doc; /* the second: NULL where the plan holds the scenario */
+    char *scenario_name;                /* stands for the scenario's file in messages */
+    struct rt_json_at root, scenario, list, grid, random, random_keys, seeds;
+    const char *keys[RT_PLAN_MAX_KEYS]; /* owned by the document, but for "seed" */
+    unsigned key_count;
+    int64_t repeats, draws, draw_seed;
+    int64_t list_count, grid_count, seed_count, trials; /* each at least 1 */
+    char hash[17];
+};
+
+/* ---- plan_read.c */
+
+/* Reads p->doc into the rest, which is zero but for the counts of 1. */
+bool rt_plan_read(struct rt_plan *p, struct rt_err *err) RT_MUST_USE;
+
+/* ---- plan_trial.c */
+
+/* "plan.json: trial 3 {"pools[0].replicas":2}: " in front of the message. */
+bool rt_plan_fail_in_trial(const struct rt_plan *p, int64_t trial, const char *varied,
+                           struct rt_err *err);
 
 /* A member that begins with "$" is a remark. */
 static inline bool rt_plan_is_remark(const struct rt_json_at *member)

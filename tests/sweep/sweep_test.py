@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -19,6 +20,7 @@ import tempfile
 import time
 import unittest
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROOFTRACE = os.environ.get("ROOFTRACE", "rooftrace")
 SEED = int(os.environ.get("SWEEP_SEED", time.time_ns() % 1_000_000))
 BATCH = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN",
@@ -389,6 +391,26 @@ class Shards(Folder):
             done = self.sweep("plan.json", "-o", "n.db", "--shard", shard, status=2)
             self.assertIn("--shard: expected I/N", done.stderr)
         self.assertEqual(list(self.folder.glob("n*")), [])
+
+
+class Kubernetes(Folder):
+    def test_the_manifest(self):
+        """What it says of its shards is consistent, and its command runs as a pod's would."""
+        text = (ROOT / "tools/kubernetes/sweep-job.yaml").read_text()
+        completions = re.search(r"^  completions: (\d+)$", text, re.M).group(1)
+        self.assertIn("completionMode: Indexed", text)
+        self.assertIn("name: JOB_COMPLETIONS", text)
+        self.assertEqual(re.search(r'value: "(\d+)"', text).group(1), completions)
+        self.assertIn(f"*-of-{completions}.db", text)
+        command = json.loads(re.search(r"command: (\[.*\])", text).group(1))
+        self.assertEqual(command[0], "rooftrace")
+        for index in range(int(completions)):
+            words = [w.replace("/data/", "") for w in command[1:]]
+            self.sweep(*words[1:], env={"JOB_COMPLETIONS": completions,
+                                        "JOB_COMPLETION_INDEX": str(index)})
+        self.merge("all.db", *self.folder.glob(f"sweep.*-of-{completions}.db"))
+        self.sweep("plan.json", "-o", "whole.db")
+        self.same(self.content("whole.db"), self.content("all.db"))
 
 
 class Failures(Folder):
