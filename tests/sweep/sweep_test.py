@@ -10,8 +10,10 @@ import contextlib
 import json
 import os
 import pathlib
+import pty
 import random
 import re
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -40,9 +42,8 @@ PLAN = {
     "list": [{}, {"pools[0].engine.policy": "continuous"}],
     "grid": {"pools[0].replicas": [1, 2], "workload.rate_scale": [1, 2, 4]},
 }  # 12 trials
-# Seconds of work: steps one by one, a large trace.
 LONG = {**PLAN, "grid": {"pools[0].replicas": [1, 2], "workload.rate_scale": [1, 2, 4],
-                         "workload.repeat": [60]}}
+                         "workload.repeat": [60]}}  # about a second
 
 
 def rows(n, seed=1):
@@ -265,6 +266,49 @@ class GoingOn(Folder):
         self.sweep("plan.json", "-o", "s.db")
         self.same(self.content("whole.db"), self.content("s.db"))
 
+    def test_a_full_disk(self):
+        """A limit on the size of files stands for the disk."""
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))
+
+        self.write("plan.json", PLAN)
+        self.sweep("plan.json", "-o", "whole.db", "--requests")
+        done = subprocess.run([ROOFTRACE, "sweep", "plan.json", "-o", "s.db", "--requests"],
+                              cwd=self.folder, capture_output=True, text=True, env=ENV,
+                              preexec_fn=limit, timeout=300)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertIn("s.db", done.stderr)
+        self.sweep("plan.json", "-o", "s.db", "--requests")
+        self.same(self.content("whole.db"), self.content("s.db"))
+
+    def test_progress_on_a_terminal(self):
+        """Trials of a blink, then one without end."""
+        self.write("plan.json", {"scenario": "scenario.json", "list": [
+            {}, {}, {"workload.repeat": 100000}]})
+        for more, shown in (([], True), (["--no-progress"], False)):
+            terminal, other_end = pty.openpty()
+            run = subprocess.Popen(
+                [ROOFTRACE, "sweep", "plan.json", "-o", f"s{len(more)}.db", "--jobs", "1", *more],
+                cwd=self.folder, stdout=subprocess.DEVNULL, stderr=other_end, env=ENV)
+            os.close(other_end)
+            waiting = shown
+            if not waiting:
+                time.sleep(2)
+                run.send_signal(signal.SIGINT)
+            text = b""
+            with contextlib.suppress(OSError):  # the end of a terminal
+                while part := os.read(terminal, 4096):
+                    text += part
+                    if waiting and b"2 of 3 trials" in text and b"left" in text:
+                        run.send_signal(signal.SIGINT)
+                        waiting = False
+            os.close(terminal)
+            self.assertEqual(run.wait(), 130)
+            line = re.search(rb"rooftrace: 2 of 3 trials, 0:\d\d, 0:\d\d left", text)
+            self.assertEqual(line is not None, shown, text)
+
     def test_complete_trials_are_not_run_again(self):
         self.sweep("plan.json", "-o", "s.db")
         before = self.query("s.db", "SELECT run_id, started_at, wall_s FROM run")
@@ -291,6 +335,7 @@ class GoingOn(Folder):
         self.same(before, self.content("s.db"))
 
     def test_one_process_at_a_time(self):
+        self.write("plan.json", {"scenario": SCENARIO, "list": [{"workload.repeat": 100000}]})
         run = subprocess.Popen([ROOFTRACE, "sweep", "plan.json", "-o", "s.db", "--jobs", "1"],
                                cwd=self.folder, stdout=subprocess.DEVNULL,
                                stderr=subprocess.PIPE, text=True, env=ENV)
@@ -298,8 +343,9 @@ class GoingOn(Folder):
             time.sleep(0.01)
         self.assertIn("another sweep is writing", self.sweep("plan.json", "-o", "s.db",
                                                              status=1).stderr)
+        run.send_signal(signal.SIGINT)
         _, err = run.communicate(timeout=120)
-        self.assertEqual(run.returncode, 0, err)
+        self.assertEqual(run.returncode, 130, err)
 
 
 class Shards(Folder):
