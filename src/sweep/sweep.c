@@ -84,15 +84,15 @@ static void work(uv_work_t *w)
     struct task *t = w->data;
     struct rt_sweep_result *r = &t->result;
 
-    r->end = RT_SWEEP_CANCELLED;
-    if (atomic_load_explicit(&t->sweep->cancelled, memory_order_relaxed)) {
+    if (r->trial == NULL && atomic_load_explicit(&t->sweep->cancelled, memory_order_relaxed)) {
         rt_source_free(t->job.options.source);
-        return;
-    }
-    if (rt_trial_new(t->job.scenario, &t->job.options, &r->trial, &r->err))
+        r->end = RT_SWEEP_CANCELLED;
+    } else if (r->trial != NULL ||
+               rt_trial_new(t->job.scenario, &t->job.options, &r->trial, &r->err)) {
         r->end = replay(t);
-    else
+    } else {
         r->end = RT_SWEEP_FAILED;
+    }
 }
 
 /* ---- on the caller's thread ---- */
@@ -107,13 +107,18 @@ static void after_work(uv_work_t *w, int status)
     push(&t->sweep->ended, t);
 }
 
-/* What may parse JSON happens here, one at a time. */
-static bool open_source(struct task *t)
+/* What may parse JSON happens here, one at a time: sources that do not come from a table, and
+ * measured operators. The rest of building a trial is the pool's work. */
+static bool prepare(struct task *t)
 {
     struct rt_trial_options *o = &t->job.options;
+    const struct rt_scenario *s = t->job.scenario;
+    struct rt_sweep_result *r = &t->result;
 
-    return o->trace != NULL || o->source != NULL ||
-           rt_workload_open(&t->job.scenario->workload, &o->source, &t->result.err);
+    if (o->trace == NULL && o->source == NULL &&
+        !rt_workload_open(&s->workload, &o->source, &r->err))
+        return false;
+    return s->fleet.cost.kind != RT_COST_PROFILE || rt_trial_new(s, o, &r->trial, &r->err);
 }
 
 static void start(struct rt_sweep *s)
@@ -122,7 +127,7 @@ static void start(struct rt_sweep *s)
         struct task *t = pop(&s->waiting);
         t->work.data = t;
         t->result.user = t->job.user;
-        if (!atomic_load_explicit(&s->cancelled, memory_order_relaxed) && !open_source(t)) {
+        if (!atomic_load_explicit(&s->cancelled, memory_order_relaxed) && !prepare(t)) {
             t->result.end = RT_SWEEP_FAILED;
             push(&s->ended, t);
             continue;

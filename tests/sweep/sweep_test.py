@@ -203,6 +203,20 @@ class Content(Folder):
         self.write("p.json", plan)
         self.assertNotEqual(self.sweep("p.json", "--check").stdout.splitlines()[:40], lines)
 
+    def test_measured_operators(self):
+        """A table in JSON is parsed for each trial, while others run."""
+        self.write("ops.json", {"rows": [
+            {"op": "gemm", "m": m, "n": 6144, "k": 4096, "us": 10 + m / 10}
+            for m in (1, 64, 1024)]})
+        scenario = {**SCENARIO, "cost": {"kind": "profile", "file": "ops.json"}}
+        self.write("p.json", {"scenario": scenario, "grid": {
+            "pools[0].replicas": [1, 2, 3], "workload.rate_scale": [1, 2, 3, 4]}})
+        for jobs in (1, 4):
+            self.sweep("p.json", "-o", f"s{jobs}.db", "--jobs", jobs)
+        self.same(self.content("s1.db"), self.content("s4.db"))
+        self.assertEqual(self.query("s4.db", "SELECT count(DISTINCT run_id) FROM cost_source"
+                                    " WHERE source <> 'roofline'"), [(12,)])
+
     def test_output(self):
         done = self.sweep("plan.json", "-o", "s.db")
         header, line, *trials = done.stdout.splitlines()
