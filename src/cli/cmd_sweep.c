@@ -48,9 +48,9 @@ static const struct cli_page page = {
     .options = {"rooftrace sweep", table, sizeof table / sizeof table[0]},
     .examples =
         "\nexamples:\n"
-        "  rooftrace sweep docs/examples/sweep.json -o sweep.db\n"
-        "  rooftrace sweep docs/examples/sweep.json --check\n"
-        "  rooftrace sweep docs/examples/sweep.json --shard 1/2 -o part.db\n"
+        "  rooftrace sweep traces/sample.sweep.json -o sweep.db\n"
+        "  rooftrace sweep traces/sample.sweep.json --check\n"
+        "  rooftrace sweep traces/sample.sweep.json --shard 1/2 -o part.db\n"
         "  rooftrace query sweep.db \"SELECT * FROM trials ORDER BY p99_ttft_ms LIMIT 5\"\n",
 };
 

@@ -140,7 +140,7 @@ def main():
                     wrong += 1
                     print(f"{cases.__name__}: schema {schema}, C {c}: {json.dumps(document)[:300]}\n"
                           f"    {message}")
-        example = ROOT / "docs/examples/sweep.json"
+        example = ROOT / "traces/sample.sweep.json"
         if not validator.is_valid(json.loads(example.read_text())):
             wrong += 1
             print(f"{example} does not pass")
