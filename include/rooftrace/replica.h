@@ -120,6 +120,14 @@ int64_t rt_queue_key(unsigned order, double aging_s, const struct rt_request *q)
  * (RT_ENOMEM). */
 enum rt_reason rt_replica_push(struct rt_replica *p, const struct rt_request *req, int64_t now_ns,
                                struct rt_err *err);
+/* Names the request taken last, until it leaves: for rt_replica_cancel. */
+uint64_t rt_replica_newest(const struct rt_replica *p);
+/* The client has gone: the request leaves at once with seat and blocks, and *out gets its row with
+ * this status. Steps that are formed already take the time they take, without its tokens. A step
+ * that ends at now_ns is over afterwards: schedule, unless busy; otherwise look at next_ns again.
+ */
+bool rt_replica_cancel(struct rt_replica *p, uint64_t newest, enum rt_status status, int64_t now_ns,
+                       struct rt_finished_list *out, struct rt_err *err) RT_MUST_USE;
 /* True: steps run, and nothing can be scheduled before one ends. */
 bool rt_replica_busy(const struct rt_replica *p);
 /* Forms batches at now_ns and starts their steps; afterwards busy, unless there is nothing to do.
@@ -131,6 +139,12 @@ bool rt_replica_step_end(struct rt_replica *p, int64_t now_ns, struct rt_finishe
                          struct rt_err *err) RT_MUST_USE;
 /* State as of now_ns (steps that end before it are committed). */
 struct rt_replica_gauges rt_replica_gauges(struct rt_replica *p, int64_t now_ns);
+/* Leading prompt tokens that the prefix cache (with its offload tier) holds now. O(those found). */
+int64_t rt_replica_cached_tokens(struct rt_replica *p, const struct rt_request *req,
+                                 int64_t now_ns);
+/* Tokens that wait to be computed before a request that comes now: prompts of those that wait, and
+ * what is left of the unfinished one. O(waiting). */
+int64_t rt_replica_backlog_tokens(struct rt_replica *p, int64_t now_ns);
 /* Adds every request still in the replica to *out as `unfinished`; the replica is unusable after.
  */
 bool rt_replica_abort(struct rt_replica *p, int64_t now_ns, struct rt_finished_list *out,

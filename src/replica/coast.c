@@ -322,7 +322,7 @@ static void shape_later(const struct rank *r, struct batch *b, int64_t rounds)
 static void reuse(const struct rank *r, struct batch *b, const struct batch *begun)
 {
     b->emit_count = b->fresh_count = 0;
-    b->moved_blocks = 0;
+    b->moved_blocks = b->dropped = 0;
     b->preempted = b->resumed = false;
     b->record.waiting = r->waiting.count;
     if (b != begun)

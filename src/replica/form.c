@@ -174,7 +174,7 @@ bool batch_form(struct rank *r, struct batch *b, int64_t start_ns, struct rt_err
     b->record = (struct rt_step_record){.start_ns = start_ns};
     b->emit_count = b->fresh_count = b->last_count = 0;
     b->preempted = b->resumed = false;
-    b->moved_blocks = b->yields = b->waited_ns = 0;
+    b->moved_blocks = b->yields = b->waited_ns = b->dropped = 0;
     if (only_decodes(r))
         batch_add_decodes(r, b); /* what every policy would do */
     else if (r->running.count > 0 || r->waiting.count > 0)

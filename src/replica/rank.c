@@ -174,6 +174,7 @@ static bool take_request(struct rank *r, const struct rt_request *req, int64_t k
         return rt_fail_nomem(err, "requests in flight");
     }
     queue_join(r, i);
+    r->newest = i;
     return true;
 }
 
@@ -321,17 +322,22 @@ static void undo_ahead(struct rank *r, const struct batch *ahead)
     }
 }
 
+struct rt_finished seq_row_so_far(const struct rank *r, const struct seq *q, int64_t now_ns)
+{
+    struct rt_finished row = seq_row(r, q, now_ns);
+    if (q->scheduled_ns > now_ns)
+        row.scheduled_ns = RT_NEVER;
+    if (in_flight(r, q, q->first_token_ns))
+        row.first_token_ns = RT_NEVER;
+    row.produced_tokens = tokens_appeared(r, q);
+    return row;
+}
+
 static bool abort_list(struct rank *r, const struct seq_list *l, int64_t now_ns,
                        struct rt_finished_list *out)
 {
     for (uint32_t i = l->head; i != SEQ_NONE; i = seq_at(r, i)->next) {
-        const struct seq *q = seq_at(r, i);
-        struct rt_finished row = seq_row(r, q, now_ns);
-        if (q->scheduled_ns > now_ns)
-            row.scheduled_ns = RT_NEVER;
-        if (in_flight(r, q, q->first_token_ns))
-            row.first_token_ns = RT_NEVER;
-        row.produced_tokens = tokens_appeared(r, q);
+        struct rt_finished row = seq_row_so_far(r, seq_at(r, i), now_ns);
         if (!rt_finished_list_add(out, &row))
             return false;
     }

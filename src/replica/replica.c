@@ -25,6 +25,7 @@ struct rt_replica {
     uint32_t *dirty;     /* units to schedule at this instant */
     bool *is_dirty;
     uint32_t dirty_count;
+    uint32_t newest_rank;            /* that took a request last */
     struct rt_replica_totals totals; /* as of the last rt_replica_totals */
 };
 
@@ -130,6 +131,16 @@ static void note_loads(struct rt_replica *p, uint32_t u)
         note_load(p, i);
 }
 
+/* Rank i of unit u has got or lost a request between two steps. */
+static void settle(struct rt_replica *p, uint32_t i, uint32_t u)
+{
+    note_load(p, i);
+    if (rt_heap_has(&p->due, u))
+        post(p, u); /* it may have dropped what it had planned */
+    else
+        mark_dirty(p, u);
+}
+
 /* ---- what replica.h says ----------------------------------------------------------------------
  */
 
@@ -142,12 +153,45 @@ enum rt_reason rt_replica_push(struct rt_replica *p, const struct rt_request *re
     enum rt_reason reason = rank_push(p->ranks[i], req, now_ns, err);
     if (reason != RT_REASON_NONE || err->code != RT_OK)
         return reason;
-    note_load(p, i);
-    if (rt_heap_has(&p->due, u))
-        post(p, u); /* it may have dropped what it had planned */
-    else
-        mark_dirty(p, u);
+    p->newest_rank = i;
+    settle(p, i, u);
     return RT_REASON_NONE;
+}
+
+uint64_t rt_replica_newest(const struct rt_replica *p)
+{
+    return (uint64_t)p->ranks[p->newest_rank]->newest * p->rank_count + p->newest_rank;
+}
+
+bool rt_replica_cancel(struct rt_replica *p, uint64_t newest, enum rt_status status, int64_t now_ns,
+                       struct rt_finished_list *out, struct rt_err *err)
+{
+    uint32_t i = (uint32_t)(newest % p->rank_count), seq = (uint32_t)(newest / p->rank_count);
+    if (!rank_cancel(p->ranks[i], seq, status, now_ns, out, err))
+        return false;
+    if (p->alone)
+        return true;
+    uint32_t u = i / (p->rank_count / p->unit_count);
+    if (rt_heap_has(&p->due, u) && unit_next_ns(p, u) == RT_NEVER_AGAIN)
+        rt_heap_remove(&p->due, u); /* its step ended at this very instant */
+    settle(p, i, u);
+    return true;
+}
+
+/* The rank that takes the next request. */
+static struct rank *next_rank(const struct rt_replica *p)
+{
+    return p->ranks[p->alone ? 0 : rt_heap_top(&p->load)->item];
+}
+
+int64_t rt_replica_cached_tokens(struct rt_replica *p, const struct rt_request *req, int64_t now_ns)
+{
+    return rank_cached_tokens(next_rank(p), req, now_ns);
+}
+
+int64_t rt_replica_backlog_tokens(struct rt_replica *p, int64_t now_ns)
+{
+    return rank_backlog_tokens(next_rank(p), now_ns);
 }
 
 bool rt_replica_busy(const struct rt_replica *p)

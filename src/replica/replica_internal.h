@@ -135,6 +135,7 @@ struct batch { /* what one step contains */
     int64_t gap_ns, gaps;          /* decodes' tokens since those before: how long, how many */
     int64_t
         waited_ns; /* of its duration: for the batch in front, or for longer ones of other ranks */
+    int64_t dropped; /* decodes that were cancelled before it began */
     struct emission
         *emits;      /* whose prefill completes; capacity: max_num_seqs, so for the next two */
     uint32_t *fresh; /* admitted for the first time */
@@ -186,6 +187,7 @@ struct rank {
     bool ordered;                  /* the queue order is not that of arrival: */
     struct rt_heap queue, victims; /* then the two lists in that order and in its reverse */
     uint64_t pushes;
+    uint32_t newest;  /* taken last */
     uint32_t partial; /* the running sequence in prefill, or SEQ_NONE */
     uint64_t admissions;
     int64_t kv_blocks, free_blocks, watermark_blocks;
@@ -291,8 +293,15 @@ bool rank_step_end(struct rank *r, int64_t now_ns, struct rt_finished_list *out,
 struct rt_replica_gauges rank_gauges(struct rank *r, int64_t now_ns);
 bool rank_abort(struct rank *r, int64_t now_ns, struct rt_finished_list *out, struct rt_err *err);
 const struct rt_replica_totals *rank_totals(struct rank *r);
+/* cancel.c, ask.c */
+bool rank_cancel(struct rank *r, uint32_t i, enum rt_status status, int64_t now_ns,
+                 struct rt_finished_list *out, struct rt_err *err);
+int64_t rank_cached_tokens(struct rank *r, const struct rt_request *req, int64_t now_ns);
+int64_t rank_backlog_tokens(struct rank *r, int64_t now_ns);
 /* What is known of q as a row: unfinished, as of now. */
 struct rt_finished seq_row(const struct rank *r, const struct seq *q, int64_t now_ns);
+/* The same, with the tokens that have appeared; what was formed ahead is not begun. */
+struct rt_finished seq_row_so_far(const struct rank *r, const struct seq *q, int64_t now_ns);
 void seq_release(struct seq *q); /* what it owns */
 /* Starts the step formed ahead, or forms one; forms the next one when scheduling is asynchronous.
  * No step runs; afterwards one does, unless there is nothing to do. */

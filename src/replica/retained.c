@@ -123,6 +123,31 @@ int64_t retained_blocks(const struct rank *r, const struct seq *q)
     return q->run == NO_RUN ? 0 : run_at(r->retained, q->run)->count;
 }
 
+static bool is_nobodys(const struct retained *t, uint32_t i)
+{
+    return i != NO_RUN && run_at(t, i)->owner == SEQ_NONE;
+}
+
+/* Its run becomes nobody's, one with such neighbours. */
+void retained_disown(struct rt_replica *r, struct seq *q)
+{
+    struct retained *t = r->retained;
+    uint32_t i = q->run;
+    if (!t || i == NO_RUN)
+        return;
+    struct block_run *x = run_at(t, i);
+    x->owner = SEQ_NONE;
+    q->run = NO_RUN;
+    if (is_nobodys(t, x->next)) {
+        x->count += run_at(t, x->next)->count;
+        remove_run(r, x->next);
+    }
+    if (is_nobodys(t, x->prev)) {
+        run_at(t, x->prev)->count += x->count;
+        remove_run(r, i);
+    }
+}
+
 /* The sequence holds its blocks again. */
 void retained_reclaim(struct rank *r, struct seq *q)
 {

@@ -140,7 +140,7 @@ static inline bool begin(struct rank *r, int64_t start_ns, int64_t end_ns, struc
     if (b->record.shape.decodes == 0)
         return true;
     b->gap_ns = end_ns - before_ns;
-    b->gaps = b->record.shape.decodes;
+    b->gaps = b->record.shape.decodes - b->dropped;
     lane->round_end_ns = end_ns;
     if (r->policy->pauses_decodes || b->resumed)
         note_first_rounds(r, b);
