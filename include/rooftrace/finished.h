@@ -22,7 +22,9 @@
     X(KV, "kv")                                                                                    \
     X(PROMPT, "prompt")                                                                            \
     X(MAX_MODEL_LEN, "max_model_len")                                                              \
-    X(ADMISSION, "admission")
+    X(ADMISSION, "admission")                                                                      \
+    X(MODEL, "model")                                                                              \
+    X(UNAVAILABLE, "unavailable")
 /* clang-format on */
 
 enum rt_status {

@@ -6,8 +6,10 @@
 #include "rooftrace/memory.h"
 #include "rooftrace/replica.h"
 #include "rooftrace/router.h"
+#include "rooftrace/source.h"
 
-#define RT_MAX_REPLICAS 65536
+#define RT_MAX_REPLICAS      65536
+#define RT_MAX_SERVED_MODELS 8
 
 /* One pool: equal replicas of one model on one kind of GPU. Scenario: pools[]. */
 struct rt_pool_spec {
@@ -21,13 +23,29 @@ struct rt_pool_spec {
     struct rt_engine_spec engine;
     bool has_draft_model; /* speculative decoding */
     struct rt_model draft_model;
+    /* Names under which requests may ask for it beside the model's own. */
+    char served_models[RT_MAX_SERVED_MODELS][RT_NAME_SIZE];
+    uint32_t served_count;
+    int64_t max_prompt_tokens; /* router length_based; 0 = no limit */
+};
+
+/* Who is turned away before reaching a replica: rejected, reason admission. 0 = not asked for.
+ * Scenario: admission. */
+struct rt_admission_spec {
+    double requests_per_s, burst_requests;           /* token bucket: rate and depth, >= 1 */
+    double prompt_tokens_per_s, burst_prompt_tokens; /* likewise, of prompt tokens */
+    int64_t queue_limit; /* requests waiting at the replica that was picked */
+    bool shed_late;      /* its first token would come after the objective for TTFT */
 };
 
 struct rt_fleet_spec {
     struct rt_pool_spec *pools; /* owned */
     uint32_t pool_count;
     struct rt_cost_spec cost;
-    unsigned router; /* index for rt_router_at */
+    const struct rt_router_policy *router;
+    double router_view_interval_s; /* between reports; 0: the router sees everything as it is */
+    struct rt_router_weights weights;
+    struct rt_admission_spec admission;
 };
 
 /* What a pool became: stored with the run. */
@@ -42,13 +60,19 @@ struct rt_pool_plan {
     uint32_t first_replica, replicas;
 };
 
+enum rt_replica_state {
+    RT_REPLICA_READY,    /* takes requests; all are in the beginning */
+    RT_REPLICA_DRAINING, /* serves what it has */
+    RT_REPLICA_DOWN
+};
+
 struct rt_fleet;
 
 void rt_fleet_spec_init(struct rt_fleet_spec *s);
 void rt_fleet_spec_release(struct rt_fleet_spec *s);
-/* Reads the keys `model`, `cost`, `pools` and `router` of a scenario document over *s (initialised,
- * without pools) and resolves every default that depends on GPU or model. Also after a failure the
- * caller releases *s. */
+/* Reads the keys `model`, `cost`, `pools`, `router*` and `admission` of a scenario document over *s
+ * (initialised, without pools) and resolves every default that depends on GPU or model. Also after
+ * a failure the caller releases *s. */
 bool rt_fleet_spec_parse(const struct rt_json_at *root, const struct rt_catalog *catalog,
                          struct rt_fleet_spec *s, struct rt_err *err) RT_MUST_USE;
 /* Weights as published; activations and KV in 16 bit: bf16, or fp16 where the model is published in
@@ -61,7 +85,9 @@ struct rt_fleet_use { /* what a trial adds to the spec; see rt_replica_spec */
     bool coast;
     int64_t
         hash_block; /* tokens a hash id of the trace names; 0: as many as an engine block holds */
-    struct rt_token_stats *stats; /* outlives the fleet */
+    struct rt_token_stats *stats;   /* outlives the fleet */
+    uint64_t seed;                  /* of the routing stream */
+    const struct rt_source *source; /* texts of model names; outlives the fleet; NULL: none */
 };
 
 /* Builds cost tables and replicas. RT_ECONFIG when a model does not fit or limits are exceeded. */
@@ -72,13 +98,22 @@ uint32_t rt_fleet_replicas(const struct rt_fleet *f);
 struct rt_replica *rt_fleet_replica(const struct rt_fleet *f, uint32_t i);
 uint32_t rt_fleet_pools(const struct rt_fleet *f);
 const struct rt_pool_plan *rt_fleet_pool(const struct rt_fleet *f, uint32_t pool);
+/* The pool of a replica. O(log pools). */
+uint32_t rt_fleet_pool_of(const struct rt_fleet *f, uint32_t replica);
 const struct rt_cost *rt_fleet_cost(const struct rt_fleet *f, uint32_t pool);
 
-/* Routes and pushes. *replica is where it went (also when rejected there). The answer as for
- * rt_replica_push. */
+/* An arrival: admission, router, replica. The answer as for rt_replica_push, or RT_REASON_MODEL
+ * (no pool serves the model it names), RT_REASON_ADMISSION, RT_REASON_UNAVAILABLE (no replica
+ * takes requests). *replica is where it went, or was turned away; RT_NO_REPLICA: nowhere. */
 enum rt_reason rt_fleet_push(struct rt_fleet *f, const struct rt_request *req, int64_t now_ns,
                              uint32_t *replica, struct rt_err *err);
-/* `count` requests left replica i: keeps the router's view. */
-void rt_fleet_left(struct rt_fleet *f, uint32_t i, uint32_t count);
+/* These requests left replica i: keeps the router's view. */
+void rt_fleet_left(struct rt_fleet *f, uint32_t i, const struct rt_finished *rows, size_t count);
+/* Every so often each replica reports to the router; 0: not wanted. */
+int64_t rt_fleet_report_interval_ns(const struct rt_fleet *f);
+void rt_fleet_report(struct rt_fleet *f, int64_t now_ns); /* O(replicas) */
+/* Routers pick ready replicas only; what is there stays. */
+void rt_fleet_set_state(struct rt_fleet *f, uint32_t i, enum rt_replica_state state);
+enum rt_replica_state rt_fleet_state(const struct rt_fleet *f, uint32_t i);
 
 #endif

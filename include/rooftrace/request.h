@@ -19,6 +19,7 @@ struct rt_request {
     uint32_t tenant_name;
     int32_t priority;         /* smaller is more urgent, as in vLLM; 0 when not given */
     int64_t deadline_ns;      /* since arrival, or RT_NO_DEADLINE */
+    int64_t ttft_slo_ns;      /* objective for its first token, from the scenario; 0: none */
     int64_t think_ns;         /* after the previous turn's answer; -1 when not given */
     const char *session;      /* session id as text, or NULL; see rt_source_next for life time */
     const uint64_t *hash_ids; /* chained names of the prompt's blocks (workload.block_size each) */

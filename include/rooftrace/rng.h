@@ -18,7 +18,8 @@ enum rt_rng_purpose {
     RT_RNG_CLASSES,  /* the class of a request, */
     RT_RNG_PREFIXES, /* its shared prefix, */
     RT_RNG_TURNS,    /* how many turns a session has */
-    RT_RNG_THINK     /* and how long its user thinks */
+    RT_RNG_THINK,    /* and how long its user thinks */
+    RT_RNG_PATIENCE  /* clients that cancel */
 };
 
 struct rt_rng {

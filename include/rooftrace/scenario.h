@@ -11,9 +11,18 @@ struct rt_slo { /* NaN = not asked for */
     double ttft_s, tpot_s, e2e_s;
 };
 
-struct rt_class_spec { /* a traffic class of the trace */
-    char *name;        /* owned */
-    int64_t priority;  /* of its requests that give none themselves; fits 32 bits */
+struct rt_patience {      /* how long clients wait for all of an answer */
+    double timeout_s;     /* since arrival: status timeout; 0: for ever */
+    double cancel_share;  /* of the requests are cancelled by their users, if not done, */
+    double cancel_mean_s; /* after a time since arrival with an exponential distribution */
+};
+
+struct rt_class_spec {           /* a traffic class of the trace */
+    char *name;                  /* owned */
+    int64_t priority;            /* of its requests that give none themselves; fits 32 bits */
+    double deadline_s;           /* likewise; 0: none */
+    struct rt_patience patience; /* what the class does not say is the scenario's */
+    struct rt_slo slo;           /* likewise */
 };
 
 struct rt_scenario {
@@ -25,11 +34,16 @@ struct rt_scenario {
     double sample_interval_s; /* > 0; 1 */
     double measure_s[2];      /* [from, to): requests that arrive then are the measured window */
     bool has_measure;
+    struct rt_patience patience;
     double frontend_s; /* HTTP and tokeniser time, added to TTFT and E2E; 0 */
     uint64_t seed;
     bool coast; /* true; false steps one by one, for comparison */
 };
 
+/* The objectives of a class, whole: its own, else the scenario's. NULL: of no class. */
+struct rt_slo rt_scenario_slo(const struct rt_scenario *s, const struct rt_class_spec *c);
+/* The class of that name; NULL: none. O(classes). */
+const struct rt_class_spec *rt_scenario_class(const struct rt_scenario *s, const char *name);
 /* Defaults; no trace and no pool yet. Allocates nothing. */
 void rt_scenario_init(struct rt_scenario *s);
 void rt_scenario_release(struct rt_scenario *s);

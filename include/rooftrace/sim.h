@@ -22,6 +22,7 @@ struct rt_sample {
 
 struct rt_sim_totals {
     uint64_t arrived, finished, rejected, unfinished;
+    uint64_t timed_out, cancelled;
     uint64_t max_in_flight;
     uint64_t events;        /* handled by the loop */
     uint64_t steps;         /* engine steps, all replicas */

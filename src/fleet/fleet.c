@@ -1,29 +1,12 @@
 /* Pools become replicas here: costs are tabulated once a pool, KV memory is planned, replicas are
- * created and numbered through. The router sees counts only, kept in a heap: O(log replicas). */
-#include "rooftrace/fleet.h"
+ * created and numbered through. */
+#include "fleet_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MAX_CPU_BLOCKS 1099511627776.0 /* 2^40, as many as num_cpu_blocks may say */
-
-struct pool {
-    struct rt_pool_plan plan;
-    struct rt_engine_spec engine; /* resolved */
-    struct rt_parallel parallel;
-    struct rt_cost *cost, *draft_cost;
-    double pcie_bytes_per_s;
-};
-
-struct rt_fleet {
-    struct pool *pools;
-    uint32_t pool_count, replica_count;
-    struct rt_replica **replicas;
-    const struct rt_router_policy *router;
-    void *router_state;
-    uint32_t *outstanding;
-    struct rt_heap by_load;
-};
 
 static bool check_limits(const struct pool *p, struct rt_err *err)
 {
@@ -150,7 +133,13 @@ static bool plan_pool(struct pool *p, const struct rt_pool_spec *spec,
         p->engine.num_gpu_blocks > 0 ? p->engine.num_gpu_blocks : p->plan.memory.blocks;
     p->plan.max_num_batched_tokens = p->engine.max_num_batched_tokens;
     p->plan.gpus = spec->parallel.tensor * spec->parallel.pipeline * spec->parallel.data;
-    return check_limits(p, err) && plan_cpu_memory(p, spec, err) && rt_cost_new(&in, &p->cost, err);
+    if (!check_limits(p, err) || !plan_cpu_memory(p, spec, err) || !rt_cost_new(&in, &p->cost, err))
+        return false;
+    struct rt_step_shape full = {.samples = 1};
+    rt_step_add_prefill(&full, in.max_tokens, 0);
+    p->prefill_ns_per_token =
+        (double)rt_cost_step_ns(p->cost, &full) / (double)p->plan.max_num_batched_tokens;
+    return true;
 }
 
 static bool check_hash_block(const struct pool *p, int64_t hash_block, struct rt_err *err)
@@ -192,7 +181,6 @@ static bool add_replicas(struct rt_fleet *f, uint32_t pool, int64_t count,
         };
         if (!rt_replica_new(&spec, &f->replicas[f->replica_count], err))
             return false;
-        rt_heap_set(&f->by_load, f->replica_count, 0, f->replica_count);
         f->replica_count++;
     }
     return true;
@@ -212,13 +200,9 @@ static bool build(struct rt_fleet *f, const struct rt_fleet_spec *spec,
     if (total < 1 || total > RT_MAX_REPLICAS)
         return rt_fail(err, RT_ECONFIG, "%lld replicas: expected 1 to %d", (long long)total,
                        RT_MAX_REPLICAS);
-    f->router = rt_router_at(spec->router);
     f->pools = calloc(spec->pool_count, sizeof f->pools[0]);
     f->replicas = calloc((size_t)total, sizeof f->replicas[0]);
-    f->outstanding = calloc((size_t)total, sizeof f->outstanding[0]);
-    f->router_state = calloc(1, f->router->state_bytes + 1);
-    if (!f->pools || !f->replicas || !f->outstanding || !f->router_state ||
-        !rt_heap_reserve(&f->by_load, (uint32_t)total))
+    if (!f->pools || !f->replicas)
         return rt_fail_nomem(err, "the fleet");
     for (uint32_t p = 0; p < spec->pool_count; p++) {
         f->pool_count = p + 1;
@@ -226,7 +210,7 @@ static bool build(struct rt_fleet *f, const struct rt_fleet_spec *spec,
             !add_replicas(f, p, spec->pools[p].replicas, use, err))
             return rt_fail_in(err, "pool \"%s\"", spec->pools[p].name);
     }
-    return true;
+    return routing_init(f, spec, use) || rt_fail_nomem(err, "the router");
 }
 
 bool rt_fleet_new(const struct rt_fleet_spec *spec, const struct rt_fleet_use *use,
@@ -235,7 +219,6 @@ bool rt_fleet_new(const struct rt_fleet_spec *spec, const struct rt_fleet_use *u
     struct rt_fleet *f = calloc(1, sizeof *f);
     if (!f)
         return rt_fail_nomem(err, "the fleet");
-    rt_heap_init(&f->by_load);
     if (!build(f, spec, use, err)) {
         rt_fleet_free(f);
         return false;
@@ -254,11 +237,9 @@ void rt_fleet_free(struct rt_fleet *f)
         rt_cost_free(f->pools[p].cost);
         rt_cost_free(f->pools[p].draft_cost);
     }
-    rt_heap_release(&f->by_load);
+    routing_release(f);
     free(f->replicas);
     free(f->pools);
-    free(f->outstanding);
-    free(f->router_state);
     free(f);
 }
 
@@ -285,28 +266,4 @@ const struct rt_pool_plan *rt_fleet_pool(const struct rt_fleet *f, uint32_t pool
 const struct rt_cost *rt_fleet_cost(const struct rt_fleet *f, uint32_t pool)
 {
     return f->pools[pool].cost;
-}
-
-static void set_outstanding(struct rt_fleet *f, uint32_t i, uint32_t count)
-{
-    f->outstanding[i] = count;
-    rt_heap_set(&f->by_load, i, count, i);
-}
-
-enum rt_reason rt_fleet_push(struct rt_fleet *f, const struct rt_request *req, int64_t now_ns,
-                             uint32_t *replica, struct rt_err *err)
-{
-    struct rt_router_view view = {
-        .replicas = f->replica_count, .outstanding = f->outstanding, .by_load = &f->by_load};
-    uint32_t i = f->router->pick(f->router_state, &view, req);
-    *replica = i;
-    enum rt_reason reason = rt_replica_push(f->replicas[i], req, now_ns, err);
-    if (reason == RT_REASON_NONE)
-        set_outstanding(f, i, f->outstanding[i] + 1);
-    return reason;
-}
-
-void rt_fleet_left(struct rt_fleet *f, uint32_t i, uint32_t count)
-{
-    set_outstanding(f, i, f->outstanding[i] - count);
 }

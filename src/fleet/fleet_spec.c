@@ -1,19 +1,18 @@
-/* The scenario's keys `model`, `cost`, `pools` and `router` into an rt_fleet_spec.
+/* The scenario's keys `model`, `cost` and `pools` into an rt_fleet_spec.
  *
  * Names of models and GPUs become full records here, and every default that depends on them
  * (dtypes, the step's token budget) is resolved, so that the spec alone says what will be
  * simulated. Features that this version lacks are accepted at their default value and refused by
  * name otherwise. O(pools). Failure: RT_ECONFIG with the JSON path, or RT_ENOMEM. */
-#include "rooftrace/fleet.h"
+#include "fleet_internal.h"
 #include "rooftrace/preset.h"
 
-#include <assert.h>
+#include <cjson/cJSON.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_ROUTERS  32u
 #define MAX_PARALLEL 1024
 /* vLLM's defaults for serving: 8192 tokens a step, 2048 on cards with little memory. */
 #define SMALL_CARD_BYTES    40e9
@@ -21,18 +20,29 @@
 #define DEFAULT_STEP_TOKENS 8192
 
 static const char *const pool_keys[] = {
-    "name",          "gpu",      "model", "tensor_parallel", "pipeline_parallel", "expert_parallel",
-    "data_parallel", "replicas", "role",  "weight_dtype",    "activation_dtype",  "kv_dtype",
-    "engine",        "node",
+    "name",
+    "gpu",
+    "model",
+    "tensor_parallel",
+    "pipeline_parallel",
+    "expert_parallel",
+    "data_parallel",
+    "replicas",
+    "role",
+    "weight_dtype",
+    "activation_dtype",
+    "kv_dtype",
+    "engine",
+    "node",
+    "served_models",
+    "max_prompt_tokens",
 };
 
 void rt_fleet_spec_init(struct rt_fleet_spec *s)
 {
     *s = (struct rt_fleet_spec){0};
     rt_cost_spec_init(&s->cost);
-    for (unsigned i = 0; i < rt_router_count(); i++)
-        if (strcmp(rt_router_at(i)->name, "least_outstanding") == 0)
-            s->router = i;
+    routing_spec_init(s);
 }
 
 void rt_fleet_spec_release(struct rt_fleet_spec *s)
@@ -175,6 +185,32 @@ static bool parse_role(const struct rt_json_at *at, struct rt_err *err)
     return true;
 }
 
+static bool parse_served(const struct rt_json_at *at, struct rt_pool_spec *pool, struct rt_err *err)
+{
+    struct rt_json_at list = rt_json_get(at, "served_models");
+    int count = rt_json_count(&list);
+
+    if (list.node == NULL)
+        return true;
+    if (!rt_json_expect(&list, RT_JSON_ARRAY, err))
+        return false;
+    if (count > RT_MAX_SERVED_MODELS)
+        return rt_json_fail(&list, err, "expected at most %d names, read %d", RT_MAX_SERVED_MODELS,
+                            count);
+    for (int i = 0; i < count; i++) {
+        struct rt_json_at item = rt_json_item(&list, i);
+        if (!rt_json_expect(&item, RT_JSON_STRING, err))
+            return false;
+        size_t len = strlen(item.node->valuestring);
+        if (len == 0 || len >= RT_NAME_SIZE)
+            return rt_json_fail(&item, err, "expected a name of 1 to %d bytes, read \"%.64s\"",
+                                RT_NAME_SIZE - 1, item.node->valuestring);
+        memcpy(pool->served_models[i], item.node->valuestring, len + 1);
+        pool->served_count++;
+    }
+    return true;
+}
+
 static bool parse_dtype(const struct rt_json_at *at, const char *key, enum rt_dtype *out,
                         struct rt_err *err)
 {
@@ -239,7 +275,9 @@ static bool parse_pool(const struct rt_json_at *at, const struct rt_catalog *cat
         !parse_hardware(at, catalog, model, pool, err) ||
         !parse_parallel(at, &pool->parallel, err) || !parse_node(at, &pool->nodes, err) ||
         !rt_json_int(at, "replicas", 1, RT_MAX_REPLICAS, &pool->replicas, err) ||
-        !parse_role(at, err))
+        !parse_role(at, err) || !parse_served(at, pool, err) ||
+        !rt_json_int(at, "max_prompt_tokens", 1, RT_MAX_REQUEST_TOKENS, &pool->max_prompt_tokens,
+                     err))
         return false;
     pool->dtypes = rt_pool_default_dtypes(&pool->gpu, &pool->model);
     if (!parse_dtype(at, "weight_dtype", &pool->dtypes.weight, err) ||
@@ -252,17 +290,6 @@ static bool parse_pool(const struct rt_json_at *at, const struct rt_catalog *cat
     if (pool->engine.max_num_batched_tokens == 0)
         pool->engine.max_num_batched_tokens = rt_pool_default_step_tokens(&pool->gpu);
     return check_budget(&engine, &pool->engine, err);
-}
-
-static bool parse_router(const struct rt_json_at *root, unsigned *router, struct rt_err *err)
-{
-    const char *names[MAX_ROUTERS];
-    unsigned count = rt_router_count();
-
-    assert(count <= MAX_ROUTERS);
-    for (unsigned i = 0; i < count; i++)
-        names[i] = rt_router_at(i)->name;
-    return rt_json_choice(root, "router", names, count, router, err);
 }
 
 static bool parse_pools(const struct rt_json_at *pools, const struct rt_catalog *catalog,
@@ -310,5 +337,5 @@ bool rt_fleet_spec_parse(const struct rt_json_at *root, const struct rt_catalog 
         (cost.node != NULL && !rt_cost_spec_parse(&cost, &s->cost, err)))
         return false;
     return parse_pools(&pools, catalog, has_model ? &model : NULL, s, err) &&
-           parse_router(root, &s->router, err);
+           routing_spec_parse(root, s, err);
 }

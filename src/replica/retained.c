@@ -129,7 +129,7 @@ static bool is_nobodys(const struct retained *t, uint32_t i)
 }
 
 /* Its run becomes nobody's, one with such neighbours. */
-void retained_disown(struct rt_replica *r, struct seq *q)
+void retained_disown(struct rank *r, struct seq *q)
 {
     struct retained *t = r->retained;
     uint32_t i = q->run;

@@ -32,7 +32,7 @@ static void put_start(struct rt_insert *in, const struct rt_run_start *run)
     rt_put_text(in, run->trace);
     rt_put_text(in, run->trace_format);
     rt_put_text(in, run->scenario_json);
-    rt_put_text(in, rt_router_at(s->fleet.router)->name);
+    rt_put_text(in, s->fleet.router->name);
     rt_put_int(in, rt_frontend_ns(s));
     rt_put_real(in, s->has_measure ? s->measure_s[0] : (double)NAN);
     rt_put_real(in, s->has_measure ? s->measure_s[1] : (double)NAN);

@@ -20,8 +20,9 @@
 #define MAX_SEED       (INT64_C(1) << 53) /* what JSON carries exactly */
 
 static const char *const keys[] = {
-    "workload",          "model",     "cost",       "pools", "router",  "slo",
-    "sample_interval_s", "measure_s", "frontend_s", "seed",  "classes",
+    "workload",          "model",     "cost",       "pools",  "router",  "slo",
+    "sample_interval_s", "measure_s", "frontend_s", "seed",   "classes", "router_view_interval_s",
+    "router_weights",    "admission", "timeout_s",  "cancel",
 };
 static const char *const slo_keys[] = {"ttft_s", "tpot_s", "e2e_s"};
 
@@ -46,9 +47,9 @@ void rt_scenario_release(struct rt_scenario *s)
     s->class_count = 0;
 }
 
-static bool parse_slo(const struct rt_json_at *root, struct rt_slo *slo, struct rt_err *err)
+bool rt_slo_parse(const struct rt_json_at *parent, struct rt_slo *slo, struct rt_err *err)
 {
-    struct rt_json_at at = rt_json_get(root, "slo");
+    struct rt_json_at at = rt_json_get(parent, "slo");
 
     if (at.node == NULL)
         return true;
@@ -91,10 +92,10 @@ static bool parse_trial(const struct rt_json_at *root, struct rt_scenario *s, st
 {
     int64_t seed = (int64_t)s->seed;
 
-    if (!parse_slo(root, &s->slo, err) || !rt_classes_parse(root, s, err) ||
+    if (!rt_slo_parse(root, &s->slo, err) || !rt_classes_parse(root, s, err) ||
         !rt_json_double(root, "sample_interval_s", MIN_SAMPLE_S, MAX_SECONDS, &s->sample_interval_s,
                         err) ||
-        !parse_measure(root, s, err) ||
+        !parse_measure(root, s, err) || !rt_patience_parse(root, &s->patience, err) ||
         !rt_json_double(root, "frontend_s", 0.0, MAX_FRONTEND_S, &s->frontend_s, err) ||
         !rt_json_int(root, "seed", 0, MAX_SEED, &seed, err))
         return false;

@@ -110,6 +110,18 @@ static void write_engine(struct rt_writer *w, const struct rt_pool_spec *p)
     rt_writer_close(w, '}');
 }
 
+static void write_served(struct rt_writer *w, const struct rt_pool_spec *p)
+{
+    if (p->served_count > 0) {
+        rt_writer_open(w, "served_models", '[');
+        for (uint32_t i = 0; i < p->served_count; i++)
+            rt_writer_string(w, NULL, p->served_models[i]);
+        rt_writer_close(w, ']');
+    }
+    if (p->max_prompt_tokens > 0)
+        rt_writer_int(w, "max_prompt_tokens", p->max_prompt_tokens);
+}
+
 static void write_pool(struct rt_writer *w, const struct rt_pool_spec *p)
 {
     rt_writer_open(w, NULL, '{');
@@ -125,6 +137,7 @@ static void write_pool(struct rt_writer *w, const struct rt_pool_spec *p)
     rt_writer_close(w, '}');
     rt_writer_int(w, "replicas", p->replicas);
     rt_writer_string(w, "role", "mixed");
+    write_served(w, p);
     rt_writer_string(w, "weight_dtype", rt_dtype_names[p->dtypes.weight]);
     rt_writer_string(w, "activation_dtype", rt_dtype_names[p->dtypes.activation]);
     rt_writer_string(w, "kv_dtype", rt_dtype_names[p->dtypes.kv]);
@@ -134,7 +147,7 @@ static void write_pool(struct rt_writer *w, const struct rt_pool_spec *p)
     rt_writer_close(w, '}');
 }
 
-static void write_slo(struct rt_writer *w, const struct rt_slo *slo)
+void rt_writer_slo(struct rt_writer *w, const struct rt_slo *slo)
 {
     rt_writer_open(w, "slo", '{');
     if (!isnan(slo->ttft_s))
@@ -157,8 +170,9 @@ char *rt_scenario_print(const struct rt_scenario *s)
     for (uint32_t i = 0; i < s->fleet.pool_count; i++)
         write_pool(&w, &s->fleet.pools[i]);
     rt_writer_close(&w, ']');
-    rt_writer_string(&w, "router", rt_router_at(s->fleet.router)->name);
-    write_slo(&w, &s->slo);
+    rt_writer_routing(&w, &s->fleet);
+    rt_writer_slo(&w, &s->slo);
+    rt_writer_patience(&w, &s->patience);
     if (s->class_count > 0)
         rt_writer_classes(&w, s);
     rt_writer_double(&w, "sample_interval_s", s->sample_interval_s);

@@ -23,8 +23,8 @@ struct rt_sim {
     struct rt_fleet *fleet;
     struct rt_token_stats tokens;
     struct rt_step_list *steps; /* where steps are recorded, or NULL */
-    struct rt_heap events;      /* items: replicas, then arrival, then sample */
-    uint32_t arrival_item, sample_item;
+    struct rt_heap events;      /* items: replicas, then those below */
+    uint32_t arrival_item, sample_item, patience_item, report_item;
     uint32_t *dirty; /* replicas to schedule at this instant */
     bool *is_dirty;
     uint32_t dirty_count;
@@ -32,7 +32,9 @@ struct rt_sim {
     bool source_ended;
     uint64_t in_flight;
     struct rt_sim_totals totals;
-    struct class_priorities priorities;
+    struct class_map classes;
+    struct patience patience;
+    int64_t report_interval_ns; /* of replicas to the router; 0: none */
     struct sampler sampler;
 };
 
@@ -74,15 +76,20 @@ static bool init(struct rt_sim *s, const struct rt_scenario *scenario, struct rt
         return rt_fail_nomem(err, "token statistics");
     struct rt_fleet_use use = {.coast = scenario->coast,
                                .hash_block = rt_source_stats(s->source)->hash_block_tokens,
-                               .stats = &s->tokens};
+                               .stats = &s->tokens,
+                               .seed = scenario->seed,
+                               .source = s->source};
     if (!rt_fleet_new(&scenario->fleet, &use, &s->fleet, err))
         return false;
     uint32_t replicas = rt_fleet_replicas(s->fleet);
     s->arrival_item = replicas;
     s->sample_item = replicas + 1;
+    s->patience_item = replicas + 2;
+    s->report_item = replicas + 3;
+    s->report_interval_ns = rt_fleet_report_interval_ns(s->fleet);
     s->dirty = calloc(replicas, sizeof s->dirty[0]);
     s->is_dirty = calloc(replicas, sizeof s->is_dirty[0]);
-    if (!s->dirty || !s->is_dirty || !rt_heap_reserve(&s->events, replicas + 2))
+    if (!s->dirty || !s->is_dirty || !rt_heap_reserve(&s->events, replicas + 4))
         return rt_fail_nomem(err, "the event queue");
     sampler_init(&s->sampler, scenario->sample_interval_s);
     post(s, s->arrival_item, 0, EVENT_ARRIVAL);
@@ -101,6 +108,7 @@ bool rt_sim_new(const struct rt_scenario *scenario, struct rt_source *source, st
     s->scenario = scenario;
     s->source = source;
     rt_heap_init(&s->events);
+    patience_init(&s->patience);
     if (!init(s, scenario, err)) {
         rt_sim_free(s);
         return false;
@@ -122,7 +130,8 @@ void rt_sim_free(struct rt_sim *s)
         return;
     rt_fleet_free(s->fleet);
     rt_token_stats_release(&s->tokens);
-    class_priorities_release(&s->priorities);
+    class_map_release(&s->classes);
+    patience_release(&s->patience);
     rt_heap_release(&s->events);
     rt_source_free(s->source);
     free(s->dirty);
@@ -141,6 +150,30 @@ static void note_done(struct rt_sim *s, struct rt_finished *row)
     }
 }
 
+/* The next client to leave is an event. */
+static void post_patience(struct rt_sim *s)
+{
+    const struct waiting_client *c = patience_next(&s->patience);
+    if (c)
+        post(s, s->patience_item, c->leaves_ns, EVENT_TIMER);
+    else
+        rt_heap_remove(&s->events, s->patience_item);
+}
+
+/* Requests left replica i: the rows from `before` on. */
+static void leave(struct rt_sim *s, uint32_t i, struct rt_finished_list *out, size_t before)
+{
+    s->in_flight -= out->count - before;
+    rt_fleet_left(s->fleet, i, &out->rows[before], out->count - before);
+    if (patience_next(&s->patience)) {
+        for (size_t row = before; row < out->count; row++)
+            patience_done(&s->patience, out->rows[row].id);
+        post_patience(s);
+    }
+    for (size_t row = before; row < out->count; row++)
+        note_done(s, &out->rows[row]);
+}
+
 static bool end_step(struct rt_sim *s, uint32_t i, struct rt_finished_list *out, struct rt_err *err)
 {
     size_t before = out->count;
@@ -150,12 +183,45 @@ static bool end_step(struct rt_sim *s, uint32_t i, struct rt_finished_list *out,
     size_t done = out->count - before;
     if (done == 0)
         return true;
-    s->in_flight -= done;
     s->totals.finished += done;
-    rt_fleet_left(s->fleet, i, (uint32_t)done);
-    for (size_t row = before; row < out->count; row++)
-        note_done(s, &out->rows[row]);
+    leave(s, i, out, before);
     return true;
+}
+
+/* Clients whose patience ends now: their requests leave, finished or not. */
+static bool give_up(struct rt_sim *s, struct rt_finished_list *out, struct rt_err *err)
+{
+    const struct waiting_client *c = patience_next(&s->patience);
+    for (; c && c->leaves_ns <= s->totals.now_ns; c = patience_next(&s->patience)) {
+        uint32_t i = c->replica;
+        size_t before = out->count;
+        struct rt_replica *r = rt_fleet_replica(s->fleet, i);
+        *(c->status == RT_STATUS_TIMEOUT ? &s->totals.timed_out : &s->totals.cancelled) += 1;
+        if (!rt_replica_cancel(r, c->newest, c->status, s->totals.now_ns, out, err))
+            return false;
+        leave(s, i, out, before);
+        post_replica(s, i);
+        if (!rt_replica_busy(r))
+            mark_dirty(s, i);
+    }
+    return true;
+}
+
+/* From now on replicas report, at multiples of the interval, as long as there is anything to tell.
+ */
+static void post_report(struct rt_sim *s)
+{
+    int64_t now_ns = s->totals.now_ns, every_ns = s->report_interval_ns;
+    if (every_ns > 0 && now_ns < INT64_MAX - every_ns)
+        post(s, s->report_item, (now_ns / every_ns + 1) * every_ns, EVENT_TIMER);
+}
+
+static void report(struct rt_sim *s)
+{
+    rt_heap_remove(&s->events, s->report_item);
+    rt_fleet_report(s->fleet, s->totals.now_ns);
+    if (s->in_flight > 0)
+        post_report(s);
 }
 
 static bool add_rejected(struct rt_sim *s, const struct rt_request *req, uint32_t replica,
@@ -170,6 +236,7 @@ static bool add_rejected(struct rt_sim *s, const struct rt_request *req, uint32_
         .max_itl_ns = RT_NEVER,
         .prompt_tokens = req->prompt_tokens,
         .output_tokens = req->output_tokens,
+        .pool = replica == RT_NO_REPLICA ? 0 : rt_fleet_pool_of(s->fleet, replica),
         .replica = replica,
         .class_name = req->class_name,
         .status = RT_STATUS_REJECTED,
@@ -183,10 +250,30 @@ static bool add_rejected(struct rt_sim *s, const struct rt_request *req, uint32_
     return true;
 }
 
-static bool route(struct rt_sim *s, const struct rt_request *req, struct rt_finished_list *out,
+/* The client of a request that replica i has just taken. */
+static bool wait_for(struct rt_sim *s, const struct rt_request *req,
+                     const struct rt_patience *patience, uint32_t i)
+{
+    struct waiting_client c;
+    if (!patience_draw(patience, s->scenario->seed, req, &c))
+        return true;
+    if (c.leaves_ns < s->totals.now_ns)
+        c.leaves_ns = s->totals.now_ns;
+    c.replica = i;
+    c.newest = rt_replica_newest(rt_fleet_replica(s->fleet, i));
+    if (!patience_add(&s->patience, &c))
+        return false;
+    post_patience(s);
+    return true;
+}
+
+static bool route(struct rt_sim *s, struct rt_request *req, struct rt_finished_list *out,
                   struct rt_err *err)
 {
     uint32_t i;
+    struct rt_patience patience;
+    if (!class_map_apply(&s->classes, s->scenario, s->source, req, &patience))
+        return rt_fail_nomem(err, "classes");
     s->totals.arrived++;
     enum rt_reason reason = rt_fleet_push(s->fleet, req, s->totals.now_ns, &i, err);
     if (err->code != RT_OK)
@@ -195,6 +282,10 @@ static bool route(struct rt_sim *s, const struct rt_request *req, struct rt_fini
         return add_rejected(s, req, i, reason, out, err);
     if (++s->in_flight > s->totals.max_in_flight)
         s->totals.max_in_flight = s->in_flight;
+    if (!wait_for(s, req, &patience, i))
+        return rt_fail_nomem(err, "clients that may leave");
+    if (s->report_interval_ns > 0 && !rt_heap_has(&s->events, s->report_item))
+        post_report(s);
     if (rt_replica_busy(rt_fleet_replica(s->fleet, i)))
         post_replica(s, i);
     else
@@ -211,8 +302,6 @@ static bool pull_arrivals(struct rt_sim *s, struct rt_finished_list *out, struct
         s->source_due = false;
         switch (rt_source_next(s->source, s->totals.now_ns, &req, &later_ns, err)) {
         case RT_PULL_REQUEST:
-            if (!class_priorities_apply(&s->priorities, s->scenario, s->source, &req))
-                return rt_fail_nomem(err, "classes");
             if (!route(s, &req, out, err))
                 return false;
             break;
@@ -313,6 +402,12 @@ static bool handle(struct rt_sim *s, uint32_t item, struct rt_finished_list *out
         return pull_arrivals(s, out, err);
     if (item == s->sample_item) {
         take_sample(s);
+        return true;
+    }
+    if (item == s->patience_item)
+        return give_up(s, out, err);
+    if (item == s->report_item) {
+        report(s);
         return true;
     }
     if (s->dirty_count == 0 && rt_heap_second_time(&s->events) > s->totals.now_ns)

@@ -13,10 +13,36 @@ struct sampler { /* fleet gauges over time, never more than RT_MAX_SAMPLES point
 void sampler_init(struct sampler *s, double interval_s);
 void sampler_add(struct sampler *s, const struct rt_sample *point);
 
-struct class_priorities { /* by the source's index of the class; all 0 at first */
-    int64_t *of;
+struct class_map { /* the scenario's classes by the source's index; all 0 at first */
+    uint32_t *of;  /* place in the scenario's list + 1; 0: not in it; UINT32_MAX: not asked yet */
     uint32_t capacity;
 };
+
+/* patience.c: clients that leave before their answer is complete */
+struct waiting_client {
+    uint64_t id;
+    int64_t leaves_ns;
+    enum rt_status status; /* timeout or cancelled */
+    uint32_t replica;
+    uint64_t newest; /* for rt_replica_cancel */
+};
+
+struct patience { /* of the requests in flight whose clients may leave; all 0 at first */
+    struct rt_slab clients;
+    struct rt_heap order; /* by (leaves_ns, id) */
+    uint32_t *slots;      /* hash table from id to client; SLOT_FREE */
+    uint32_t slot_count;  /* a power of two */
+};
+
+void patience_init(struct patience *p);
+void patience_release(struct patience *p);
+/* When the client of a request leaves: *out but for replica and newest. false: it stays. */
+bool patience_draw(const struct rt_patience *spec, uint64_t seed, const struct rt_request *req,
+                   struct waiting_client *out);
+bool patience_add(struct patience *p, const struct waiting_client *c) RT_MUST_USE;
+void patience_done(struct patience *p, uint64_t id); /* nothing happens when it is not there */
+/* The next to leave, or NULL; valid until the next call. */
+const struct waiting_client *patience_next(const struct patience *p);
 
 /* classes.c: the scenario's section `classes` */
 struct rt_writer;
@@ -24,10 +50,23 @@ bool rt_classes_parse(const struct rt_json_at *root, struct rt_scenario *s,
                       struct rt_err *err) RT_MUST_USE;
 void rt_classes_release(struct rt_class_spec *classes, uint32_t count);
 void rt_writer_classes(struct rt_writer *w, const struct rt_scenario *s);
-/* A request that gives no priority (0) gets that of its class. false: out of memory. */
-bool class_priorities_apply(struct class_priorities *p, const struct rt_scenario *s,
-                            const struct rt_source *source, struct rt_request *req) RT_MUST_USE;
-void class_priorities_release(struct class_priorities *p);
+void rt_writer_patience(struct rt_writer *w, const struct rt_patience *p);
+void rt_writer_slo(struct rt_writer *w, const struct rt_slo *slo); /* scenario_print.c */
+/* Its keys `timeout_s` and `cancel`. */
+bool rt_patience_parse(const struct rt_json_at *at, struct rt_patience *p,
+                       struct rt_err *err) RT_MUST_USE;
+/* Its key `slo` over *slo; scenario.c. */
+bool rt_slo_parse(const struct rt_json_at *parent, struct rt_slo *slo,
+                  struct rt_err *err) RT_MUST_USE;
+/* A request that gives no priority (0) or deadline gets those of its class; *patience is how long
+ * its client waits. false: out of memory. */
+bool class_map_apply(struct class_map *m, const struct rt_scenario *s,
+                     const struct rt_source *source, struct rt_request *req,
+                     struct rt_patience *patience) RT_MUST_USE;
+void class_map_release(struct class_map *m);
+
+/* scenario_routing.c: the keys on routing and admission */
+void rt_writer_routing(struct rt_writer *w, const struct rt_fleet_spec *s);
 
 /* scenario_load.c: the keys of the section `workload` that shape a load */
 void rt_writer_load(struct rt_writer *w, const struct rt_load_spec *l);

@@ -246,7 +246,9 @@ static void nothing_is_lost(void **state)
         assert_int_equal(sent[i], 10);
         assert_int_equal(rt_replica_gauges(rt_fleet_replica(fleet, i), 0).waiting, 10);
     }
-    rt_fleet_left(fleet, 3, 4);
+    const struct rt_finished done[4] = {
+        {.prompt_tokens = 8}, {.prompt_tokens = 8}, {.prompt_tokens = 8}, {.prompt_tokens = 8}};
+    rt_fleet_left(fleet, 3, done, 4);
     struct rt_request req = {.id = 40, .prompt_tokens = 8, .output_tokens = 2};
     uint32_t replica;
     assert_int_equal(rt_fleet_push(fleet, &req, 0, &replica, &err), RT_REASON_NONE);

@@ -233,7 +233,7 @@ static uint32_t least_outstanding(const struct trial *t, uint32_t replicas, size
 static void check_routing(const struct trial *t)
 {
     uint32_t replicas = rt_fleet_replicas(rt_sim_fleet(t->sim));
-    const char *router = rt_router_at(t->scenario.fleet.router)->name;
+    const char *router = t->scenario.fleet.router->name;
     for (size_t i = 0; i < t->load.count; i++) {
         uint32_t have = t->by_id[i]->replica;
         CHECK(t, have < replicas, "replica %u", have);
@@ -418,7 +418,8 @@ static void audit(uint64_t seed, struct coverage *seen)
     check_little(t);
     check_samples(t);
     seen->policies[engine_of(t)->policy]++;
-    seen->routers[t->scenario.fleet.router]++;
+    for (unsigned i = 0; i < rt_router_count(); i++)
+        seen->routers[i] += t->scenario.fleet.router == rt_router_at(i);
     seen->orders[engine_of(t)->queue_order]++;
     seen->steps += t->steps.count;
     for (uint32_t i = 0; i < rt_fleet_replicas(rt_sim_fleet(t->sim)); i++)

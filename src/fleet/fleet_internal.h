@@ -1,0 +1,92 @@
+/* fleet_internal.h: the inside of a fleet, shared by the files of this folder.
+ *
+ *     fleet.c      pools become replicas
+ *     routing.c    arrivals to replicas, and what the router sees of them
+ *     admission.c  who is turned away before
+ *     served.c     which pools serve a model name of the trace */
+#ifndef RT_FLEET_INTERNAL_H
+#define RT_FLEET_INTERNAL_H
+
+#include "rooftrace/fleet.h"
+#include "rooftrace/hist.h"
+
+struct pool {
+    struct rt_pool_plan plan;
+    struct rt_engine_spec engine; /* resolved */
+    struct rt_parallel parallel;
+    struct rt_cost *cost, *draft_cost;
+    double pcie_bytes_per_s;
+    double prefill_ns_per_token; /* of a step that is full of one prompt; for shedding */
+    struct rt_candidates candidates;
+    char names[RT_MAX_SERVED_MODELS + 1][RT_NAME_SIZE]; /* the model's first */
+    uint32_t name_count;
+};
+
+struct served {                         /* the pools that serve a name */
+    const struct rt_candidates **pools; /* owned */
+    uint32_t count;
+    bool known; /* asked for before */
+};
+
+struct bucket {          /* a token bucket: admission.c */
+    rt_u128 empty_at;    /* when it would be full again, in units of 2^-32 ns since trial start */
+    rt_u128 each, depth; /* a unit costs so much time; the bucket's depth */
+};
+
+struct rt_fleet {
+    struct pool *pools;
+    uint32_t pool_count, replica_count;
+    struct rt_replica **replicas;
+    const struct rt_router_policy *router;
+    void *router_state;
+    bool router_ready; /* it has been initialised */
+    struct rt_router_weights weights;
+    struct rt_admission_spec admission;
+    int64_t report_interval_ns; /* 0: views are always current */
+    struct rt_router_view view;
+    struct rt_replica_view *views; /* by replica, as the three below */
+    int64_t *tokens;               /* as it is now: views follow with the reports */
+    int64_t *turn;                 /* when it was picked last */
+    uint8_t *state;                /* enum rt_replica_state */
+    int64_t turns;
+    struct rt_rng rng;
+    const struct rt_source *source; /* names of models, or NULL */
+    bool names_matter;              /* pools serve different names */
+    struct served all;              /* requests that name no model */
+    struct served *served;          /* by the source's index of the name */
+    uint32_t served_capacity;
+    struct bucket requests, prompt_tokens;
+};
+
+/* router_affinity.c, router_weighted.c: entries of the table in router.c */
+extern const struct rt_router_policy session_affinity, prefix_affinity, weighted;
+bool router_is_candidate(const struct rt_router_view *view, uint32_t replica);
+bool router_init_memory(void *state); /* of a state that is a struct prefix_memory * */
+void router_release_memory(void *state);
+
+/* routing_spec.c: the scenario's keys on routing and admission */
+void routing_spec_init(struct rt_fleet_spec *s);
+bool routing_spec_parse(const struct rt_json_at *root, struct rt_fleet_spec *s,
+                        struct rt_err *err) RT_MUST_USE;
+
+/* routing.c */
+/* Of the pools and replicas there are. false: out of memory. */
+bool routing_init(struct rt_fleet *f, const struct rt_fleet_spec *spec,
+                  const struct rt_fleet_use *use);
+void routing_release(struct rt_fleet *f);
+
+/* served.c */
+/* All pools, or those that serve the model the request names; NULL: out of memory. */
+const struct served *served_by(struct rt_fleet *f, const struct rt_request *req);
+bool served_init(struct rt_fleet *f, const struct rt_fleet_spec *spec);
+void served_release(struct rt_fleet *f);
+
+/* admission.c */
+void admission_init(struct rt_fleet *f);
+/* At the door: rates. Takes from the buckets only what it lets in. */
+bool admission_lets_in(struct rt_fleet *f, const struct rt_request *req, int64_t now_ns);
+/* At the replica that was picked: its queue, and when the first token can be expected. */
+bool admission_has_room(const struct rt_fleet *f, uint32_t replica, const struct rt_request *req,
+                        int64_t now_ns);
+
+#endif
