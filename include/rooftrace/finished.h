@@ -59,6 +59,7 @@ struct rt_finished {
     uint32_t preemptions;
     uint32_t pool, replica; /* RT_NO_REPLICA when it never reached one */
     uint32_t class_name;    /* for rt_source_name */
+    uint32_t class_spec;    /* its place in the scenario's `classes` + 1; 0: it is not there */
     uint8_t status, reason; /* enum rt_status, enum rt_reason */
     const char *session;    /* or NULL; owned by the chunk that carries the row */
 };

@@ -39,9 +39,11 @@ struct rt_metric_row { /* one row of table `metric`; seconds; NaN where count is
     bool exact;
 };
 
-/* Requests that met the objectives: all given ones; a request with one output token has TPOT 0. An
- * objective that was not given is met by every request that finished ok. */
+/* Requests that met the objectives of their class: all given ones; a request with one output token
+ * has TPOT 0. An objective that was not given is met by every request that finished ok. */
 struct rt_slo_count {
+    struct rt_slo slo;                      /* of the class; of all classes: the scenario's */
+    bool asked_ttft, asked_tpot, asked_e2e; /* given for the class, or for any of all classes */
     enum rt_metric_window window;
     uint32_t class_name;
     uint64_t requests, ok_ttft, ok_tpot, ok_e2e,

@@ -14,9 +14,9 @@ struct rt_run_summary {
     int64_t run_id;
     char status[16], message[512], trace[4096], label[256], model[256], gpu[256];
     int64_t gpus, replicas;
-    double duration_s, wall_s; /* simulated, real */
-    int64_t requests, completed, failed, rejected,
-        unfinished;                                     /* failed: all that did not complete */
+    double duration_s, wall_s;           /* simulated, real */
+    int64_t requests, completed, failed; /* failed: all that did not complete */
+    int64_t rejected, timed_out, cancelled, unfinished;
     int64_t input_tokens, output_tokens, cached_tokens; /* of completed requests */
     double request_throughput, request_goodput, output_throughput, total_throughput; /* 1/s */
     double peak_output_tokens_per_s;

@@ -40,6 +40,8 @@ struct cJSON *scenario_path_item(const struct scenario_builder *b, const char *p
 /* scenario_load.c: what --rate-profile says, as the object of a scenario; the text itself where it
  * is none, for the reader of scenarios to judge. NULL: out of memory. */
 struct cJSON *scenario_profile_item(const char *text);
+/* Likewise --router-weights. */
+struct cJSON *scenario_weights_item(const char *text);
 /* The number, or the text where it is none ("inf"). */
 struct cJSON *scenario_number_item(const char *text);
 

@@ -1,4 +1,5 @@
-/* Options of a load as parts of a scenario: numbers that may be "inf", and --rate-profile:
+/* Options of a load and a router as parts of a scenario: numbers that may be "inf", and
+ * --rate-profile:
  *
  *     linear:0=1,600=20,period_s=3600
  *     { "shape": "linear", "points": [[0, 1], [600, 20]], "period_s": 3600 }
@@ -63,27 +64,45 @@ static bool add_pair(cJSON *profile, char *pair)
     return add(profile, pair, scenario_number_item(value));
 }
 
+/* KEY=VALUE,... into an object, which is freed when memory is out; the text is written to. */
+static cJSON *with_pairs(cJSON *object, char *rest)
+{
+    bool ok = object != NULL;
+
+    for (char *end; ok && *rest != '\0'; rest = end) {
+        end = rest + strcspn(rest, ",");
+        if (*end != '\0')
+            *end++ = '\0';
+        ok = add_pair(object, rest);
+    }
+    if (ok)
+        return object;
+    cJSON_Delete(object);
+    return NULL;
+}
+
+cJSON *scenario_weights_item(const char *text)
+{
+    char copy[4096];
+
+    if (snprintf(copy, sizeof copy, "%s", text) >= (int)sizeof copy)
+        return cJSON_CreateString(text);
+    return with_pairs(cJSON_CreateObject(), copy);
+}
+
 cJSON *scenario_profile_item(const char *text)
 {
     char copy[4096];
-    char *rest = NULL, *end;
+    char *rest = NULL;
     cJSON *profile;
-    bool ok;
 
     if (snprintf(copy, sizeof copy, "%s", text) >= (int)sizeof copy ||
         (rest = strchr(copy, ':')) == NULL)
         return cJSON_CreateString(text);
     *rest++ = '\0';
     profile = cJSON_CreateObject();
-    ok = profile != NULL && add(profile, "shape", cJSON_CreateString(copy));
-    for (; ok && *rest != '\0'; rest = end) {
-        end = rest + strcspn(rest, ",");
-        if (*end != '\0')
-            *end++ = '\0';
-        ok = add_pair(profile, rest);
-    }
-    if (ok)
-        return profile;
+    if (profile != NULL && add(profile, "shape", cJSON_CreateString(copy)))
+        return with_pairs(profile, rest);
     cJSON_Delete(profile);
     return NULL;
 }

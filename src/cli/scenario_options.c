@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum section { ROOT, WORKLOAD, POOL, ENGINE, SPECULATIVE, COST };
+enum section { ROOT, WORKLOAD, ADMISSION, CANCEL, POOL, ENGINE, SPECULATIVE, COST };
 
 static const struct place {
     const char *option;
@@ -74,6 +74,17 @@ static const struct place {
     {"--num-gpu-blocks-override", ENGINE, "num_gpu_blocks", false},
     {"--max-model-len", ENGINE, "max_model_len", false},
     {"--router", ROOT, "router", false},
+    {"--router-view-interval-s", ROOT, "router_view_interval_s", false},
+    {"--router-weights", ROOT, "router_weights", false},
+    {"--admit-requests-per-s", ADMISSION, "requests_per_s", false},
+    {"--admit-burst-requests", ADMISSION, "burst_requests", false},
+    {"--admit-prompt-tokens-per-s", ADMISSION, "prompt_tokens_per_s", false},
+    {"--admit-burst-prompt-tokens", ADMISSION, "burst_prompt_tokens", false},
+    {"--queue-limit", ADMISSION, "queue_limit", false},
+    {"--shed-late", ADMISSION, "shed_late", false},
+    {"--timeout-s", ROOT, "timeout_s", false},
+    {"--cancel-share", CANCEL, "share", false},
+    {"--cancel-mean-s", CANCEL, "mean_s", false},
     {"--sample-interval-s", ROOT, "sample_interval_s", false},
     {"--measure-s", ROOT, "measure_s", false},
     {"--frontend-s", ROOT, "frontend_s", false},
@@ -236,6 +247,8 @@ static cJSON *option_item(const struct scenario_builder *b, const struct place *
         return range_item(v->text);
     if (p->section == SPECULATIVE && strcmp(p->key, "acceptance") == 0)
         return shares_item(v->text);
+    if (strcmp(p->key, "router_weights") == 0)
+        return scenario_weights_item(v->text);
     if (p->section == WORKLOAD && strcmp(p->key, "rate_profile") == 0)
         return scenario_profile_item(v->text);
     if (p->section == WORKLOAD &&
@@ -271,6 +284,10 @@ static void put_option(struct scenario_builder *b, const struct place *p)
     }
     if (p->section == WORKLOAD)
         into = scenario_section(b, b->root, "workload");
+    else if (p->section == ADMISSION)
+        into = scenario_section(b, b->root, "admission");
+    else if (p->section == CANCEL)
+        into = scenario_section(b, b->root, "cancel");
     if (into != NULL)
         scenario_put(b, into, p->key, option_item(b, p));
 }

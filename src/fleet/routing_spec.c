@@ -92,8 +92,8 @@ static bool parse_bucket(const struct rt_json_at *at, const char *rate_key, cons
 
     if (!rt_json_double(at, rate_key, MIN_RATE, MAX_RATE, rate, err))
         return false;
-    if (*rate <= 0 && alone.node != NULL)
-        return rt_json_fail(&alone, err, "needs %s", rate_key);
+    if (*rate <= 0)
+        return alone.node == NULL || rt_json_fail(&alone, err, "needs %s", rate_key);
     *depth = *rate > 1 ? *rate : 1;
     return rt_json_double(at, depth_key, 1, MAX_RATE, depth, err);
 }

@@ -157,6 +157,8 @@ static void put_own(struct object *o, const struct rt_run_summary *s)
     put_count(o, "replicas", s->replicas);
     put_count(o, "kv_blocks", s->kv_blocks);
     put_count(o, "rejected", s->rejected);
+    put_count(o, "timed_out", s->timed_out);
+    put_count(o, "cancelled", s->cancelled);
     put_count(o, "unfinished", s->unfinished);
     put_count(o, "preemptions", s->preemptions);
     put_count(o, "cached_tokens", s->cached_tokens);

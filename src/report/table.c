@@ -98,6 +98,8 @@ static void own_lines(FILE *out, const struct rt_run_summary *s)
     count_line(out, "Replicas:", s->replicas);
     count_line(out, "KV blocks:", s->kv_blocks);
     event_line(out, "Rejected requests:", s->rejected);
+    event_line(out, "Timed out requests:", s->timed_out);
+    event_line(out, "Cancelled requests:", s->cancelled);
     event_line(out, "Unfinished requests:", s->unfinished);
     count_line(out, "Preemptions:", s->preemptions);
     event_line(out, "Prompt tokens from prefix cache:", s->cached_tokens);

@@ -41,10 +41,11 @@ struct group {
 
 struct rt_metrics {
     uint64_t exact;
-    bool has_measure, has_slo;
+    bool has_measure;
     int64_t from_ns, to_ns; /* measured window */
     int64_t frontend_ns;
-    struct rt_slo slo;
+    struct rt_slo *slos;       /* of no class, then of the scenario's classes */
+    struct rt_slo_count asked; /* of all: which objectives anybody has */
     struct group *groups;
     struct rt_slo_count *slo_counts; /* one a group, same index */
     uint32_t group_count, group_capacity;
@@ -73,6 +74,27 @@ int64_t rt_frontend_ns(const struct rt_scenario *s)
     return ns < INT64_MAX / 2 ? ns : INT64_MAX / 2; /* 146 years: room for the rest of a TTFT */
 }
 
+/* Notes in c which objectives there are. */
+static void note_asked(struct rt_slo_count *c, const struct rt_slo *slo)
+{
+    c->asked_ttft = c->asked_ttft || !isnan(slo->ttft_s);
+    c->asked_tpot = c->asked_tpot || !isnan(slo->tpot_s);
+    c->asked_e2e = c->asked_e2e || !isnan(slo->e2e_s);
+}
+
+static bool keep_objectives(struct rt_metrics *m, const struct rt_scenario *s)
+{
+    m->slos = malloc((s->class_count + 1u) * sizeof m->slos[0]);
+    if (!m->slos)
+        return false;
+    for (uint32_t c = 0; c <= s->class_count; c++) {
+        m->slos[c] = rt_scenario_slo(s, c > 0 ? &s->classes[c - 1] : NULL);
+        note_asked(&m->asked, &m->slos[c]);
+    }
+    m->asked.slo = s->slo;
+    return true;
+}
+
 bool rt_metrics_new(const struct rt_scenario *s, uint64_t exact, struct rt_metrics **out,
                     struct rt_err *err)
 {
@@ -86,8 +108,10 @@ bool rt_metrics_new(const struct rt_scenario *s, uint64_t exact, struct rt_metri
     m->from_ns = to_ns(s->measure_s[0]);
     m->to_ns = to_ns(s->measure_s[1]);
     m->frontend_ns = rt_frontend_ns(s);
-    m->slo = s->slo;
-    m->has_slo = !isnan(s->slo.ttft_s) || !isnan(s->slo.tpot_s) || !isnan(s->slo.e2e_s);
+    if (!keep_objectives(m, s)) {
+        rt_metrics_free(m);
+        return rt_fail_nomem(err, "metrics");
+    }
     *out = m;
     return true;
 }
@@ -112,6 +136,7 @@ void rt_metrics_free(struct rt_metrics *m)
     free(m->slo_counts);
     free(m->rows);
     free(m->slo_sorted);
+    free(m->slos);
     free(m);
 }
 
@@ -165,7 +190,10 @@ static uint32_t group_at(struct rt_metrics *m, enum rt_metric_window w, uint32_t
         if (!grow_groups(m))
             return NO_GROUP;
         m->groups[m->group_count] = (struct group){.window = w, .class_name = name};
-        m->slo_counts[m->group_count] = (struct rt_slo_count){.window = w, .class_name = name};
+        struct rt_slo_count empty = {0};
+        m->slo_counts[m->group_count] = name == RT_NO_NAME ? m->asked : empty;
+        m->slo_counts[m->group_count].window = w;
+        m->slo_counts[m->group_count].class_name = name;
         m->group_of[w][name] = m->group_count++;
     }
     return m->group_of[w][name];
@@ -264,14 +292,20 @@ static void count_slo(const struct rt_slo *slo, struct rt_slo_count *c, const do
     c->ok_all += ttft && tpot && e2e;
 }
 
-static bool add_to(struct rt_metrics *m, enum rt_metric_window w, uint32_t name,
+/* `spec`: rt_finished.class_spec. */
+static bool add_to(struct rt_metrics *m, enum rt_metric_window w, uint32_t name, uint32_t spec,
                    const double *values_ns)
 {
     uint32_t at = group_at(m, w, name);
 
     if (at == NO_GROUP || (values_ns && !add_values(m, &m->groups[at], values_ns)))
         return false;
-    count_slo(&m->slo, &m->slo_counts[at], values_ns);
+    struct rt_slo_count *c = &m->slo_counts[at];
+    if (name != RT_NO_NAME && c->requests == 0) {
+        c->slo = m->slos[spec];
+        note_asked(c, &c->slo);
+    }
+    count_slo(&m->slos[spec], c, values_ns);
     return true;
 }
 
@@ -313,10 +347,11 @@ bool rt_metrics_add(struct rt_metrics *m, const struct rt_finished *row, struct 
         measure(m, row, buffer);
         values_ns = buffer;
     }
-    if (!add_to(m, RT_WINDOW_RUN, RT_NO_NAME, values_ns) ||
-        (named && !add_to(m, RT_WINDOW_RUN, row->class_name, values_ns)) ||
-        (measured && !add_to(m, RT_WINDOW_MEASURED, RT_NO_NAME, values_ns)) ||
-        (measured && named && !add_to(m, RT_WINDOW_MEASURED, row->class_name, values_ns)))
+    uint32_t spec = row->class_spec, name = row->class_name;
+    if (!add_to(m, RT_WINDOW_RUN, RT_NO_NAME, spec, values_ns) ||
+        (named && !add_to(m, RT_WINDOW_RUN, name, spec, values_ns)) ||
+        (measured && !add_to(m, RT_WINDOW_MEASURED, RT_NO_NAME, spec, values_ns)) ||
+        (measured && named && !add_to(m, RT_WINDOW_MEASURED, name, spec, values_ns)))
         return rt_fail_nomem(err, "metrics");
     count_row(&m->tally, row);
     return true;
@@ -366,6 +401,7 @@ static void fill(struct rt_metrics *m, const struct rt_token_stats *tokens, uint
                  struct rt_metrics_result *out)
 {
     size_t rows = 0, slo = 0;
+    bool has_slo = m->asked.asked_ttft || m->asked.asked_tpot || m->asked.asked_e2e;
 
     for (unsigned w = 0; w < RT_WINDOW_COUNT; w++)
         for (uint32_t name = 0; name < m->names[w]; name++) {
@@ -381,7 +417,7 @@ static void fill(struct rt_metrics *m, const struct rt_token_stats *tokens, uint
     *out = (struct rt_metrics_result){.rows = m->rows,
                                       .row_count = rows,
                                       .slo = m->slo_sorted,
-                                      .slo_count = m->has_slo ? slo : 0,
+                                      .slo_count = has_slo ? slo : 0,
                                       .tally = m->tally};
 }
 

@@ -159,7 +159,8 @@ static void read_metric(struct reader *r, struct rt_summary_metric *m)
 
 static const char summary_sql[] =
     "SELECT s.run_id, s.status, s.message, s.trace, s.label, s.model, s.gpu, s.gpus, s.replicas,"
-    " s.duration, s.wall_s, s.requests, s.completed, s.failed, s.rejected, s.unfinished,"
+    " s.duration, s.wall_s, s.requests, s.completed, s.failed, s.rejected, s.timed_out,"
+    " s.cancelled, s.unfinished,"
     " s.total_input_tokens, s.total_output_tokens, s.cached_tokens, s.request_throughput,"
     " s.request_goodput, s.output_throughput, s.total_token_throughput, s.max_output_tokens_per_s,"
     " s.max_concurrent_requests, s.preemptions, r.steps, r.rows_read, r.zero_prompt, r.zero_output,"
@@ -185,6 +186,8 @@ static void read_summary(struct reader *r, struct rt_run_summary *out)
     out->completed = read_int(r);
     out->failed = read_int(r);
     out->rejected = read_int(r);
+    out->timed_out = read_int(r);
+    out->cancelled = read_int(r);
     out->unfinished = read_int(r);
     out->input_tokens = read_int(r);
     out->output_tokens = read_int(r);

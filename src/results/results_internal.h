@@ -122,7 +122,6 @@ struct rt_open_run { /* a run between begin and end */
     struct rt_class_names classes;
     struct rt_pool_name *pools;
     uint32_t pool_count;
-    struct rt_slo slo;
     bool no_requests;
     double sample_requests; /* share of the requests whose rows are written; 0: all */
     uint64_t seed;

@@ -31,9 +31,9 @@ CREATE TABLE run (
     frontend_ns INTEGER NOT NULL,    -- HTTP and tokeniser time, added to TTFT and E2E by metrics and views
     measure_from_s REAL,             -- measured window: requests that arrive in [from, to); NULL: none asked for
     measure_to_s REAL,               -- its end; NULL with a beginning: until the end of the run
-    slo_ttft_s REAL,                 -- objective for TTFT
-    slo_tpot_s REAL,                 -- objective for TPOT
-    slo_e2e_s REAL,                  -- objective for E2E
+    slo_ttft_s REAL,                 -- objective for TTFT; classes may have their own, see table `slo`
+    slo_tpot_s REAL,                 -- likewise for TPOT
+    slo_e2e_s REAL,                  -- likewise for E2E
     request_share REAL NOT NULL,     -- share of the requests that get rows in `request`: 1 all, 0 none, else a sample
     steps_recorded INTEGER NOT NULL, -- 1: table `step` holds every engine step
     plan_hash TEXT,                  -- of all trials of a sweep's plan: equal in all its runs; NULL: not of a sweep
@@ -42,7 +42,9 @@ CREATE TABLE run (
     duration_s REAL,                 -- simulated seconds from trial start to the last event, drain included
     requests INTEGER,                -- arrived; each has one row in `request` when request_share is 1
     completed INTEGER,               -- of them with status ok
-    rejected INTEGER,                -- of them that could never be served
+    rejected INTEGER,                -- of them that were turned away: never servable, or by admission control
+    timed_out INTEGER,               -- of them whose clients gave up (timeout_s)
+    cancelled INTEGER,               -- of them that their users cancelled
     unfinished INTEGER,              -- of them still in flight when the run stopped
     input_tokens INTEGER,            -- prompt tokens of completed requests
     output_tokens INTEGER,           -- output tokens of completed requests
@@ -147,7 +149,7 @@ CREATE TABLE request (
     preempted_ns INTEGER,            -- from each preemption to the first step after it, summed; NULL: no preemption
     max_itl_ns INTEGER,              -- longest gap between two of its tokens
     status TEXT NOT NULL,            -- ok, rejected, timeout, cancelled, failed, unfinished
-    reason TEXT,                     -- of a rejection: kv, prompt, max_model_len, admission
+    reason TEXT,                     -- of a rejection: kv, prompt, max_model_len, admission, model (unknown), unavailable
     produced_tokens INTEGER,         -- tokens that came out; NULL: all output_tokens did
     client_wait_ns INTEGER           -- in the client's own queue before arrival_ns (max_concurrency); NULL: none
 ) STRICT;
@@ -259,7 +261,7 @@ CREATE TABLE metric (
 ) STRICT;
 
 CREATE TABLE slo (
-    -- How many requests met the objectives of the run. Empty when the scenario names none.
+    -- How many requests met the objectives, each those of its class. Empty when the scenario names none.
     run_id INTEGER NOT NULL,
     scope TEXT NOT NULL,       -- run: whole run; measured: requests that arrived within the measured window
     class TEXT,                -- NULL: all classes
@@ -268,6 +270,9 @@ CREATE TABLE slo (
     met_tpot INTEGER,          -- likewise for TPOT; a request of one output token has TPOT 0
     met_e2e INTEGER,           -- likewise for E2E
     met_all INTEGER NOT NULL,  -- that met every objective asked for
+    slo_ttft_s REAL,           -- objective of the class; of all classes: the scenario's own; NULL: none
+    slo_tpot_s REAL,           -- likewise
+    slo_e2e_s REAL,            -- likewise
     UNIQUE (run_id, scope, class)
 ) STRICT;
 
@@ -358,6 +363,8 @@ CREATE VIEW summary AS
         r.completed, -- requests with status ok
         r.requests - r.completed AS failed, -- every request that did not finish: rejected, unfinished, ...
         r.rejected,
+        r.timed_out, -- requests whose clients gave up
+        r.cancelled, -- requests that their users cancelled
         r.unfinished,
         r.input_tokens AS total_input_tokens, -- of completed requests
         r.output_tokens AS total_output_tokens, -- of completed requests
@@ -455,14 +462,14 @@ CREATE VIEW slo_attainment AS
         o.scope, -- run or measured
         o.class, -- NULL: all classes
         o.requests,
-        r.slo_ttft_s,
-        r.slo_tpot_s,
-        r.slo_e2e_s,
+        o.slo_ttft_s,
+        o.slo_tpot_s,
+        o.slo_e2e_s,
         o.met_ttft * 1.0 / nullif(o.requests, 0) AS ttft,
         o.met_tpot * 1.0 / nullif(o.requests, 0) AS tpot,
         o.met_e2e * 1.0 / nullif(o.requests, 0) AS e2e,
         o.met_all * 1.0 / nullif(o.requests, 0) AS all_met -- share, 0 to 1, that met every objective asked for
-    FROM slo AS o JOIN run AS r ON r.run_id = o.run_id;
+    FROM slo AS o;
 
 CREATE VIEW goodput AS
     -- Requests per second that met all objectives (DistServe). The measured window divides by its own

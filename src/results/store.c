@@ -225,7 +225,6 @@ static struct rt_open_run *new_run(const struct rt_run_start *start)
     if (!run)
         return NULL;
     run->source = start->source;
-    run->slo = start->scenario->slo;
     run->no_requests = start->no_requests;
     run->sample_requests = start->sample_requests;
     run->seed = start->scenario->seed;

@@ -185,6 +185,8 @@ static void put_end(struct rt_insert *in, const struct rt_open_run *run,
     rt_put_count(in, y->requests);
     rt_put_count(in, y->by_status[RT_STATUS_OK]);
     rt_put_count(in, y->by_status[RT_STATUS_REJECTED]);
+    rt_put_count(in, y->by_status[RT_STATUS_TIMEOUT]);
+    rt_put_count(in, y->by_status[RT_STATUS_CANCELLED]);
     rt_put_count(in, y->by_status[RT_STATUS_UNFINISHED]);
     rt_put_int(in, y->prompt_tokens);
     rt_put_int(in, y->output_tokens);
@@ -207,7 +209,8 @@ static bool update_run(sqlite3 *db, const char *path, const struct rt_open_run *
 {
     static const char sql[] =
         "UPDATE run SET status = ?, message = ?, wall_s = ?, duration_s = ?, requests = ?,"
-        " completed = ?, rejected = ?, unfinished = ?, input_tokens = ?, output_tokens = ?,"
+        " completed = ?, rejected = ?, timed_out = ?, cancelled = ?, unfinished = ?,"
+        " input_tokens = ?, output_tokens = ?,"
         " cached_tokens = ?, preemptions = ?, max_output_tokens_per_s = ?,"
         " max_concurrent_requests = ?, mean_concurrent_requests = ?, steps = ?, events = ?,"
         " rows_read = ?, zero_prompt = ?, zero_output = ?, unsorted = ?,"
@@ -354,12 +357,12 @@ static bool insert_metrics(struct rt_insert *in, const struct rt_open_run *run,
 }
 
 /* A count of an objective that was not asked for is NULL. */
-static void put_met(struct rt_insert *in, double objective_s, uint64_t met)
+static void put_met(struct rt_insert *in, bool asked, uint64_t met)
 {
-    if (isnan(objective_s))
-        rt_put_null(in);
-    else
+    if (asked)
         rt_put_count(in, met);
+    else
+        rt_put_null(in);
 }
 
 static bool insert_slos(struct rt_insert *in, const struct rt_open_run *run,
@@ -371,10 +374,13 @@ static bool insert_slos(struct rt_insert *in, const struct rt_open_run *run,
         rt_put_text(in, rt_metric_window_names[c->window]);
         put_class(in, run, c->class_name);
         rt_put_count(in, c->requests);
-        put_met(in, run->slo.ttft_s, c->ok_ttft);
-        put_met(in, run->slo.tpot_s, c->ok_tpot);
-        put_met(in, run->slo.e2e_s, c->ok_e2e);
+        put_met(in, c->asked_ttft, c->ok_ttft);
+        put_met(in, c->asked_tpot, c->ok_tpot);
+        put_met(in, c->asked_e2e, c->ok_e2e);
         rt_put_count(in, c->ok_all);
+        rt_put_real(in, c->slo.ttft_s);
+        rt_put_real(in, c->slo.tpot_s);
+        rt_put_real(in, c->slo.e2e_s);
         if (!rt_insert_row(in, err))
             return false;
     }

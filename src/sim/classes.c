@@ -176,6 +176,11 @@ bool class_map_apply(struct class_map *m, const struct rt_scenario *s,
     return true;
 }
 
+uint32_t class_map_place(const struct class_map *m, uint32_t class_name)
+{
+    return class_name == RT_NO_NAME || class_name >= m->capacity ? 0 : m->of[class_name];
+}
+
 void class_map_release(struct class_map *m)
 {
     free(m->of);

@@ -144,6 +144,7 @@ static void note_done(struct rt_sim *s, struct rt_finished *row)
 {
     struct rt_source_done done = rt_source_done(s->source, row->id, s->totals.now_ns);
     row->client_wait_ns = done.client_wait_ns;
+    row->class_spec = class_map_place(&s->classes, row->class_name);
     if (done.ask_again) {
         s->source_due = true;
         post(s, s->arrival_item, s->totals.now_ns, EVENT_ARRIVAL);

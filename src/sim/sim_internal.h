@@ -63,6 +63,8 @@ bool rt_slo_parse(const struct rt_json_at *parent, struct rt_slo *slo,
 bool class_map_apply(struct class_map *m, const struct rt_scenario *s,
                      const struct rt_source *source, struct rt_request *req,
                      struct rt_patience *patience) RT_MUST_USE;
+/* For rt_finished.class_spec, of a request that was applied. */
+uint32_t class_map_place(const struct class_map *m, uint32_t class_name);
 void class_map_release(struct class_map *m);
 
 /* scenario_routing.c: the keys on routing and admission */

@@ -262,7 +262,7 @@ enum rt_trial_answer rt_trial_step(struct rt_trial *t, struct rt_trial_progress 
     struct rt_sim_totals totals = rt_sim_totals(t->sim);
     *p = (struct rt_trial_progress){
         .arrived = totals.arrived,
-        .finished = totals.finished + totals.rejected,
+        .finished = totals.finished + totals.rejected + totals.timed_out + totals.cancelled,
         .simulated_s = 1e-9 * (double)totals.now_ns,
         .steps = totals.steps,
     };

@@ -30,13 +30,23 @@ static int teardown(void **state)
     return 0;
 }
 
+static const char *name_of(const struct rt_source *s, uint32_t name)
+{
+    static const char *const texts[] = {"", "LLAMA-3.1-8B", "llama-3.2-1b", "gpt-4", "nobody"};
+    (void)s;
+    return texts[name];
+}
+
+static const struct rt_source_ops name_ops = {.name = name_of};
 /* The fleet of a scenario document. */
 static bool build(struct fixture *f, const char *json, int64_t hash_block, struct rt_fleet **out,
                   struct rt_err *err)
 {
     struct rt_fleet_spec spec;
     struct rt_json *doc;
-    struct rt_fleet_use use = {.coast = true, .hash_block = hash_block, .stats = &f->stats};
+    static const struct rt_source names = {.ops = &name_ops};
+    struct rt_fleet_use use = {
+        .coast = true, .hash_block = hash_block, .stats = &f->stats, .source = &names};
     if (!rt_json_parse(json, strlen(json), "fleet.json", &doc, err))
         return false;
     struct rt_json_at root = rt_json_root(doc);
@@ -256,6 +266,194 @@ static void nothing_is_lost(void **state)
     rt_fleet_free(fleet);
 }
 
+/* ---- arrivals -------------------------------------------------------------------------------- */
+
+static enum rt_reason push(struct rt_fleet *fleet, uint64_t id, int64_t prompt, int64_t now_ns,
+                           uint32_t *replica)
+{
+    struct rt_err err = {0};
+    struct rt_request req = {
+        .id = id, .arrival_ns = now_ns, .prompt_tokens = prompt, .output_tokens = 2};
+    return rt_fleet_push(fleet, &req, now_ns, replica, &err);
+}
+
+#define EIGHT "{\"gpu\":\"h100-sxm\",\"model\":\"llama-3.1-8b\",\"replicas\":2"
+#define ONE   "{\"gpu\":\"h100-sxm\",\"model\":\"llama-3.2-1b\",\"name\":\"b\""
+
+static void models_go_to_their_pools(void **state)
+{
+    static const struct {
+        const char *pools;
+        uint32_t model, first, last; /* replicas; first > last: none serves it */
+    } cases[] = {
+        {EIGHT "}," ONE "}", 0, 0, 2},
+        {EIGHT "}," ONE "}", 1, 0, 1},
+        {EIGHT "}," ONE "}", 2, 2, 2},
+        {EIGHT "}," ONE "}", 3, 1, 0},
+        {EIGHT "}," ONE ",\"served_models\":[\"gpt-4\"]}", 3, 2, 2},
+        {EIGHT "}," ONE ",\"served_models\":[\"gpt-4\"]}", 4, 1, 0},
+        {EIGHT "}", 2, 0, 1}, /* one model for all: names do not matter */
+        {EIGHT ",\"served_models\":[\"gpt-4\"]}", 2, 1, 0},
+        {EIGHT ",\"served_models\":[\"gpt-4\"]}", 3, 0, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rt_fleet *fleet;
+        struct rt_err err = {0};
+        char json[512];
+        snprintf(json, sizeof json, "{\"pools\":[%s]}", cases[i].pools);
+        assert_ok(build(*state, json, 0, &fleet, &err), &err);
+        for (uint64_t id = 0; id < 6; id++) {
+            uint32_t replica;
+            struct rt_request req = {
+                .id = id, .prompt_tokens = 8, .output_tokens = 2, .model_name = cases[i].model};
+            enum rt_reason reason = rt_fleet_push(fleet, &req, 0, &replica, &err);
+            if (cases[i].first > cases[i].last) {
+                assert_int_equal(reason, RT_REASON_MODEL);
+                assert_int_equal(replica, RT_NO_REPLICA);
+            } else {
+                assert_int_equal(reason, RT_REASON_NONE);
+                assert_in_range(replica, cases[i].first, cases[i].last);
+            }
+        }
+        rt_fleet_free(fleet);
+    }
+}
+
+static void only_ready_replicas_are_picked(void **state)
+{
+    struct rt_fleet *fleet;
+    struct rt_err err = {0};
+    uint32_t replica;
+    assert_ok(build(*state,
+                    "{\"router\":\"round_robin\",\"pools\":[{\"gpu\":\"h100-sxm\",\"model\":"
+                    "\"llama-3.1-8b\",\"replicas\":3}]}",
+                    0, &fleet, &err),
+              &err);
+    rt_fleet_set_state(fleet, 1, RT_REPLICA_DRAINING);
+    assert_int_equal(rt_fleet_state(fleet, 1), RT_REPLICA_DRAINING);
+    for (uint64_t id = 0; id < 6; id++) {
+        assert_int_equal(push(fleet, id, 8, 0, &replica), RT_REASON_NONE);
+        assert_int_equal(replica, id % 2 == 0 ? 0 : 2);
+    }
+    rt_fleet_set_state(fleet, 1, RT_REPLICA_READY); /* its turn came never */
+    assert_int_equal(push(fleet, 6, 8, 0, &replica), RT_REASON_NONE);
+    assert_int_equal(replica, 1);
+    for (uint32_t i = 0; i < 3; i++)
+        rt_fleet_set_state(fleet, i, RT_REPLICA_DOWN);
+    assert_int_equal(push(fleet, 7, 8, 0, &replica), RT_REASON_UNAVAILABLE);
+    assert_int_equal(replica, RT_NO_REPLICA);
+    rt_fleet_free(fleet);
+}
+
+/* Between reports tokens stay what they were, requests outstanding do not. */
+static void views_are_as_old_as_the_report(void **state)
+{
+    struct rt_fleet *fleet;
+    struct rt_err err = {0};
+    uint32_t replica;
+    assert_ok(build(*state,
+                    "{\"router\":\"least_tokens\",\"router_view_interval_s\":0.5,\"pools\":["
+                    "{\"gpu\":\"h100-sxm\",\"model\":\"llama-3.1-8b\",\"replicas\":3}]}",
+                    0, &fleet, &err),
+              &err);
+    assert_int_equal(rt_fleet_report_interval_ns(fleet), 500000000);
+    for (uint64_t id = 0; id < 3; id++) {
+        assert_int_equal(push(fleet, id, 100, 0, &replica), RT_REASON_NONE);
+        assert_int_equal(replica, 0); /* it looks empty */
+    }
+    rt_fleet_report(fleet, 500000000);
+    assert_int_equal(push(fleet, 3, 100, 500000000, &replica), RT_REASON_NONE);
+    assert_int_equal(replica, 1);
+    const struct rt_finished gone[3] = {
+        {.prompt_tokens = 100}, {.prompt_tokens = 100}, {.prompt_tokens = 100}};
+    rt_fleet_left(fleet, 0, gone, 3);
+    assert_int_equal(push(fleet, 4, 100, 600000000, &replica), RT_REASON_NONE);
+    assert_int_equal(replica, 1);
+    rt_fleet_report(fleet, 1000000000);
+    assert_int_equal(push(fleet, 5, 100, 1000000000, &replica), RT_REASON_NONE);
+    assert_int_equal(replica, 0);
+    rt_fleet_free(fleet);
+}
+
+#define ADMISSION(rules)                                                                           \
+    "{\"admission\":{" rules "},\"pools\":[{\"gpu\":\"h100-sxm\",\"model\":\"llama-3.1-8b\"}]}"
+
+/* A bucket of 3 that fills at 2 a second, exactly. */
+static void a_bucket_lets_its_rate_in(void **state)
+{
+    static const struct {
+        int64_t at_ns;
+        bool in;
+    } cases[] = {{0, true},          {0, true},           {0, true},          {0, false},
+                 {499999999, false}, {500000000, true},   {500000001, false}, {1499999999, true},
+                 {1500000000, true}, {1500000000, false}, {9000000000, true}, {9000000000, true},
+                 {9000000000, true}, {9000000000, false}};
+    struct rt_fleet *fleet;
+    struct rt_err err = {0};
+    assert_ok(
+        build(*state, ADMISSION("\"requests_per_s\":2,\"burst_requests\":3"), 0, &fleet, &err),
+        &err);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint32_t replica;
+        enum rt_reason reason = push(fleet, i, 8, cases[i].at_ns, &replica);
+        assert_int_equal(reason, cases[i].in ? RT_REASON_NONE : RT_REASON_ADMISSION);
+        assert_int_equal(replica, cases[i].in ? 0 : RT_NO_REPLICA);
+    }
+    rt_fleet_free(fleet);
+}
+
+/* 1000 tokens a second, 500 at once: a longer prompt passes a full bucket and is paid for. */
+static void prompts_are_metered(void **state)
+{
+    struct rt_fleet *fleet;
+    struct rt_err err = {0};
+    uint32_t replica;
+    assert_ok(build(*state, ADMISSION("\"prompt_tokens_per_s\":1000,\"burst_prompt_tokens\":500"),
+                    0, &fleet, &err),
+              &err);
+    assert_int_equal(push(fleet, 0, 300, 0, &replica), RT_REASON_NONE);
+    assert_int_equal(push(fleet, 1, 201, 0, &replica), RT_REASON_ADMISSION);
+    assert_int_equal(push(fleet, 2, 200, 0, &replica), RT_REASON_NONE);
+    assert_int_equal(push(fleet, 3, 1, 0, &replica), RT_REASON_ADMISSION);
+    assert_int_equal(push(fleet, 4, 2000, 499999999, &replica), RT_REASON_ADMISSION);
+    assert_int_equal(push(fleet, 5, 2000, 500000000, &replica), RT_REASON_NONE); /* full; pays */
+    assert_int_equal(push(fleet, 6, 1, 2000000000, &replica), RT_REASON_ADMISSION);
+    assert_int_equal(push(fleet, 7, 1, 2001000000, &replica), RT_REASON_NONE);
+    rt_fleet_free(fleet);
+}
+
+static void queues_have_a_limit(void **state)
+{
+    struct rt_fleet *fleet;
+    struct rt_err err = {0};
+    uint32_t replica;
+    assert_ok(build(*state, ADMISSION("\"queue_limit\":2"), 0, &fleet, &err), &err);
+    assert_int_equal(push(fleet, 0, 8, 0, &replica), RT_REASON_NONE);
+    assert_int_equal(push(fleet, 1, 8, 0, &replica), RT_REASON_NONE);
+    assert_int_equal(push(fleet, 2, 8, 0, &replica), RT_REASON_ADMISSION);
+    assert_int_equal(replica, 0); /* where it was turned away */
+    assert_ok(rt_replica_schedule(rt_fleet_replica(fleet, 0), 0, &err), &err);
+    assert_int_equal(push(fleet, 3, 8, 1, &replica), RT_REASON_NONE);
+    rt_fleet_free(fleet);
+}
+
+/* Steps of 8192 prompt tokens take some 0.2 s on an H100: the second such prompt would be late. */
+static void late_ones_are_shed(void **state)
+{
+    struct rt_fleet *fleet;
+    struct rt_err err = {0};
+    uint32_t replica;
+    struct rt_request req = {.prompt_tokens = 8000, .output_tokens = 2, .ttft_slo_ns = 300000000};
+    assert_ok(build(*state, ADMISSION("\"shed_late\":true"), 0, &fleet, &err), &err);
+    assert_int_equal(rt_fleet_push(fleet, &req, 0, &replica, &err), RT_REASON_NONE);
+    assert_int_equal(rt_fleet_push(fleet, &req, 0, &replica, &err), RT_REASON_ADMISSION);
+    req.ttft_slo_ns = 0; /* without an objective nobody is late */
+    assert_int_equal(rt_fleet_push(fleet, &req, 0, &replica, &err), RT_REASON_NONE);
+    req.ttft_slo_ns = 5000000000;
+    assert_int_equal(rt_fleet_push(fleet, &req, 0, &replica, &err), RT_REASON_NONE);
+    rt_fleet_free(fleet);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +465,13 @@ int main(void)
         cmocka_unit_test(a_draft_model_takes_memory),
         cmocka_unit_test(bad_fleets_are_refused),
         cmocka_unit_test(nothing_is_lost),
+        cmocka_unit_test(models_go_to_their_pools),
+        cmocka_unit_test(only_ready_replicas_are_picked),
+        cmocka_unit_test(views_are_as_old_as_the_report),
+        cmocka_unit_test(a_bucket_lets_its_rate_in),
+        cmocka_unit_test(prompts_are_metered),
+        cmocka_unit_test(queues_have_a_limit),
+        cmocka_unit_test(late_ones_are_shed),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -96,6 +96,7 @@ static inline void fixture_init(struct fixture *f)
     assert_non_null(mkdtemp(f->folder));
     snprintf(f->db, sizeof f->db, "%.60s/out.db", f->folder);
     f->source.ops = &fixture_ops;
+    f->scenario.fleet.router = rt_router_at(0);
     f->scenario.slo = (struct rt_slo){0.5, 0.05, (double)NAN};
     f->scenario.has_measure = true;
     f->scenario.measure_s[0] = 10;

@@ -446,9 +446,43 @@ static void rows_are_ordered(void **state)
     rt_metrics_free(m);
 }
 
+/* Each request is judged by the objectives of its class; the row of all classes counts those. */
+static void classes_have_their_own_objectives(void **state)
+{
+    (void)state;
+    char fast_name[] = "fast", lax_name[] = "lax";
+    struct rt_class_spec classes[2] = {{.name = fast_name, .slo = {0.1, nan_s, nan_s}},
+                                       {.name = lax_name, .slo = {nan_s, nan_s, 9}}};
+    struct rt_scenario s = scenario();
+    struct rt_metrics_result result;
+    struct rt_metrics *m;
+    struct rt_err err = {0};
+    s.slo.ttft_s = 0.5;
+    s.classes = classes;
+    s.class_count = 2;
+    assert_ok(rt_metrics_new(&s, 1000, &m, &err), &err);
+    for (uint32_t c = 0; c < 3; c++) { /* of no class, fast, lax: TTFT 0.3 s, E2E 10 s */
+        struct rt_finished row = ok_row(0, 0, 300000000, 9700000000, 10);
+        row.class_name = c;
+        row.class_spec = c;
+        assert_ok(rt_metrics_add(m, &row, &err), &err);
+    }
+    assert_ok(rt_metrics_result(m, NULL, &result, &err), &err);
+    assert_int_equal(result.slo_count, 3);
+    const struct rt_slo_count *all = &result.slo[0], *fast = &result.slo[1], *lax = &result.slo[2];
+    assert_true(all->requests == 3 && all->ok_ttft == 2 && all->ok_e2e == 2 && all->ok_all == 1);
+    assert_true(all->asked_ttft && !all->asked_tpot && all->asked_e2e);
+    assert_true(all->slo.ttft_s == 0.5 && isnan(all->slo.e2e_s));
+    assert_true(fast->ok_ttft == 0 && fast->ok_all == 0 && fast->slo.ttft_s == 0.1);
+    assert_true(!fast->asked_e2e && lax->asked_e2e && lax->slo.e2e_s == 9);
+    assert_true(lax->ok_ttft == 1 && lax->ok_e2e == 0 && lax->slo.ttft_s == 0.5);
+    rt_metrics_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(classes_have_their_own_objectives),
         cmocka_unit_test(equals_the_naive_model),
         cmocka_unit_test(equals_the_naive_model_beyond_the_limit),
         cmocka_unit_test(definitions),

@@ -247,6 +247,7 @@ def good_cases():
     yield "classes", changed("classes", [{"name": "a", "priority": -5}, {"name": "b", "priority": 0}])
     for name in SCENARIO["properties"]["router"]["enum"]:
         yield f"router {name}", changed("router", name)
+    yield from routing_cases(True)
     for name in SCENARIO["$defs"]["workload"]["properties"]["format"]["enum"]:
         yield f"format {name}", changed("workload.format", name)
     for columns in ("arrival=ts:ms,prompt=in,output=out", "output=o,arrival=a.b:iso,prompt=p,session=s"):
@@ -255,8 +256,47 @@ def good_cases():
         yield f"failed {name}", changed("workload.failed", name)
 
 
+def routing_cases(good):
+    """Routing, admission and clients."""
+    weights = [{"outstanding": 1}, {"kv": 1e6, "prefix": 0}, {"waiting": 0.5, "tokens": 2, "$n": 1}]
+    wrong_weights = [{}, {"kv": 0}, {"kv": -1}, {"kv": 1.1e6}, {"load": 1}, {"kv": "1"}, [], 1]
+    for w in weights if good else wrong_weights:
+        yield f"weights {w!r}", changed("router_weights", w)
+    admissions = [{}, {"requests_per_s": 0.5}, {"requests_per_s": 5, "burst_requests": 1},
+                  {"prompt_tokens_per_s": 1e9, "burst_prompt_tokens": 1e9}, {"queue_limit": 1},
+                  {"shed_late": True}, {"$note": 1, "shed_late": False}]
+    wrong_admissions = [{"burst_requests": 5}, {"burst_prompt_tokens": 5}, {"requests_per_s": 0},
+                        {"requests_per_s": 5, "burst_requests": 0.5}, {"queue_limit": 0},
+                        {"queue_limit": 1.5}, {"shed_late": 1}, {"limit": 1}, [], 5, "x"]
+    for a in admissions if good else wrong_admissions:
+        yield f"admission {a!r}", changed("admission", a)
+    cancels = [{"share": 0, "mean_s": 1}, {"share": 1, "mean_s": 9e9, "$n": 0}]
+    wrong_cancels = [{}, {"share": 1}, {"mean_s": 1}, {"share": 1.1, "mean_s": 1},
+                     {"share": 0.1, "mean_s": 0}, {"share": 0.1, "mean_s": 1, "x": 1}, 0.1]
+    for c in cancels if good else wrong_cancels:
+        yield f"cancel {c!r}", changed("cancel", c)
+        yield f"cancel of a class {c!r}", changed("classes", [{"name": "a", "cancel": c}])
+    classes = [{"name": "a"}, {"name": "a", "deadline_s": 5, "timeout_s": 1e-9},
+               {"name": "a", "slo": {"ttft_s": 1}, "priority": 1}, {"name": "a", "slo": {}}]
+    wrong_classes = [{"priority": 1}, {"name": "a", "deadline_s": 0}, {"name": "a", "timeout_s": 0},
+                     {"name": "a", "slo": {"ttft": 1}}, {"name": "a", "slo": 1}]
+    for c in classes if good else wrong_classes:
+        yield f"class {c!r}", changed("classes", [c])
+    served = [[], ["a"], ["gpt-4", "x" * 63], ["a"] * 8]
+    wrong_served = [[""], ["x" * 64], ["a"] * 9, [1], "a", {}]
+    for names in served if good else wrong_served:
+        yield f"served {names!r}", changed("pools.0.served_models", names)
+    for path, values, wrong in (
+            ("router_view_interval_s", (0, 1e-6, 86400), (-1, 1e-7, 86401, "0", None)),
+            ("timeout_s", (1e-9, 9e9), (0, 1e10, "1", None)),
+            ("pools.0.max_prompt_tokens", (1, 1 << 40), (0, (1 << 40) + 1, 1.5, None))):
+        for value in values if good else wrong:
+            yield f"{path} = {value!r}", changed(path, value)
+
+
 def bad_cases():
     yield from load_cases(False)
+    yield from routing_cases(False)
     for wrong in ([], 5, "x", None, True):
         yield f"document {wrong!r}", wrong
     for path in ("workload", "workload.trace", "model", "pools", "pools.0.gpu"):
@@ -320,7 +360,7 @@ def bad_cases():
     for path in ("measure_s", "workload.window_s"):
         for wrong in (5, "0:1", [], [1], [1, 2, 3], [-1, 2], [0, "x"], [0, None], [0, 1e10], {}):
             yield f"{path} = {wrong!r}", changed(path, wrong)
-    for wrong in (5, {}, "a", None, ["a"], [{"name": "a"}], [{"priority": 1}],
+    for wrong in (5, {}, "a", None, ["a"], [{"priority": 1}],
                   [{"name": "", "priority": 1}], [{"name": "a", "priority": 1.5}],
                   [{"name": "a", "priority": 1 << 31}], [{"name": "a", "priority": 1, "x": 1}]):
         yield f"classes {wrong}", changed("classes", wrong)

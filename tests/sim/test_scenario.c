@@ -373,6 +373,26 @@ static bool same_number(double a, double b)
     return a == b || (isnan(a) && isnan(b));
 }
 
+static void same_slo(const struct rt_slo *a, const struct rt_slo *b)
+{
+    assert_true(same_number(a->ttft_s, b->ttft_s) && same_number(a->tpot_s, b->tpot_s) &&
+                same_number(a->e2e_s, b->e2e_s));
+}
+
+static void same_patience(const struct rt_patience *a, const struct rt_patience *b)
+{
+    assert_true(a->timeout_s == b->timeout_s && a->cancel_share == b->cancel_share &&
+                a->cancel_mean_s == b->cancel_mean_s);
+}
+
+static void same_admission(const struct rt_admission_spec *a, const struct rt_admission_spec *b)
+{
+    assert_true(a->requests_per_s == b->requests_per_s && a->burst_requests == b->burst_requests);
+    assert_true(a->prompt_tokens_per_s == b->prompt_tokens_per_s &&
+                a->burst_prompt_tokens == b->burst_prompt_tokens);
+    assert_true(a->queue_limit == b->queue_limit && a->shed_late == b->shed_late);
+}
+
 static void same_scenario(const struct rt_scenario *a, const struct rt_scenario *b)
 {
     const struct rt_workload_spec *v = &a->workload, *w = &b->workload;
@@ -397,14 +417,19 @@ static void same_scenario(const struct rt_scenario *a, const struct rt_scenario 
     for (uint32_t i = 0; i < a->class_count; i++) {
         assert_string_equal(a->classes[i].name, b->classes[i].name);
         assert_int_equal(a->classes[i].priority, b->classes[i].priority);
+        assert_true(a->classes[i].deadline_s == b->classes[i].deadline_s);
+        same_patience(&a->classes[i].patience, &b->classes[i].patience);
+        same_slo(&a->classes[i].slo, &b->classes[i].slo);
     }
+    same_patience(&a->patience, &b->patience);
+    assert_true(a->fleet.router_view_interval_s == b->fleet.router_view_interval_s);
+    assert_memory_equal(&a->fleet.weights, &b->fleet.weights, sizeof a->fleet.weights);
+    same_admission(&a->fleet.admission, &b->fleet.admission);
     assert_ptr_equal(a->fleet.router, b->fleet.router);
     assert_int_equal(a->fleet.pool_count, b->fleet.pool_count);
     for (uint32_t i = 0; i < a->fleet.pool_count; i++)
         same_pool(&a->fleet.pools[i], &b->fleet.pools[i]);
-    assert_true(same_number(a->slo.ttft_s, b->slo.ttft_s) &&
-                same_number(a->slo.tpot_s, b->slo.tpot_s) &&
-                same_number(a->slo.e2e_s, b->slo.e2e_s));
+    same_slo(&a->slo, &b->slo);
     assert_true(a->sample_interval_s == b->sample_interval_s && a->frontend_s == b->frontend_s);
     assert_true(a->has_measure == b->has_measure && a->measure_s[0] == b->measure_s[0] &&
                 a->measure_s[1] == b->measure_s[1]);
@@ -540,6 +565,23 @@ static void randomise(struct rt_scenario *s, struct rt_rng *r)
     if (e->speculative.draft_tokens > 0 && !s->fleet.pools[1].has_draft_model)
         e->speculative.draft_s_per_token = draw(r, 0, 1e3);
     s->fleet.router = rt_router_at((unsigned)rt_rng_below(r, rt_router_count()));
+    s->fleet.router_view_interval_s = rt_rng_below(r, 2) ? draw(r, 1e-6, 100) : 0;
+    s->fleet.weights = (struct rt_router_weights){draw(r, 0, 9), draw(r, 0, 9), draw(r, 0, 9),
+                                                  draw(r, 0, 9), draw(r, 0.1, 9)};
+    s->fleet.admission = (struct rt_admission_spec){.requests_per_s = draw(r, 0.1, 9),
+                                                    .burst_requests = draw(r, 1, 99)};
+    if (rt_rng_below(r, 2)) /* a depth is printed with its rate only */
+        s->fleet.admission = (struct rt_admission_spec){0};
+    s->fleet.admission.prompt_tokens_per_s = draw(r, 0.1, 1e6);
+    s->fleet.admission.burst_prompt_tokens = draw(r, 1, 1e6);
+    s->fleet.admission.queue_limit = (int64_t)rt_rng_below(r, 5);
+    s->fleet.admission.shed_late = rt_rng_below(r, 2);
+    s->patience.timeout_s = rt_rng_below(r, 2) ? draw(r, 0.1, 9) : 0;
+    s->patience.cancel_mean_s = rt_rng_below(r, 2) ? draw(r, 0.1, 9) : 0;
+    s->patience.cancel_share = s->patience.cancel_mean_s > 0 ? draw(r, 0, 1) : 0;
+    s->classes[0].deadline_s = rt_rng_below(r, 2) ? draw(r, 0.1, 9) : 0;
+    s->classes[0].patience = s->patience;
+    s->classes[1].slo.tpot_s = draw(r, 0.001, 1);
     /* Only values that a reader can have made: a decimal times a unit. */
     g->mem_bytes = floor(draw(r, 1e9, 1e12));
     g->mem_bw_bytes_per_s = draw(r, 100, 8000) * 1e9;
