@@ -6,7 +6,7 @@
  *
  *     id | before: known | last: known from report `since` + 1 on
  */
-#include "prefix_memory.h"
+#include "prefix_internal.h"
 
 #include <stdlib.h>
 

@@ -11,7 +11,7 @@
  * busier than the least busy one is avoided. */
 #include "fleet_internal.h"
 
-#include "prefix_memory.h"
+#include "prefix_internal.h"
 
 #define TRIES 64 /* of session hashes that meet replicas which take no requests */
 /* Affinity ends where load is out of balance: more outstanding requests than BUSIER and than

@@ -10,7 +10,7 @@
  * O(candidates) an arrival, also with reports. */
 #include "fleet_internal.h"
 
-#include "prefix_memory.h"
+#include "prefix_internal.h"
 
 struct range {
     int64_t low, high;

@@ -486,6 +486,51 @@ class Runs(Case):
         self.assertEqual(engine["speculative"], {
             "draft_tokens": 2, "acceptance": [0.8, 0.8], "draft_s_per_token": 0.001})
 
+    def test_routing_options_reach_the_scenario(self):
+        printed = json.loads(self.ok(
+            "run", "--check", "--trace", SAMPLE, "--model", "llama-3.1-8b", "--gpu", "h100-sxm",
+            "--router", "weighted", "--router-weights", "kv=2,prefix=0.5",
+            "--router-view-interval-s", "0.25", "--admit-requests-per-s", "5",
+            "--admit-burst-requests", "7", "--admit-prompt-tokens-per-s", "900",
+            "--queue-limit", "11", "--shed-late", "--timeout-s", "30", "--cancel-share", "0.1",
+            "--cancel-mean-s", "4"))
+        self.assertEqual((printed["router"], printed["router_view_interval_s"]), ("weighted", 0.25))
+        self.assertEqual(printed["router_weights"], {
+            "outstanding": 0, "waiting": 0, "tokens": 0, "kv": 2, "prefix": 0.5})
+        self.assertEqual(printed["admission"], {
+            "requests_per_s": 5, "burst_requests": 7, "prompt_tokens_per_s": 900,
+            "burst_prompt_tokens": 900, "queue_limit": 11, "shed_late": True})
+        self.assertEqual((printed["timeout_s"], printed["cancel"]),
+                         (30, {"share": 0.1, "mean_s": 4}))
+
+    def test_who_leaves_and_who_is_turned_away_is_counted(self):
+        trace = self.folder / "models.csv"
+        trace.write_text("arrival_s,prompt_tokens,output_tokens,model,class\n" + "".join(
+            f"{i * 0.01},{200 + i},{50 + i},{model},{name}\n" for i, (model, name) in enumerate(
+                [("small", "chat"), ("llama-3.1-70b", "batch"), ("", "chat"), ("nobody", "chat")] * 25)))
+        scenario = self.folder / "fleet.json"
+        pool = {"gpu": "h100-sxm", "tensor_parallel": 4}
+        scenario.write_text(json.dumps({
+            "workload": {"trace": "models.csv"}, "router": "power_of_two", "timeout_s": 1.2,
+            "cancel": {"share": 0.3, "mean_s": 0.5}, "admission": {"queue_limit": 3},
+            "slo": {"ttft_s": 0.2}, "classes": [{"name": "batch", "slo": {"ttft_s": 5}}],
+            "pools": [{**pool, "name": "small", "model": "llama-3.1-8b", "served_models": ["small"],
+                       "engine": {"max_num_seqs": 4}},
+                      {**pool, "name": "big", "model": "llama-3.1-70b"}]}))
+        self.ok("run", scenario, "-o", self.db)
+        counts = dict(self.rows("SELECT coalesce(reason, status), count(*) FROM request GROUP BY 1"))
+        self.assertEqual(counts["model"], 25)
+        self.assertEqual(sum(counts.values()), 100)
+        self.assertTrue(all(counts.get(name, 0) > 0 for name in
+                            ("ok", "timeout", "cancelled", "admission", "model")), counts)
+        self.assertEqual(self.rows("SELECT completed, rejected, timed_out, cancelled FROM summary"), [
+            (counts["ok"], 25 + counts["admission"], counts["timeout"], counts["cancelled"])])
+        self.assertEqual(self.rows("SELECT DISTINCT pool FROM request WHERE class = 'batch'"),
+                         [("big",)])
+        self.assertEqual(self.rows("SELECT count(*) FROM request WHERE pool IS NULL"), [(25,)])
+        self.assertEqual(self.rows("SELECT class, slo_ttft_s FROM slo ORDER BY class"),
+                         [(None, 0.2), ("batch", 5.0), ("chat", 0.2)])
+
     def test_every_option_reaches_the_scenario(self):
         printed = json.loads(self.ok(
             "run", "--check", "--trace", SAMPLE, "--format", "csv", "--rate-scale", "2.5",

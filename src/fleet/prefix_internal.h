@@ -1,6 +1,6 @@
-/* prefix_memory.h: where a router sent the prefixes it has seen: leading hash ids to replicas. */
-#ifndef RT_PREFIX_MEMORY_H
-#define RT_PREFIX_MEMORY_H
+/* prefix_internal.h: where a router sent the prefixes it has seen: leading hash ids to replicas. */
+#ifndef RT_PREFIX_INTERNAL_H
+#define RT_PREFIX_INTERNAL_H
 
 #include "rooftrace/request.h"
 
