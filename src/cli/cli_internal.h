@@ -25,6 +25,7 @@ int cli_query(int argc, char **argv);
 int cli_sweep(int argc, char **argv);
 int cli_merge(int argc, char **argv);
 int cli_compare(int argc, char **argv);
+int cli_size(int argc, char **argv);
 
 /* What a (sub)command takes and what its --help says: usage, options, `more`, examples. */
 struct cli_page {
@@ -99,6 +100,13 @@ char *cli_shard_path(const char *output, const struct cli_shard *shard) RT_MUST_
 
 /* 3725 as "1:02:05" (progress.c). */
 const char *cli_clock_text(double seconds, char buf[32]);
+
+/* The document before it is parsed, for candidates that change its pool; file: NULL when options
+ * alone give it. --slo is left to the caller, --engine-args is not read. */
+bool cli_scenario_document(const struct rt_options *o, const char *file, struct rt_json **out,
+                           struct rt_err *err) RT_MUST_USE;
+/* cmd_run.c: the options that make a scenario, as rows of a table. */
+const struct rt_option *cli_scenario_rows(unsigned *count);
 
 /* progress.c: a line that is rewritten a few times a second. */
 struct cli_progress {

@@ -183,6 +183,14 @@ static const struct cli_page page = {
         "      --preset vllm-0.19 --check\n",
 };
 
+const struct rt_option *cli_scenario_rows(unsigned *count)
+{
+    *count = 0;
+    while (*count < sizeof table / sizeof table[0] && strcmp(table[*count].name, "output:") != 0)
+        ++*count;
+    return table;
+}
+
 /* Would the fleet of this scenario exist? Nothing is opened. */
 static int check_only(const struct rt_scenario *s)
 {

@@ -13,6 +13,7 @@ static const struct cli_command commands[] = {
     {"run", "replay a trace on a fleet, into a database", cli_run},
     {"sweep", "many trials of a plan on all cores, into one database", cli_sweep},
     {"merge", "join the databases of a sweep's shards", cli_merge},
+    {"size", "the cheapest fleet that holds objectives on a trace", cli_size},
     {"estimate", "one batch in closed form: FLOPs, bytes, TTFT, TPOT, memory", cli_estimate},
     {"calibrate", "fit a GPU's constants to measured operators or a serving log", cli_calibrate},
     {"catalog", "list and show models and GPUs", cli_catalog},

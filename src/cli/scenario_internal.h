@@ -20,6 +20,7 @@ struct scenario_builder {
     const char *file;                    /* of the scenario, or NULL */
     const struct rt_engine_args *pasted; /* keys NULL: none */
     struct scenario_notes *notes;
+    bool sizing; /* --slo means something else; the GPU may come later */
     struct cJSON *root;
     bool ok;
 };

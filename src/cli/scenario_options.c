@@ -367,13 +367,13 @@ static bool put_cost(struct scenario_builder *b, struct rt_err *err)
 }
 
 /* Any option that stands for a key of the scenario? */
-static bool any_given(const struct rt_options *o)
+static bool any_given(const struct rt_options *o, bool sizing)
 {
     for (size_t i = 0; i < PLACES; i++)
         if (rt_options_given(o, places[i].option))
             return true;
     return rt_options_given(o, "--preset") || rt_options_given(o, "--engine-args") ||
-           rt_options_given(o, "--goodput") || rt_options_given(o, "--slo") ||
+           rt_options_given(o, "--goodput") || (!sizing && rt_options_given(o, "--slo")) ||
            rt_options_given(o, "--cost") || rt_options_given(o, "--cost-coefficients") ||
            rt_options_given(o, "--profile") || rt_options_given(o, "--speed-of-light") ||
            synth_options_given(o);
@@ -413,7 +413,7 @@ static bool put_options(struct scenario_builder *b, struct rt_err *err)
     for (size_t i = 0; b->ok && i < PLACES; i++)
         if (rt_options_given(b->o, places[i].option))
             put_option(b, &places[i]);
-    return put_synthetic(b, err) && put_cost(b, err) && put_slo(b, "--slo", err) &&
+    return put_synthetic(b, err) && put_cost(b, err) && (b->sizing || put_slo(b, "--slo", err)) &&
            put_slo(b, "--goodput", err) && (b->ok || rt_fail_nomem(err, "options"));
 }
 
@@ -453,7 +453,7 @@ static bool load(struct scenario_builder *b, struct rt_json **out, struct rt_err
     if (!rt_json_load(b->file, &plain, err))
         return false;
     root = rt_json_root(plain);
-    if (!any_given(b->o) || rt_json_kind(&root) != RT_JSON_OBJECT) {
+    if (!any_given(b->o, b->sizing) || rt_json_kind(&root) != RT_JSON_OBJECT) {
         *out = plain;
         return true;
     }
@@ -470,14 +470,34 @@ static bool check_complete(const struct scenario_builder *b, struct rt_err *err)
 
     for (unsigned i = 0; i < 3; i++)
         if (!rt_options_given(b->o, needed[i]) && !(i == 1 && b->pasted->has_model) &&
-            !(i == 0 && synth_options_given(b->o)))
+            !(i == 0 && synth_options_given(b->o)) && !(i == 2 && b->sizing))
             return rt_fail(err, RT_EUSAGE,
                            "expected a scenario file, or --trace, --model and --gpu: %s is missing",
                            needed[i]);
     return true;
 }
 
-/* The document that file and options give together, as a scenario. */
+/* The document that file and options give together. */
+static bool build(struct scenario_builder *b, struct rt_json **out, struct rt_err *err)
+{
+    if (!check_ranges(b->o, err))
+        return false;
+    if (b->file != NULL)
+        return load(b, out, err);
+    return check_complete(b, err) && merge(b, "{}", out, err);
+}
+
+bool cli_scenario_document(const struct rt_options *o, const char *file, struct rt_json **out,
+                           struct rt_err *err)
+{
+    struct rt_engine_args pasted = {0};
+    struct scenario_notes notes = {0};
+    struct scenario_builder b = {
+        .o = o, .file = file, .pasted = &pasted, .notes = &notes, .sizing = true};
+
+    return build(&b, out, err);
+}
+
 static bool resolve(struct scenario_builder *b, const struct rt_catalog *catalog,
                     struct rt_scenario *out, struct rt_err *err)
 {
@@ -485,13 +505,7 @@ static bool resolve(struct scenario_builder *b, const struct rt_catalog *catalog
     struct rt_json_at root;
     bool ok;
 
-    if (!check_ranges(b->o, err))
-        return false;
-    if (b->file != NULL)
-        ok = load(b, &doc, err);
-    else
-        ok = check_complete(b, err) && merge(b, "{}", &doc, err);
-    if (!ok)
+    if (!build(b, &doc, err))
         return false;
     root = rt_json_root(doc);
     ok = rt_scenario_parse(&root, catalog, out, err);

@@ -98,6 +98,14 @@ void rt_put_null(struct rt_insert *in);
 /* Writes the row; every parameter must be bound. */
 bool rt_insert_row(struct rt_insert *in, struct rt_err *err) RT_MUST_USE;
 
+/* ---- store.c ---- */
+
+/* Something to do with the database in a transaction of its own, on the writer's thread, after all
+ * that was queued before. */
+typedef bool rt_store_call(sqlite3 *db, const char *path, void *argument, struct rt_err *err);
+bool rt_store_do(struct rt_store *s, rt_store_call *call, void *argument,
+                 struct rt_err *err) RT_MUST_USE;
+
 /* ---- names.c: class texts that writer and simulation share ---- */
 
 /* Entry i lies in block floor(log2(i + 1)); blocks never move, so the writer may read entries that

@@ -276,6 +276,66 @@ CREATE TABLE slo (
     UNIQUE (run_id, scope, class)
 ) STRICT;
 
+CREATE TABLE size_candidate (
+    -- One row a candidate of `rooftrace size`. What a verdict means: docs/sizing.md.
+    size_id INTEGER NOT NULL,       -- 1, 2, ...: each call of `rooftrace size` on this file
+    candidate TEXT NOT NULL,        -- its name: GPU, tensor parallel degree, setting
+    gpu TEXT NOT NULL,              -- name in the catalogue
+    tensor_parallel INTEGER NOT NULL, -- degree of a replica
+    verdict TEXT NOT NULL,          -- pass, undecided, fail, infeasible: it cannot be built
+    reason TEXT NOT NULL,           -- why it was chosen, lost, fails or cannot be built
+    chosen INTEGER NOT NULL,        -- 1: the cheapest that holds, or the one with the highest rate
+    replicas INTEGER,               -- fewest that hold; NULL: no number that was allowed
+    gpus INTEGER,                   -- GPUs of that fleet
+    rate REAL,                      -- factor on the workload's rate: the highest that holds; 1 when sizing
+    usd_per_h REAL,                 -- of that fleet; NULL: price not known
+    binds TEXT,                     -- what holds it back one step further, a reading of figures
+    run_id INTEGER,                 -- of that fleet's trial; NULL: none holds
+    next_run_id INTEGER,            -- of the trial next to it that does not hold
+    monotone INTEGER NOT NULL,      -- 0: smaller fleets than one that fails held; the answer is above
+    headroom_rate REAL,             -- of the chosen one: factor on the rate that it still holds
+    UNIQUE (size_id, candidate)
+) STRICT;
+
+CREATE TABLE size_trial (
+    -- One row a fleet that `rooftrace size` tried. Its figures are in `summary` under run_id; with several
+    -- seeds there is a run for each, numbered on from run_id.
+    size_id INTEGER NOT NULL,
+    candidate TEXT NOT NULL,
+    replicas INTEGER NOT NULL,
+    rate REAL NOT NULL,              -- factor on the workload's rate
+    requests_per_s REAL,             -- arrivals; NULL: not one number
+    gpus INTEGER NOT NULL,
+    usd_per_h REAL,                  -- of the fleet; NULL: price not known
+    run_id INTEGER NOT NULL,
+    verdict TEXT NOT NULL,           -- pass, undecided, fail
+    stopped INTEGER NOT NULL,        -- 1: early, an objective was certainly missed; figures are of a part
+    binds TEXT NOT NULL,             -- what holds it back, a reading of figures
+    worst TEXT NOT NULL,             -- the objective nearest to its limit, or furthest beyond
+    load_share REAL NOT NULL,        -- work that comes in against what the replicas can do, closed form
+    busy_share REAL NOT NULL,        -- 0 to 1 of the replicas' time in which some step ran
+    kv_peak_share REAL NOT NULL,     -- 0 to 1, most KV blocks in use on a replica
+    queue_share REAL NOT NULL,       -- 0 to 1, of TTFT at its P99
+    UNIQUE (size_id, candidate, replicas, rate)
+) STRICT;
+
+CREATE TABLE size_check (
+    -- One objective in one trial: the quantile, its interval, the verdict. Seconds; of an objective with
+    -- several limits, shares of them.
+    size_id INTEGER NOT NULL,
+    run_id INTEGER NOT NULL,         -- of size_trial
+    objective TEXT NOT NULL,
+    requests INTEGER NOT NULL,       -- that it is about
+    late INTEGER NOT NULL,           -- of them beyond the limit, or not finished
+    effective_requests REAL NOT NULL, -- independent ones that would say as much
+    limit_value REAL NOT NULL,       -- what the quantile must not be above
+    value REAL,                      -- estimate; NULL: stopped early, or requests that never finish
+    low REAL,                        -- one-sided bound; 0: none
+    high REAL,                       -- one-sided bound; NULL: none
+    verdict TEXT NOT NULL,           -- pass, undecided, fail
+    UNIQUE (size_id, run_id, objective)
+) STRICT;
+
 CREATE VIEW requests AS
     -- Table `request` in seconds, with the times people ask for.
     -- Example: SELECT request_id, prompt_tokens, ttft_s FROM requests WHERE run_id = 1 AND ttft_s > 0.5 LIMIT 10;
@@ -649,13 +709,14 @@ CREATE VIEW trials AS
     ORDER BY r.run_id;
 
 CREATE VIEW pareto AS
-    -- Every complete run as a point of throughput against speed, and whether any other run of this file is
-    -- at least as good in both and better in one.
+    -- Every complete run as a point of throughput against speed, and as one of cost, TTFT and TPOT; whether
+    -- any other run of this file is at least as good in all of them and better in one.
     -- Example: SELECT run_id, label, tokens_per_s_per_gpu, tokens_per_s_per_user FROM pareto WHERE on_front;
+    -- Example: SELECT label, usd_per_h, p99_ttft_ms, p99_tpot_ms FROM pareto WHERE on_cost_front ORDER BY usd_per_h;
     WITH point AS (
-        SELECT run_id, label, model, gpu, gpus, output_throughput / gpus AS x, 1e3 / median_tpot_ms AS y,
-            p99_ttft_ms
-        FROM summary WHERE status = 'complete'
+        SELECT s.run_id, s.label, s.model, s.gpu, s.gpus, s.output_throughput / s.gpus AS x,
+            1e3 / s.median_tpot_ms AS y, s.p99_ttft_ms, s.p99_tpot_ms, p.fleet_usd_per_h AS usd_per_h
+        FROM summary AS s JOIN spend AS p ON p.run_id = s.run_id WHERE s.status = 'complete'
     )
     SELECT a.run_id,
         a.label,
@@ -665,8 +726,14 @@ CREATE VIEW pareto AS
         a.x AS tokens_per_s_per_gpu, -- output tokens
         a.y AS tokens_per_s_per_user, -- 1 / median TPOT
         a.p99_ttft_ms,
+        a.p99_tpot_ms,
+        a.usd_per_h, -- of the fleet; NULL: price not known
         NOT EXISTS (SELECT 1 FROM point AS b
-            WHERE b.x >= a.x AND b.y >= a.y AND (b.x > a.x OR b.y > a.y)) AS on_front -- 1: no run is better
+            WHERE b.x >= a.x AND b.y >= a.y AND (b.x > a.x OR b.y > a.y)) AS on_front, -- 1: no run is better in both axes
+        a.usd_per_h IS NOT NULL AND NOT EXISTS (SELECT 1 FROM point AS b
+            WHERE b.usd_per_h <= a.usd_per_h AND b.p99_ttft_ms <= a.p99_ttft_ms AND b.p99_tpot_ms <= a.p99_tpot_ms
+                AND (b.usd_per_h < a.usd_per_h OR b.p99_ttft_ms < a.p99_ttft_ms OR b.p99_tpot_ms < a.p99_tpot_ms)
+            ) AS on_cost_front -- 1: none is cheaper without being slower
     FROM point AS a;
 
 CREATE VIEW compare_runs AS

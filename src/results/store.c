@@ -393,6 +393,30 @@ bool rt_store_end(struct rt_store *s, int64_t run_id, const struct rt_run_end *e
     return ok;
 }
 
+struct call { /* a job that has no run */
+    rt_store_call *call;
+    void *argument;
+};
+
+static bool work_call(struct rt_store *s, struct job *job, struct rt_err *err)
+{
+    const struct call *c = job->argument;
+
+    return c->call(s->db, s->path, c->argument, err);
+}
+
+bool rt_store_do(struct rt_store *s, rt_store_call *call, void *argument, struct rt_err *err)
+{
+    struct call c = {call, argument};
+    struct job job = {.work = work_call, .argument = &c};
+    bool ok;
+
+    uv_mutex_lock(&s->mutex);
+    ok = run_job(s, &job, err);
+    uv_mutex_unlock(&s->mutex);
+    return ok;
+}
+
 bool rt_store_fail(struct rt_store *s, int64_t run_id, const char *message, struct rt_err *err)
 {
     struct job job = {.work = work_fail, .argument = message};
