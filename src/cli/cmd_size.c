@@ -98,10 +98,9 @@ static void show(const struct rt_size_progress *p, bool wanted)
 /* Steps until the end. */
 static bool search(struct rt_size *s, bool wanted, struct rt_err *err)
 {
-    struct rt_size_progress p;
+    struct rt_size_progress p = {0};
     enum rt_size_step step = RT_SIZE_MORE;
 
-    cli_catch_signals();
     while (step == RT_SIZE_MORE && !cli_stop_requested()) {
         step = rt_size_step(s, LOOK_MS, &p, err);
         show(&p, wanted);
@@ -143,6 +142,7 @@ static int size(const struct rt_options *o, const struct rt_size_plan *plan)
     char threads[16];
     int status;
 
+    cli_catch_signals();
     snprintf(threads, sizeof threads, "%u", to.jobs);
     setenv("UV_THREADPOOL_SIZE", threads, 1); /* before libuv's first work */
     if (rt_store_open(path, &to.store, &err) && rt_size_new(plan, &to, &s, &err) &&

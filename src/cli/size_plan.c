@@ -105,7 +105,7 @@ static bool print_list(FILE *f, const struct rt_options *o, const struct list_op
     const struct rt_option_value *v = rt_options_get(o, l->option);
     bool first = true, ok = true;
 
-    fprintf(f, ",\"%s\":%s", l->key, l->open);
+    fprintf(f, "\"%s\":%s", l->key, l->open);
     if (v->all == NULL)
         ok = print_items(f, v->text, l->item, &first);
     for (unsigned i = 0; ok && v->all != NULL && i < v->count; i++)
@@ -120,7 +120,7 @@ static void print_option(FILE *f, const struct rt_options *o, const struct value
     const struct rt_option_value *value = rt_options_get(o, v->option);
     enum rt_option_kind kind = o->table[value - o->values].kind;
 
-    fprintf(f, ",\"%s\":", v->key);
+    fprintf(f, "\"%s\":", v->key);
     if (kind == RT_OPTION_FLAG)
         fputs("true", f);
     else if (kind == RT_OPTION_INT)
@@ -144,29 +144,49 @@ static bool overridden(const struct rt_options *o, const char *key)
            (rt_options_given(o, "--gpus") || rt_options_given(o, "--tp"));
 }
 
+static void separate(FILE *f, bool *first)
+{
+    fputs(*first ? "" : ",", f);
+    *first = false;
+}
+
+static bool print_member(FILE *f, const struct rt_json_at *member)
+{
+    char *text = rt_json_print(member);
+
+    if (!text)
+        return false;
+    cli_json_text(f, member->key);
+    fprintf(f, ":%s", text);
+    free(text);
+    return true;
+}
+
 static bool print_plan(FILE *f, const struct rt_options *o, const struct rt_json_at *file,
                        struct rt_err *err)
 {
-    fputs("{\"$comment\":\"plan and options\"", f);
+    bool first = true;
+
+    fputc('{', f);
     for (int i = 0; i < rt_json_count(file); i++) {
         struct rt_json_at member = rt_json_member(file, i);
-        char *text;
         if (overridden(o, member.key))
             continue;
-        text = rt_json_print(&member);
-        if (!text)
+        separate(f, &first);
+        if (!print_member(f, &member))
             return rt_fail_nomem(err, "plan");
-        fputc(',', f);
-        cli_json_text(f, member.key);
-        fprintf(f, ":%s", text);
-        free(text);
     }
     for (size_t i = 0; i < LISTS; i++)
-        if (rt_options_given(o, lists[i].option) && !print_list(f, o, &lists[i], err))
-            return false;
+        if (rt_options_given(o, lists[i].option)) {
+            separate(f, &first);
+            if (!print_list(f, o, &lists[i], err))
+                return false;
+        }
     for (size_t i = 0; i < VALUES; i++)
-        if (rt_options_given(o, values[i].option))
+        if (rt_options_given(o, values[i].option)) {
+            separate(f, &first);
             print_option(f, o, &values[i]);
+        }
     fputc('}', f);
     return true;
 }
