@@ -300,14 +300,14 @@ CREATE TABLE size_candidate (
 CREATE TABLE size_trial (
     -- One row a fleet that `rooftrace size` tried. Its figures are in `summary` under run_id; with several
     -- seeds there is a run for each, numbered on from run_id.
-    size_id INTEGER NOT NULL,
-    candidate TEXT NOT NULL,
-    replicas INTEGER NOT NULL,
+    size_id INTEGER NOT NULL,        -- of size_candidate
+    candidate TEXT NOT NULL,         -- of size_candidate
+    replicas INTEGER NOT NULL,       -- serving engines
     rate REAL NOT NULL,              -- factor on the workload's rate
     requests_per_s REAL,             -- arrivals; NULL: not one number
-    gpus INTEGER NOT NULL,
+    gpus INTEGER NOT NULL,           -- of the fleet
     usd_per_h REAL,                  -- of the fleet; NULL: price not known
-    run_id INTEGER NOT NULL,
+    run_id INTEGER NOT NULL,         -- of its first seed
     verdict TEXT NOT NULL,           -- pass, undecided, fail
     stopped INTEGER NOT NULL,        -- 1: early, an objective was certainly missed; figures are of a part
     binds TEXT NOT NULL,             -- what holds it back, a reading of figures
@@ -322,9 +322,9 @@ CREATE TABLE size_trial (
 CREATE TABLE size_check (
     -- One objective in one trial: the quantile, its interval, the verdict. Seconds; of an objective with
     -- several limits, shares of them.
-    size_id INTEGER NOT NULL,
+    size_id INTEGER NOT NULL,        -- of size_candidate
     run_id INTEGER NOT NULL,         -- of size_trial
-    objective TEXT NOT NULL,
+    objective TEXT NOT NULL,         -- as the plan says it
     requests INTEGER NOT NULL,       -- that it is about
     late INTEGER NOT NULL,           -- of them beyond the limit, or not finished
     effective_requests REAL NOT NULL, -- independent ones that would say as much
