@@ -77,17 +77,6 @@ static struct rt_option *all_rows(unsigned *count)
     return all;
 }
 
-static unsigned job_count(const struct rt_options *o)
-{
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-
-    if (cores < 1)
-        cores = 1;
-    if (cores > RT_SWEEP_MAX_JOBS)
-        cores = RT_SWEEP_MAX_JOBS;
-    return (unsigned)rt_options_int(o, "--jobs", cores);
-}
-
 static void show(const struct rt_size_progress *p, bool wanted)
 {
     if (wanted)
@@ -136,15 +125,12 @@ static int size(const struct rt_options *o, const struct rt_size_plan *plan)
 {
     const char *path = rt_options_text(o, "--output", "rooftrace.db");
     bool wanted = !rt_options_given(o, "--no-progress") && isatty(STDERR_FILENO);
-    struct rt_size_options to = {.jobs = job_count(o)};
+    struct rt_size_options to = {.jobs = cli_jobs(o)};
     struct rt_size *s = NULL;
     struct rt_err err = {0};
-    char threads[16];
     int status;
 
     cli_catch_signals();
-    snprintf(threads, sizeof threads, "%u", to.jobs);
-    setenv("UV_THREADPOOL_SIZE", threads, 1); /* before libuv's first work */
     if (rt_store_open(path, &to.store, &err) && rt_size_new(plan, &to, &s, &err) &&
         search(s, wanted, &err)) {
         status = answer(plan, rt_size_result(s), rt_options_given(o, "--json"));

@@ -18,7 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_ROWS     512 /* requests between two looks at what is lost */
+#define TRACE_BYTES    ((size_t)1 << 30) /* kept in memory at most, else it is read by every trial */
+#define CHUNK_ROWS     512               /* requests between two looks at what is lost */
 #define HEADROOM_MOST  8.0
 #define HEADROOM_STEPS 0.05
 
@@ -107,8 +108,10 @@ static bool read_traffic(struct rt_size *s, struct rt_err *err)
     s->traffic = calloc(s->plan->seeds, sizeof s->traffic[0]);
     if (!s->traffic)
         return rt_fail_nomem(err, "the workload");
+    if (!rt_trace_table_new(&s->plan->candidates[0].scenario.workload, TRACE_BYTES, &s->trace, err))
+        return false;
     for (unsigned k = 0; k < s->plan->seeds; k++)
-        if (!size_traffic_read(s->plan, seed + k, &s->traffic[k], err))
+        if (!size_traffic_read(s->plan, s->trace, seed + k, &s->traffic[k], err))
             return false;
     return true;
 }
@@ -178,6 +181,7 @@ void rt_size_free(struct rt_size *s)
         free(u->judges);
         free(u->jobs);
     }
+    rt_trace_table_free(s->trace);
     free(s->units);
     free(s->rows);
     free(s->traffic);
@@ -225,6 +229,7 @@ static bool add_job(struct rt_size *s, struct unit *u, unsigned k, struct rt_err
     job.options = (struct rt_trial_options){
         .store = s->options.store,
         .of_plan.run_id = s->first_run + u->index * s->stride + number,
+        .trace = s->trace,
         .watch = size_judge_watch,
         .user = &u->judges[k],
         .chunk_rows = CHUNK_ROWS,

@@ -35,6 +35,7 @@ struct rt_size {
     const struct rt_size_plan *plan;
     struct rt_size_options options;
     struct rt_sweep *sweep;
+    struct rt_trace_table *trace; /* shared by the trials; NULL: each reads its file */
     struct size_traffic *traffic; /* by seed */
     struct unit *units;           /* candidates, then the headroom of the chosen one */
     unsigned unit_count, trials;

@@ -15,8 +15,8 @@ struct size_traffic { /* the workload of one seed as it comes in, before any fle
     double mean_prompt, mean_output, span_s;   /* first to last arrival */
     uint32_t class_of[RT_SIZE_MAX_OBJECTIVES]; /* index of an objective's class; RT_NO_NAME: all */
 };
-bool size_traffic_read(const struct rt_size_plan *plan, uint64_t seed, struct size_traffic *out,
-                       struct rt_err *err) RT_MUST_USE;
+bool size_traffic_read(const struct rt_size_plan *plan, const struct rt_trace_table *trace,
+                       uint64_t seed, struct size_traffic *out, struct rt_err *err) RT_MUST_USE;
 /* Requests per second as the scenario sends them; NaN: not one number, or up to the fleet. */
 double size_traffic_rate(const struct size_traffic *t, const struct rt_workload_spec *w);
 

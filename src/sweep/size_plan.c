@@ -244,23 +244,30 @@ static bool read_range(const struct rt_json_at *at, int64_t range[2], struct rt_
     return true;
 }
 
-/* The price given for this GPU, else the catalogue's. */
-static bool price_of(const struct reader *r, struct rt_candidate *c, struct rt_err *err)
+/* The price that `at` gives, else the one given for this GPU, else the catalogue's. The runs have
+ * it as the price of their GPUs, so that `spend` and `pareto` agree. */
+static bool read_price(const struct reader *r, const struct rt_json_at *at, struct rt_candidate *c,
+                       struct rt_err *err)
 {
     struct rt_json_at prices = rt_json_get(&r->root, "prices_usd_per_h");
-    const struct rt_gpu *gpu = &c->scenario.fleet.pools[0].gpu;
+    struct rt_gpu *gpu = &c->scenario.fleet.pools[0].gpu;
 
     if (gpu->price_usd_per_h > 0)
         c->usd_per_h = gpu->price_usd_per_h;
     for (int i = 0; i < rt_json_count(&prices); i++) {
         struct rt_json_at member = rt_json_member(&prices, i);
         struct rt_gpu named;
+        double price;
         if (!rt_catalog_gpu(r->catalog, member.key, &named, err))
             return rt_fail_in(err, "prices_usd_per_h");
-        if (strcmp(named.name, gpu->name) == 0 &&
-            !rt_json_number(&member, 0, MAX_PRICE, &c->usd_per_h, err))
+        if (!rt_json_number(&member, 0, MAX_PRICE, &price, err))
             return false;
+        if (strcmp(named.name, gpu->name) == 0)
+            c->usd_per_h = price;
     }
+    if (!rt_json_double(at, "price_usd_per_h", 0, MAX_PRICE, &c->usd_per_h, err))
+        return false;
+    gpu->price_usd_per_h = isnan(c->usd_per_h) ? 0 : c->usd_per_h;
     return true;
 }
 
@@ -317,8 +324,7 @@ static bool add_candidate(struct reader *r, const struct cell *cell, struct rt_e
                             c->name);
     }
     plan->candidate_count++;
-    return price_of(r, c, err) &&
-           rt_json_double(&cell->price, "price_usd_per_h", 0, MAX_PRICE, &c->usd_per_h, err);
+    return read_price(r, &cell->price, c, err);
 }
 
 /* ---- the grid, and the list ---- */

@@ -62,8 +62,8 @@ static bool check_classes(const struct size_traffic *t, const struct rt_size_pla
     return true;
 }
 
-bool size_traffic_read(const struct rt_size_plan *plan, uint64_t seed, struct size_traffic *out,
-                       struct rt_err *err)
+bool size_traffic_read(const struct rt_size_plan *plan, const struct rt_trace_table *trace,
+                       uint64_t seed, struct size_traffic *out, struct rt_err *err)
 {
     struct rt_workload_spec open = plan->candidates[0].scenario.workload;
     struct rt_source *source;
@@ -72,7 +72,7 @@ bool size_traffic_read(const struct rt_size_plan *plan, uint64_t seed, struct si
     memset(out, 0, sizeof *out);
     rt_load_init(&open.load); /* what it held stays the scenario's */
     open.seed = seed;
-    if (!rt_workload_open(&open, &source, err))
+    if (!rt_workload_open_table(&open, trace, &source, err))
         return false;
     ok = read_all(source, plan, out, err) && check_classes(out, plan, err);
     rt_source_free(source);

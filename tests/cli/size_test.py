@@ -103,6 +103,15 @@ class Size(unittest.TestCase):
         self.assertEqual(outputs[0], outputs[1])
         self.assertEqual(outputs[0], outputs[2])
 
+    def test_prices_are_those_given(self):
+        self.size(*ASK, "--prices", "h100-sxm=100,l40s=0.5")
+        self.assertEqual({r["gpu"]: r["price"] for r in self.rows(
+            "SELECT gpu, usd_per_h / gpus AS price FROM size_candidate WHERE replicas > 0")},
+            {"h100-sxm": 100.0, "l40s": 0.5})
+        for row in self.rows("SELECT t.usd_per_h, p.usd_per_h AS of_run FROM size_trial AS t"
+                             " JOIN pareto AS p ON p.run_id = t.run_id"):
+            self.assertAlmostEqual(row["usd_per_h"], row["of_run"])
+
     def test_nothing_holds(self):
         run = self.size(*ASK[:-1], "p95_ttft:1ms", "--replica-range", "1:4", status=3)
         self.assertIn("Nothing holds.", run.stdout)
