@@ -278,7 +278,7 @@ CREATE TABLE slo (
 
 CREATE TABLE size_candidate (
     -- One row a candidate of `rooftrace size`. What a verdict means: docs/sizing.md.
-    size_id INTEGER NOT NULL,       -- 1, 2, ...: each call of `rooftrace size` on this file
+    size_id INTEGER NOT NULL,         -- 1, 2, ...: each call of `rooftrace size` on this file
     candidate TEXT NOT NULL,        -- its name: GPU, tensor parallel degree, setting
     gpu TEXT NOT NULL,              -- name in the catalogue
     tensor_parallel INTEGER NOT NULL, -- degree of a replica
@@ -294,8 +294,8 @@ CREATE TABLE size_candidate (
     next_run_id INTEGER,            -- of the trial next to it that does not hold
     monotone INTEGER NOT NULL,      -- 0: smaller fleets than one that fails held; the answer is above
     headroom_rate REAL,             -- of the chosen one: factor on the rate that it still holds
-    UNIQUE (size_id, candidate)
-) STRICT;
+    PRIMARY KEY (size_id, candidate)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE size_trial (
     -- One row a fleet that `rooftrace size` tried. Its figures are in `summary` under run_id; with several
@@ -316,8 +316,8 @@ CREATE TABLE size_trial (
     busy_share REAL NOT NULL,        -- 0 to 1 of the replicas' time in which some step ran
     kv_peak_share REAL NOT NULL,     -- 0 to 1, most KV blocks in use on a replica
     queue_share REAL NOT NULL,       -- 0 to 1, of TTFT at its P99
-    UNIQUE (size_id, candidate, replicas, rate)
-) STRICT;
+    PRIMARY KEY (size_id, candidate, replicas, rate)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE size_check (
     -- One objective in one trial: the quantile, its interval, the verdict. Seconds; of an objective with
@@ -333,8 +333,8 @@ CREATE TABLE size_check (
     low REAL,                        -- one-sided bound; 0: none
     high REAL,                       -- one-sided bound; NULL: none
     verdict TEXT NOT NULL,           -- pass, undecided, fail
-    UNIQUE (size_id, run_id, objective)
-) STRICT;
+    PRIMARY KEY (size_id, run_id, objective)
+) STRICT, WITHOUT ROWID;
 
 CREATE VIEW requests AS
     -- Table `request` in seconds, with the times people ask for.

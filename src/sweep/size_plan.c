@@ -60,8 +60,22 @@ struct cell { /* what a candidate changes in the base's pool; absent places chan
 
 static void print_key(FILE *f, const char *key, bool *first)
 {
-    fprintf(f, "%s\"%s\":", *first ? "" : ",", key);
+    static const char hex[] = "0123456789abcdef";
+
+    fputs(*first ? "\"" : ",\"", f);
     *first = false;
+    for (; *key != '\0'; key++) {
+        unsigned char c = (unsigned char)*key;
+        if (c < ' ') {
+            fputs("\\u00", f);
+            putc(hex[c >> 4], f);
+            putc(hex[c & 15], f);
+        } else {
+            fputs(c == '"' || c == '\\' ? "\\" : "", f);
+            putc(c, f);
+        }
+    }
+    fputs("\":", f);
 }
 
 static bool print_value(FILE *f, const struct rt_json_at *at)

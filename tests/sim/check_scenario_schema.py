@@ -467,6 +467,8 @@ def check_shipped(checker):
     if not shipped:
         checker.fail("no scenario is shipped")
     for path in shipped:
+        if "scenario.schema.json" not in json.loads(path.read_text()).get("$schema", ""):
+            continue # a plan, which has a schema and a test of its own
         printed = checker.check(path.name, json.loads(path.read_text()), True, True)
         if printed is None:
             continue

@@ -328,7 +328,7 @@ static void infeasible_keeps_its_reason(void **state)
     assert_ok(rt_db_open(f->db, &db, &err), &err);
     assert_ok(rt_db_select(db,
                            "SELECT group_concat(verdict || ' ' || ifnull(replicas, '-')) FROM "
-                           "size_candidate ORDER BY rowid",
+                           "(SELECT * FROM size_candidate ORDER BY tensor_parallel)",
                            keep_row, rows, &err),
               &err);
     assert_string_equal(rows, "infeasible -,infeasible -,pass 1");
@@ -488,6 +488,8 @@ static void bad_plans(void **state)
         {"{\"objectives\":[\"p99_ttft:1s\"],\"prices_usd_per_h\":{\"h1000\":1}}", "h1000"},
         {"{\"objectives\":[\"p99_ttft:1s\"],\"settings\":[{\"pol\":{}}]}", "pool"},
         {"[]", "object"},
+        {"{\"objectives\":[\"p99_ttft:1s\"],\"settings\":[{\"pool\":{\"a\\\"\\n\\\\b\":1}}]}",
+         "unknown key"},
     };
     const struct fixture *f = *state;
 
