@@ -173,11 +173,10 @@ static void print_answer(const struct rt_size_plan *plan, const struct rt_size_r
     if (row->next >= 0) {
         const struct rt_size_trial *next = &row->trials[row->next];
         if (r->max_rate)
-            printf("  %.4g times the traffic", next->rate);
+            printf("  %.4g times the traffic: ", next->rate);
         else
-            printf("  %" PRId64 " replicas", next->replicas);
-        printf(" %s: %s binds\n", next->verdict == RT_VERDICT_FAIL ? "fail" : "are undecided",
-               rt_binds_names[next->binds]);
+            printf("  replicas %" PRId64 ": ", next->replicas);
+        printf("%s, %s binds\n", rt_verdict_names[next->verdict], rt_binds_names[next->binds]);
     }
     if (!row->monotone)
         puts("  Fewer replicas held too, but not all between; from here on all that were tried do");

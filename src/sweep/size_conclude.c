@@ -106,9 +106,13 @@ static void tell_reason(const struct rt_size *s, unsigned i, struct rt_size_row 
     } else if (s->plan->max_rate) {
         snprintf(row->reason, sizeof row->reason, "holds %.4g times the traffic, the best %.4g",
                  best->rate, chosen->rate);
+    } else if (isnan(best->usd_per_h) && best->gpus == chosen->gpus) {
+        snprintf(row->reason, sizeof row->reason, "as many GPUs, listed later");
     } else if (isnan(best->usd_per_h) || isnan(chosen->usd_per_h)) {
         snprintf(row->reason, sizeof row->reason, "%" PRId64 " GPUs against %" PRId64, best->gpus,
                  chosen->gpus);
+    } else if (best->usd_per_h == chosen->usd_per_h) {
+        snprintf(row->reason, sizeof row->reason, "costs the same, listed later");
     } else {
         snprintf(row->reason, sizeof row->reason, "dearer: %.2f $/h against %.2f", best->usd_per_h,
                  chosen->usd_per_h);
