@@ -514,7 +514,7 @@ static void publish_full(struct rank *r, struct seq *q, int64_t kv_tokens)
 void kv_publish_batch(struct rank *r, const struct batch *b)
 {
     const struct decode_set *d = &r->lane->decode;
-    if (!r->kv)
+    if (!r->kv || r->out_of_memory) /* then somebody lacks blocks that it should hold */
         return;
     for (uint32_t i = d->members[d->cursor].head; i != SEQ_NONE; i = seq_at(r, i)->phase_next)
         publish_full(r, seq_at(r, i), decode_kv(d, seq_at(r, i)));
