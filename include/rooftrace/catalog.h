@@ -68,6 +68,16 @@ struct rt_gpu_constants {
     double memory_context_bytes, memory_bytes_per_logit, memory_sampled_rows;
 };
 
+/* Ways to rent a GPU. A record's keys: price_usd_per_h, spot_price_usd_per_h, ... and the ranges
+ * price_range_usd_per_h, ... */
+enum rt_pricing { RT_ON_DEMAND, RT_SPOT, RT_RESERVED, RT_PRICING_COUNT };
+extern const char *const rt_pricing_names[RT_PRICING_COUNT]; /* "on_demand", "spot", "reserved" */
+
+struct rt_price {     /* USD for one GPU and hour */
+    double usd_per_h; /* 0 unknown */
+    double low, high; /* what else was seen; 0 unknown */
+};
+
 struct rt_gpu {
     char name[RT_NAME_SIZE], vendor[RT_NAME_SIZE], arch[RT_NAME_SIZE];
     double mem_bytes;          /* what the driver reports where known, else the box's GB * 1e9 */
@@ -75,10 +85,12 @@ struct rt_gpu {
     double peak_flops[RT_DTYPE_COUNT]; /* dense, fp32 accumulation; 0 = the unit does not exist */
     char link[RT_NAME_SIZE];
     enum rt_link link_kind;
-    double link_bytes_per_s;       /* per GPU per direction; 0 unknown */
-    double pcie_bytes_per_s;       /* 0 unknown */
-    double sm_count;               /* SMs or CUs; 0 unknown */
-    double tdp_w, price_usd_per_h; /* 0 unknown */
+    double link_bytes_per_s; /* per GPU per direction; 0 unknown */
+    double pcie_bytes_per_s; /* 0 unknown */
+    double sm_count;         /* SMs or CUs; 0 unknown */
+    double tdp_w;            /* board power at most; 0 unknown */
+    double idle_w;           /* no process on it; 0 unknown */
+    struct rt_price price[RT_PRICING_COUNT];
     struct rt_gpu_constants k;
     bool fitted;        /* the GEMM constants come from measured kernels of this GPU */
     char accuracy[256]; /* what is known about how well the constants fit; never empty */

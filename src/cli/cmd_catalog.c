@@ -71,7 +71,7 @@ static void list_gpus(const struct rt_catalog *c)
         cell(g->peak_flops[RT_FP8] / 1e12, 8, 1);
         cell(g->link_bytes_per_s / 1e9, 10, 1);
         cell(g->tdp_w, 6, 0);
-        cell(g->price_usd_per_h, 7, 2);
+        cell(g->price[RT_ON_DEMAND].usd_per_h, 7, 2);
         printf("  %s\n", g->fitted ? "measured" : "default");
     }
 }

@@ -29,7 +29,21 @@ static const struct number numbers[] = {
     {"pcie_gb_per_s", GPU(pcie_bytes_per_s), 0.001, 1e6, 1e9},
     {"sm_count", GPU(sm_count), 1, 1e6, 1},
     {"tdp_w", GPU(tdp_w), 1, 1e6, 1},
-    {"price_usd_per_h", GPU(price_usd_per_h), 0, 1e6, 1},
+    {"idle_w", GPU(idle_w), 0.001, 1e6, 1},
+    {"price_usd_per_h", GPU(price[RT_ON_DEMAND].usd_per_h), 0, 1e6, 1},
+    {"spot_price_usd_per_h", GPU(price[RT_SPOT].usd_per_h), 0, 1e6, 1},
+    {"reserved_price_usd_per_h", GPU(price[RT_RESERVED].usd_per_h), 0, 1e6, 1},
+};
+
+const char *const rt_pricing_names[RT_PRICING_COUNT] = {"on_demand", "spot", "reserved"};
+
+/* By enum rt_pricing: key of the price and of its range. */
+static const struct {
+    const char *price, *range;
+} price_keys[RT_PRICING_COUNT] = {
+    {"price_usd_per_h", "price_range_usd_per_h"},
+    {"spot_price_usd_per_h", "spot_price_range_usd_per_h"},
+    {"reserved_price_usd_per_h", "reserved_price_range_usd_per_h"},
 };
 
 #define K(field) offsetof(struct rt_gpu_constants, field)
@@ -110,6 +124,11 @@ static const char *const record_keys[] = {"name",
                                           "tdp_w",
                                           "price_usd_per_h",
                                           "price_range_usd_per_h",
+                                          "idle_w",
+                                          "spot_price_usd_per_h",
+                                          "spot_price_range_usd_per_h",
+                                          "reserved_price_usd_per_h",
+                                          "reserved_price_range_usd_per_h",
                                           "constants",
                                           "accuracy",
                                           "note",
@@ -117,10 +136,22 @@ static const char *const record_keys[] = {"name",
                                           "sources"};
 
 /* What may be marked as uncertain, and what may have a source of its own. */
-static const char *const uncertain_fields[] = {
-    "mem_gb",        "mem_bytes", "mem_bw_gb_per_s", "tflops",          "link_gb_per_s",
-    "pcie_gb_per_s", "sm_count",  "tdp_w",           "price_usd_per_h", "price_range_usd_per_h",
-    "constants"};
+static const char *const uncertain_fields[] = {"mem_gb",
+                                               "mem_bytes",
+                                               "mem_bw_gb_per_s",
+                                               "tflops",
+                                               "link_gb_per_s",
+                                               "pcie_gb_per_s",
+                                               "sm_count",
+                                               "tdp_w",
+                                               "price_usd_per_h",
+                                               "price_range_usd_per_h",
+                                               "constants",
+                                               "idle_w",
+                                               "spot_price_usd_per_h",
+                                               "spot_price_range_usd_per_h",
+                                               "reserved_price_usd_per_h",
+                                               "reserved_price_range_usd_per_h"};
 static const char *const source_fields[] = {"*",
                                             "mem_gb",
                                             "mem_bytes",
@@ -132,6 +163,9 @@ static const char *const source_fields[] = {"*",
                                             "tdp_w",
                                             "price_usd_per_h",
                                             "price_range_usd_per_h",
+                                            "idle_w",
+                                            "spot_price_usd_per_h",
+                                            "reserved_price_usd_per_h",
                                             "gemm",
                                             "quantized",
                                             "decode",
@@ -320,14 +354,20 @@ static bool read_tflops(const struct rt_json_at *at, struct rt_gpu *g, struct rt
     return rt_json_fail(&rates, err, "expected a rate for fp16 or bf16, read none");
 }
 
-/* [low, high], seen in the same places as the price; shown by `catalog show`, not used. */
-static bool check_price_range(const struct rt_json_at *at, struct rt_err *err)
+/* [low, high], seen in the same places as the price. A price without a range drops that of its
+ * base. */
+static bool read_price_range(const struct rt_json_at *at, enum rt_pricing kind,
+                             struct rt_price *price, struct rt_err *err)
 {
-    struct rt_json_at range = rt_json_get(at, "price_range_usd_per_h");
+    struct rt_json_at range = rt_json_get(at, price_keys[kind].range);
+    struct rt_json_at own = rt_json_get(at, price_keys[kind].price);
     double ends[2] = {0, 0};
 
-    if (rt_json_kind(&range) == RT_JSON_ABSENT)
+    if (rt_json_kind(&range) == RT_JSON_ABSENT) {
+        if (rt_json_kind(&own) != RT_JSON_ABSENT)
+            price->low = price->high = 0;
         return true;
+    }
     if (!rt_json_expect(&range, RT_JSON_ARRAY, err))
         return false;
     if (rt_json_count(&range) != 2)
@@ -340,8 +380,18 @@ static bool check_price_range(const struct rt_json_at *at, struct rt_err *err)
         if (!(ends[i] >= 0 && ends[i] <= 1e6))
             return rt_json_fail(&end, err, "expected a number from 0 to 1000000, read %g", ends[i]);
     }
+    price->low = ends[0];
+    price->high = ends[1];
     return ends[0] <= ends[1] ||
            rt_json_fail(&range, err, "expected [low, high], read [%g, %g]", ends[0], ends[1]);
+}
+
+static bool read_price_ranges(const struct rt_json_at *at, struct rt_gpu *g, struct rt_err *err)
+{
+    for (unsigned i = 0; i < RT_PRICING_COUNT; i++)
+        if (!read_price_range(at, (enum rt_pricing)i, &g->price[i], err))
+            return false;
+    return true;
 }
 
 static bool read_texts(const struct rt_json_at *at, enum rt_record_kind kind, struct rt_gpu *g,
@@ -370,30 +420,38 @@ static bool has_date(const char *text)
     return false;
 }
 
+static bool need_price_source(const struct rt_json_at *at, const char *key, struct rt_err *err)
+{
+    struct rt_json_at sources = rt_json_get(at, "sources"), price = rt_json_get(at, key);
+    struct rt_json_at entry = rt_json_get(&sources, key);
+    const char *text = "";
+
+    if (rt_json_kind(&price) == RT_JSON_ABSENT)
+        return true;
+    if (!rt_record_need_source(at, key, err) || !rt_json_string(&sources, key, &text, err))
+        return false;
+    return has_date(text) ||
+           rt_json_fail(&entry, err, "expected the date of the price, read \"%.80s\"", text);
+}
+
 /* In a catalogue: every number has its source. */
 static bool check_sources(const struct rt_json_at *at, enum rt_record_kind kind, uint64_t given,
                           struct rt_err *err)
 {
-    struct rt_json_at sources = rt_json_get(at, "sources");
-    struct rt_json_at memory = rt_json_get(at, "mem_bytes");
-    struct rt_json_at price = rt_json_get(at, "price_usd_per_h");
-    struct rt_json_at entry = rt_json_get(&sources, "price_usd_per_h");
-    const char *text = "";
+    static const char *const own[] = {"mem_bytes", "idle_w"};
 
     if (!rt_record_sources(at, kind, source_fields, COUNT(source_fields), err))
         return false;
     if (kind != RT_RECORD_CATALOGUE)
         return true;
-    if (rt_json_kind(&memory) != RT_JSON_ABSENT && !rt_record_need_source(at, "mem_bytes", err))
-        return false;
-    if (rt_json_kind(&price) != RT_JSON_ABSENT) {
-        if (!rt_record_need_source(at, "price_usd_per_h", err) ||
-            !rt_json_string(&sources, "price_usd_per_h", &text, err))
+    for (unsigned i = 0; i < COUNT(own); i++) {
+        struct rt_json_at number = rt_json_get(at, own[i]);
+        if (rt_json_kind(&number) != RT_JSON_ABSENT && !rt_record_need_source(at, own[i], err))
             return false;
-        if (!has_date(text))
-            return rt_json_fail(&entry, err, "expected the date of the price, read \"%.80s\"",
-                                text);
     }
+    for (unsigned i = 0; i < RT_PRICING_COUNT; i++)
+        if (!need_price_source(at, price_keys[i].price, err))
+            return false;
     return need_group_sources(at, given, err);
 }
 
@@ -430,7 +488,7 @@ bool rt_gpu_draft_read(struct rt_gpu_draft *d, const struct rt_json_at *at,
     for (unsigned i = 0; i < COUNT(numbers); i++)
         if (!read_number(at, &numbers[i], &d->gpu, &present, err))
             return false;
-    if (!read_tflops(at, &d->gpu, err) || !check_price_range(at, err))
+    if (!read_tflops(at, &d->gpu, err) || !read_price_ranges(at, &d->gpu, err))
         return false;
     if (rt_json_kind(&list) != RT_JSON_ABSENT && !read_constants(&list, &d->gpu.k, &given, err))
         return false;

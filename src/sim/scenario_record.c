@@ -23,7 +23,10 @@ static const struct number numbers[] = {
     {"pcie_gb_per_s", GPU(pcie_bytes_per_s), 1e9},
     {"sm_count", GPU(sm_count), 1},
     {"tdp_w", GPU(tdp_w), 1},
-    {"price_usd_per_h", GPU(price_usd_per_h), 1},
+    {"idle_w", GPU(idle_w), 1},
+    {"price_usd_per_h", GPU(price[RT_ON_DEMAND].usd_per_h), 1},
+    {"spot_price_usd_per_h", GPU(price[RT_SPOT].usd_per_h), 1},
+    {"reserved_price_usd_per_h", GPU(price[RT_RESERVED].usd_per_h), 1},
 };
 
 #define K(field) offsetof(struct rt_gpu_constants, field)
@@ -94,6 +97,21 @@ static void text_if_any(struct rt_writer *w, const char *key, const char *text)
         rt_writer_string(w, key, text);
 }
 
+static void write_price_ranges(struct rt_writer *w, const struct rt_gpu *g)
+{
+    static const char *const keys[RT_PRICING_COUNT] = {
+        "price_range_usd_per_h", "spot_price_range_usd_per_h", "reserved_price_range_usd_per_h"};
+
+    for (unsigned i = 0; i < RT_PRICING_COUNT; i++) {
+        if (g->price[i].high <= 0)
+            continue;
+        rt_writer_open(w, keys[i], '[');
+        rt_writer_double(w, NULL, g->price[i].low);
+        rt_writer_double(w, NULL, g->price[i].high);
+        rt_writer_close(w, ']');
+    }
+}
+
 static void write_constants(struct rt_writer *w, const struct rt_gpu_constants *k)
 {
     rt_writer_open(w, "constants", '{');
@@ -113,6 +131,7 @@ void rt_writer_gpu(struct rt_writer *w, const char *key, const struct rt_gpu *g)
     for (size_t i = 0; i < COUNT(numbers); i++)
         if (double_at(g, numbers[i].offset) != 0.0)
             rt_writer_in_unit(w, numbers[i].key, double_at(g, numbers[i].offset), numbers[i].unit);
+    write_price_ranges(w, g);
     rt_writer_open(w, "tflops", '{');
     for (unsigned d = 0; d < RT_DTYPE_COUNT; d++)
         if (g->peak_flops[d] > 0.0)

@@ -108,7 +108,9 @@ static void gpus_are_plausible(void **state)
         in_range(g->name, "pcie", g->pcie_bytes_per_s, 0, 130e9);
         in_range(g->name, "sm_count", g->sm_count, 0, 400);
         in_range(g->name, "tdp_w", g->tdp_w, 0, 1500);
-        in_range(g->name, "price", g->price_usd_per_h, 0, 20);
+        in_range(g->name, "idle_w", g->idle_w, 0, g->tdp_w);
+        for (unsigned k = 0; k < RT_PRICING_COUNT; k++)
+            in_range(g->name, rt_pricing_names[k], g->price[k].usd_per_h, 0, 20);
         assert_true(g->accuracy[0] != '\0' && g->vendor[0] != '\0' && g->arch[0] != '\0');
         /* flops per byte: nothing below a streaming processor, nothing beyond Gaudi 3 */
         in_range(g->name, "flops per byte", g->peak_flops[RT_BF16] / g->mem_bw_bytes_per_s, 30,
@@ -196,8 +198,8 @@ static void check_sources(const char *json)
     struct rt_json_at constants = rt_json_get(&root, "constants");
     for (int i = 0; i < rt_json_count(&root); i++) {
         struct rt_json_at member = rt_json_member(&root, i);
-        bool own =
-            strcmp(member.key, "mem_bytes") == 0 || strcmp(member.key, "price_usd_per_h") == 0;
+        bool own = strcmp(member.key, "mem_bytes") == 0 || strcmp(member.key, "idle_w") == 0 ||
+                   strstr(member.key, "price_usd_per_h") != NULL;
         if (rt_json_kind(&member) == RT_JSON_NUMBER &&
             !has_source(&sources, member.key, strlen(member.key)) &&
             (own || !has_source(&sources, "*", 1)))
