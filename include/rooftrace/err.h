@@ -24,6 +24,7 @@
     X(EDB, 1, "database failed")                                                                   \
     X(ECONFIG, 2, "bad scenario, catalogue or configuration")                                      \
     X(EUSAGE, 2, "bad command line")                                                               \
+    X(ECHECK, 1, "self-check failed")                                                              \
     X(EINTR, 130, "interrupted")
 
 enum rt_code {

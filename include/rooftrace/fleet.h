@@ -11,6 +11,33 @@
 #define RT_MAX_REPLICAS      65536
 #define RT_MAX_SERVED_MODELS 8
 
+/* Which price of the catalogue counts; the others say how far off it may be. */
+enum rt_price_bound { RT_PRICE_TYPICAL, RT_PRICE_LOW, RT_PRICE_HIGH, RT_PRICE_BOUND_COUNT };
+extern const char *const rt_price_bound_names[RT_PRICE_BOUND_COUNT]; /* "typical", "low", "high" */
+
+/* What a physical GPU of a pool costs an hour. Scenario: pools[].price_usd_per_gpu_hour, or
+ * pools[].pricing and price_bound. */
+struct rt_pool_price {
+    bool known; /* false: no price is known, and nothing below is meant */
+    bool own;   /* the scenario's number, not the catalogue's */
+    enum rt_pricing pricing;
+    enum rt_price_bound bound;
+    double usd_per_gpu_h, low, high; /* low <= usd_per_gpu_h <= high */
+};
+
+/* Watts of one GPU, 0: not known. busy_w: by default the board power, so energy is an upper bound.
+ */
+struct rt_pool_power {
+    double idle_w, busy_w;
+};
+
+struct rt_power {                /* scenario: power */
+    struct rt_pool_power of_gpu; /* for pools that say nothing */
+    double pue;                  /* of the building: energy drawn / energy of the GPUs, >= 1 */
+    double gco2_per_kwh;         /* of the grid */
+    bool has_gco2;
+};
+
 /* One pool: equal replicas of one model on one kind of GPU. Scenario: pools[]. */
 struct rt_pool_spec {
     char name[RT_NAME_SIZE];
@@ -20,6 +47,8 @@ struct rt_pool_spec {
     struct rt_nodes nodes; /* boxes and network; zeros stand for the defaults of cost.h */
     struct rt_dtypes dtypes;
     int64_t replicas;
+    struct rt_pool_price price;
+    struct rt_pool_power power;
     struct rt_engine_spec engine;
     bool has_draft_model; /* speculative decoding */
     struct rt_model draft_model;
@@ -46,6 +75,7 @@ struct rt_fleet_spec {
     double router_view_interval_s; /* between reports; 0: the router sees everything as it is */
     struct rt_router_weights weights;
     struct rt_admission_spec admission;
+    struct rt_power power;
 };
 
 /* What a pool became: stored with the run. */
@@ -75,6 +105,10 @@ void rt_fleet_spec_release(struct rt_fleet_spec *s);
  * a failure the caller releases *s. */
 bool rt_fleet_spec_parse(const struct rt_json_at *root, const struct rt_catalog *catalog,
                          struct rt_fleet_spec *s, struct rt_err *err) RT_MUST_USE;
+/* price.c: the keys `power`, `pools[].power`, and those of struct rt_pool_price, over pools that
+ * have their GPUs. RT_ECONFIG also for a price that is asked for by name and not known. */
+bool rt_fleet_price_parse(const struct rt_json_at *root, struct rt_fleet_spec *s,
+                          struct rt_err *err) RT_MUST_USE;
 /* Weights as published; activations and KV in 16 bit: bf16, or fp16 where the model is published in
  * it or the GPU has no bf16 unit. */
 struct rt_dtypes rt_pool_default_dtypes(const struct rt_gpu *gpu, const struct rt_model *model);

@@ -54,6 +54,22 @@ struct rt_tally { /* counts over all rows of the run */
     uint64_t requests, by_status[RT_STATUS_COUNT];
     int64_t prompt_tokens, output_tokens, cached_tokens; /* of requests that finished ok */
     uint64_t preemptions;
+    int64_t produced_tokens; /* output tokens that appeared, of requests of every status */
+    /* From arrival to leaving, of all that were in the system and left it at a known instant;
+     * arrivals of those that had not left (unfinished), whose instant the trial knows. */
+    rt_u128 in_system_ns, unfinished_arrival_ns;
+    /* Preempted more often than they gave tokens: at least `stalled_preemptions` of their
+     * preemptions had no token since the one before. */
+    uint64_t stalled_requests, stalled_preemptions;
+};
+
+/* What the finished requests of one class took of one pool. */
+struct rt_class_use {
+    uint32_t class_name, pool; /* RT_NO_NAME: requests without a class */
+    uint64_t completed;
+    int64_t prompt_tokens, output_tokens, cached_tokens;
+    rt_u128 service_ns;     /* in a batch: first step to last token, without preemptions */
+    rt_u128 decode_context; /* KV tokens their decodes read at least; see class_use.c */
 };
 
 /* In the order (window, class, metric): all classes first, then classes by index; classes only when
@@ -65,6 +81,8 @@ struct rt_metrics_result {
     const struct rt_slo_count *slo; /* empty without objectives */
     size_t slo_count;
     struct rt_tally tally;
+    const struct rt_class_use *uses; /* in the order (class, pool); those with requests */
+    size_t use_count;
 };
 
 struct rt_metrics;
@@ -77,6 +95,10 @@ void rt_metrics_free(struct rt_metrics *m);
 /* Every request of the run, whatever its status, once. Fails only with RT_ENOMEM. */
 bool rt_metrics_add(struct rt_metrics *m, const struct rt_finished *row,
                     struct rt_err *err) RT_MUST_USE;
+/* The counts of all rows so far, and the uses of classes; valid until the next call. */
+const struct rt_tally *rt_metrics_tally(const struct rt_metrics *m);
+bool rt_metrics_uses(struct rt_metrics *m, const struct rt_class_use **uses, size_t *count,
+                     struct rt_err *err) RT_MUST_USE;
 /* Statistics of all rows so far; ITL from the token statistics (NULL: none). More rows may follow.
  */
 bool rt_metrics_result(struct rt_metrics *m, const struct rt_token_stats *tokens,

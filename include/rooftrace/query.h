@@ -21,9 +21,14 @@ struct rt_run_summary {
     double request_throughput, request_goodput, output_throughput, total_throughput; /* 1/s */
     double peak_output_tokens_per_s;
     int64_t peak_in_flight, preemptions, steps;
-    int64_t rows_read, zero_prompt, zero_output, unsorted; /* what reading the trace met */
-    int64_t kv_blocks;                                     /* of the whole fleet */
-    struct rt_summary_metric {                             /* milliseconds */
+    int64_t rows_read, zero_prompt, zero_output, unsorted;   /* what reading the trace met */
+    int64_t kv_blocks;                                       /* of the whole fleet */
+    int64_t stalled_requests, stalled_preemptions;           /* preemption without progress */
+    double gpu_hours, cost_usd, cost_low_usd, cost_high_usd; /* view `spend` */
+    double usd_per_million_output_tokens, usd_per_million_prompt_tokens, usd_per_million_tokens;
+    double energy_kwh, gco2;
+    int64_t checks, checks_failed; /* self-checks that apply; -1: not made */
+    struct rt_summary_metric {     /* milliseconds */
         double mean, median, std, p90, p95, p99, p999, max;
     } ttft, tpot, itl, e2e;
 };

@@ -11,6 +11,7 @@
 #define RT_STORE_H
 
 #include "rooftrace/metrics.h"
+#include "rooftrace/self_check.h"
 #include "rooftrace/sim.h"
 
 #define RT_SCHEMA_VERSION 1
@@ -53,6 +54,13 @@ struct rt_run_start {
     bool steps;             /* every step will be put */
 };
 
+/* GPUs that were paid for in [from, to); intervals of one pool may overlap, they add up. */
+struct rt_billed {
+    uint32_t pool, replica; /* whose; RT_NO_REPLICA: of the pool */
+    int64_t gpus;           /* physical */
+    int64_t from_ns, to_ns;
+};
+
 /* Known at the end. Read during rt_store_end only. */
 struct rt_run_end {
     enum rt_run_status status; /* not RT_RUN_RUNNING */
@@ -68,6 +76,9 @@ struct rt_run_end {
     uint64_t peak_output_tokens_per_s;               /* rt_token_stats_peak */
     const struct rt_replica_totals *const *replicas; /* by replica number; may be NULL when 0 */
     uint32_t replica_count;                          /* 0, or as many as the pools have */
+    const struct rt_billed *billed;
+    size_t billed_count;
+    const struct rt_check_row *checks; /* RT_CHECK_COUNT rows, or NULL: not checked */
 };
 
 /* Fails with RT_EDB: unwritable, locked by another process, not an SQLite file, another schema

@@ -27,6 +27,7 @@ struct rt_trial_options {
     bool discard_rows;                  /* no rows in table `request`: aggregates only */
     double sample_requests; /* share of the requests that get rows; 0: all. Statistics: of all */
     bool steps;             /* every engine step in table `step` */
+    bool no_self_check;     /* a result that cannot be (self_check.h) passes */
 };
 
 struct rt_trial_progress {

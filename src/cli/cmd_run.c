@@ -71,6 +71,12 @@ static const struct rt_option table[] = {
     {RT_OPT_NUMBER("--cancel-share", "P", 0, 1,
                    "share of requests that users cancel, if not done,")},
     {RT_OPT_NUMBER("--cancel-mean-s", "X", 1e-9, 9e9, "after so long in the mean, exponential")},
+    {RT_OPT_HEADING("money and power:")},
+    {RT_OPT_TEXT("--price", "USD|NAME[:BOUND]",
+                 "of a GPU hour: a number, or on_demand, spot, reserved, with :low\n"
+                 "or :high (the catalogue's on_demand)")},
+    {RT_OPT_NUMBER("--pue", "X", 1, 10, "energy of the building over that of the GPUs (1)")},
+    {RT_OPT_NUMBER("--gco2-per-kwh", "X", 0, 1e5, "carbon intensity of the grid (none told)")},
     {RT_OPT_HEADING("engine:")},
     {RT_OPT_TEXT("--preset", "NAME", "defaults of an engine by version; other options win")},
     {RT_OPT_TEXT("--engine-args", "LINE",
@@ -126,6 +132,7 @@ static const struct rt_option table[] = {
     {RT_OPT_FLAG("--check", "check and print the resolved scenario; run nothing")},
     {RT_OPT_TEXT("--catalog", "DIR", "another catalogue of models and GPUs")},
     {RT_OPT_FLAG("--no-progress", "no progress line on a terminal")},
+    {RT_OPT_FLAG("--no-self-check", "a result that cannot be passes (docs/money.md)")},
     {RT_OPT_FLAG("--no-coast", "one event a step: slower, same result")},
     {RT_OPT_FLAG("--help", "this text"), .letter = 'h'},
 };
@@ -236,6 +243,15 @@ static void note_trace(const struct rt_source_stats *s, const struct rt_workload
         cli_note("%" PRIu64 " rows came out of time order and were sorted", s->unsorted);
 }
 
+/* What of a result its reader should not overlook. */
+static void note_result(const struct rt_run_summary *s)
+{
+    if (s->stalled_preemptions > 0)
+        cli_note("warning: preemption without progress: %" PRId64 " in vain, of %" PRId64
+                 " request(s) preempted more often than they gave tokens: too few KV blocks",
+                 s->stalled_preemptions, s->stalled_requests);
+}
+
 static int print_result(const char *path, int64_t run_id, bool json)
 {
     struct rt_run_summary *summary = calloc(1, sizeof(*summary));
@@ -248,6 +264,8 @@ static int print_result(const char *path, int64_t run_id, bool json)
         ok = rt_report_json(summary, stdout, &err);
     else if (ok)
         rt_report_table(summary, true, stdout);
+    if (ok)
+        note_result(summary);
     rt_db_close(db);
     free(summary);
     return ok ? cli_finish() : cli_fail(&err);
@@ -305,7 +323,8 @@ static bool read_output(const struct rt_options *o, struct rt_trial_options *to,
                                     .label = rt_options_text(o, "--label", NULL),
                                     .discard_rows = rt_options_given(o, "--no-requests"),
                                     .sample_requests = share < 1 ? share : 0,
-                                    .steps = rt_options_given(o, "--steps")};
+                                    .steps = rt_options_given(o, "--steps"),
+                                    .no_self_check = rt_options_given(o, "--no-self-check")};
     if (to->discard_rows && rt_options_given(o, "--sample-requests"))
         return rt_fail(err, RT_EUSAGE,
                        "--no-requests and --sample-requests: expected one of them at most");

@@ -46,6 +46,9 @@ struct cJSON *scenario_weights_item(const char *text);
 /* The number, or the text where it is none ("inf"). */
 struct cJSON *scenario_number_item(const char *text);
 
+/* scenario_price.c: --price for every pool, over what the file says. */
+void scenario_put_price(struct scenario_builder *b);
+
 /* The preset for every pool. Notes what the file says itself about the engine. */
 void scenario_put_preset(struct scenario_builder *b, const char *preset);
 /* What --engine-args said, for every pool. */

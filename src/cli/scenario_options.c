@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum section { ROOT, WORKLOAD, ADMISSION, CANCEL, POOL, ENGINE, SPECULATIVE, COST };
+enum section { ROOT, WORKLOAD, ADMISSION, CANCEL, POOL, ENGINE, SPECULATIVE, COST, POWER };
 
 static const struct place {
     const char *option;
@@ -89,6 +89,8 @@ static const struct place {
     {"--measure-s", ROOT, "measure_s", false},
     {"--frontend-s", ROOT, "frontend_s", false},
     {"--seed", ROOT, "seed", false},
+    {"--pue", POWER, "pue", false},
+    {"--gco2-per-kwh", POWER, "gco2_per_kwh", false},
 };
 #define PLACES (sizeof places / sizeof places[0])
 
@@ -288,6 +290,8 @@ static void put_option(struct scenario_builder *b, const struct place *p)
         into = scenario_section(b, b->root, "admission");
     else if (p->section == CANCEL)
         into = scenario_section(b, b->root, "cancel");
+    else if (p->section == POWER)
+        into = scenario_section(b, b->root, "power");
     if (into != NULL)
         scenario_put(b, into, p->key, option_item(b, p));
 }
@@ -373,10 +377,10 @@ static bool any_given(const struct rt_options *o, bool sizing)
         if (rt_options_given(o, places[i].option))
             return true;
     return rt_options_given(o, "--preset") || rt_options_given(o, "--engine-args") ||
-           rt_options_given(o, "--goodput") || (!sizing && rt_options_given(o, "--slo")) ||
-           rt_options_given(o, "--cost") || rt_options_given(o, "--cost-coefficients") ||
-           rt_options_given(o, "--profile") || rt_options_given(o, "--speed-of-light") ||
-           synth_options_given(o);
+           rt_options_given(o, "--price") || rt_options_given(o, "--goodput") ||
+           (!sizing && rt_options_given(o, "--slo")) || rt_options_given(o, "--cost") ||
+           rt_options_given(o, "--cost-coefficients") || rt_options_given(o, "--profile") ||
+           rt_options_given(o, "--speed-of-light") || synth_options_given(o);
 }
 
 /* Traffic that is made stands in the place of a trace; what belongs to the trace goes with it. */
@@ -413,6 +417,7 @@ static bool put_options(struct scenario_builder *b, struct rt_err *err)
     for (size_t i = 0; b->ok && i < PLACES; i++)
         if (rt_options_given(b->o, places[i].option))
             put_option(b, &places[i]);
+    scenario_put_price(b);
     return put_synthetic(b, err) && put_cost(b, err) && (b->sizing || put_slo(b, "--slo", err)) &&
            put_slo(b, "--goodput", err) && (b->ok || rt_fail_nomem(err, "options"));
 }

@@ -36,6 +36,10 @@ static const char *const pool_keys[] = {
     "node",
     "served_models",
     "max_prompt_tokens",
+    "price_usd_per_gpu_hour",
+    "pricing",
+    "price_bound",
+    "power",
 };
 
 void rt_fleet_spec_init(struct rt_fleet_spec *s)
@@ -43,6 +47,7 @@ void rt_fleet_spec_init(struct rt_fleet_spec *s)
     *s = (struct rt_fleet_spec){0};
     rt_cost_spec_init(&s->cost);
     routing_spec_init(s);
+    s->power.pue = 1;
 }
 
 void rt_fleet_spec_release(struct rt_fleet_spec *s)
@@ -337,5 +342,5 @@ bool rt_fleet_spec_parse(const struct rt_json_at *root, const struct rt_catalog 
         (cost.node != NULL && !rt_cost_spec_parse(&cost, &s->cost, err)))
         return false;
     return parse_pools(&pools, catalog, has_model ? &model : NULL, s, err) &&
-           routing_spec_parse(root, s, err);
+           rt_fleet_price_parse(root, s, err) && routing_spec_parse(root, s, err);
 }

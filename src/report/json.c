@@ -167,6 +167,19 @@ static void put_own(struct object *o, const struct rt_run_summary *s)
     put_count(o, "zero_prompt", s->zero_prompt);
     put_count(o, "zero_output", s->zero_output);
     put_count(o, "unsorted", s->unsorted);
+    put_count(o, "stalled_requests", s->stalled_requests);
+    put_count(o, "stalled_preemptions", s->stalled_preemptions);
+    put_count(o, "self_checks", s->checks);
+    put_count(o, "self_checks_failed", s->checks_failed);
+    put_real(o, "gpu_hours", s->gpu_hours);
+    put_real(o, "cost_usd", s->cost_usd);
+    put_real(o, "cost_low_usd", s->cost_low_usd);
+    put_real(o, "cost_high_usd", s->cost_high_usd);
+    put_real(o, "usd_per_million_output_tokens", s->usd_per_million_output_tokens);
+    put_real(o, "usd_per_million_prompt_tokens", s->usd_per_million_prompt_tokens);
+    put_real(o, "usd_per_million_tokens", s->usd_per_million_tokens);
+    put_real(o, "energy_kwh", s->energy_kwh);
+    put_real(o, "gco2", s->gco2);
     put_real(o, "wall_s", s->wall_s);
 }
 

@@ -85,6 +85,32 @@ static void text_line(FILE *out, const char *label, const char *text)
     fputc('\n', out);
 }
 
+/* Four significant digits: a run of a minute costs cents, a month's trace thousands. */
+static void money_line(FILE *out, const char *label, double value)
+{
+    if (!isnan(value))
+        rt_emit(out, "%-*s %.4g\n", LABEL, label, value);
+}
+
+/* What the fleet cost, as far as its prices and powers are known. */
+static void spend_lines(FILE *out, const struct rt_run_summary *s)
+{
+    if (isnan(s->cost_usd) && isnan(s->energy_kwh))
+        return;
+    banner(out, "Money and power", '-');
+    money_line(out, "GPU hours billed:", s->gpu_hours);
+    if (s->cost_low_usd < s->cost_high_usd)
+        rt_emit(out, "%-*s %.4g (%.4g to %.4g)\n", LABEL, "Cost (USD):", s->cost_usd,
+                s->cost_low_usd, s->cost_high_usd);
+    else
+        money_line(out, "Cost (USD):", s->cost_usd);
+    money_line(out, "USD per million output tokens:", s->usd_per_million_output_tokens);
+    money_line(out, "USD per million prompt tokens:", s->usd_per_million_prompt_tokens);
+    money_line(out, "USD per million tokens:", s->usd_per_million_tokens);
+    money_line(out, "Energy (kWh):", s->energy_kwh);
+    money_line(out, "Carbon (gCO2e):", s->gco2);
+}
+
 static void own_lines(FILE *out, const struct rt_run_summary *s)
 {
     banner(out, "Simulation", '-');
@@ -102,6 +128,7 @@ static void own_lines(FILE *out, const struct rt_run_summary *s)
     event_line(out, "Cancelled requests:", s->cancelled);
     event_line(out, "Unfinished requests:", s->unfinished);
     count_line(out, "Preemptions:", s->preemptions);
+    event_line(out, "Preemptions without progress:", s->stalled_preemptions);
     event_line(out, "Prompt tokens from prefix cache:", s->cached_tokens);
     event_line(out, "Prompts of 0 tokens taken as 1:", s->zero_prompt);
     event_line(out, "Outputs of 0 tokens taken as 1:", s->zero_output);
@@ -120,5 +147,6 @@ void rt_report_table(const struct rt_run_summary *s, bool with_e2el, FILE *out)
     if (with_e2el)
         metric_block(out, "End-to-end Latency", "E2EL", &s->e2e);
     own_lines(out, s);
+    spend_lines(out, s);
     banner(out, "", '=');
 }

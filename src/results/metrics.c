@@ -52,6 +52,7 @@ struct rt_metrics {
     uint32_t *group_of[RT_WINDOW_COUNT]; /* by class name; NO_GROUP */
     uint32_t names[RT_WINDOW_COUNT];     /* length of group_of */
     struct rt_tally tally;
+    struct rt_class_uses uses;
     struct rt_metric_row *rows;
     struct rt_slo_count *slo_sorted;
 };
@@ -134,6 +135,7 @@ void rt_metrics_free(struct rt_metrics *m)
         free(m->group_of[w]);
     free(m->groups);
     free(m->slo_counts);
+    rt_class_uses_release(&m->uses);
     free(m->rows);
     free(m->slo_sorted);
     free(m->slos);
@@ -325,9 +327,20 @@ static void measure(const struct rt_metrics *m, const struct rt_finished *row,
 
 static void count_row(struct rt_tally *t, const struct rt_finished *row)
 {
+    int64_t surplus = (int64_t)row->preemptions - row->produced_tokens;
+
     t->requests++;
     t->by_status[row->status]++;
     t->preemptions += row->preemptions;
+    t->produced_tokens += row->produced_tokens;
+    if (surplus > 0) {
+        t->stalled_requests++;
+        t->stalled_preemptions += (uint64_t)surplus;
+    }
+    if (row->status == RT_STATUS_UNFINISHED)
+        t->unfinished_arrival_ns += (uint64_t)row->arrival_ns;
+    else if (row->finish_ns != RT_NEVER)
+        t->in_system_ns += (uint64_t)(row->finish_ns - row->arrival_ns);
     if (row->status != RT_STATUS_OK)
         return;
     t->prompt_tokens += row->prompt_tokens;
@@ -352,6 +365,8 @@ bool rt_metrics_add(struct rt_metrics *m, const struct rt_finished *row, struct 
         (named && !add_to(m, RT_WINDOW_RUN, name, spec, values_ns)) ||
         (measured && !add_to(m, RT_WINDOW_MEASURED, RT_NO_NAME, spec, values_ns)) ||
         (measured && named && !add_to(m, RT_WINDOW_MEASURED, name, spec, values_ns)))
+        return rt_fail_nomem(err, "metrics");
+    if (values_ns && !rt_class_uses_add(&m->uses, row))
         return rt_fail_nomem(err, "metrics");
     count_row(&m->tally, row);
     return true;
@@ -421,6 +436,17 @@ static void fill(struct rt_metrics *m, const struct rt_token_stats *tokens, uint
                                       .tally = m->tally};
 }
 
+const struct rt_tally *rt_metrics_tally(const struct rt_metrics *m)
+{
+    return &m->tally;
+}
+
+bool rt_metrics_uses(struct rt_metrics *m, const struct rt_class_use **uses, size_t *count,
+                     struct rt_err *err)
+{
+    return rt_class_uses_list(&m->uses, uses, count) || rt_fail_nomem(err, "metrics");
+}
+
 /* The groups for all classes exist also when nothing has come in. */
 static bool all_groups(struct rt_metrics *m)
 {
@@ -439,8 +465,10 @@ bool rt_metrics_result(struct rt_metrics *m, const struct rt_token_stats *tokens
     m->rows = ok ? malloc((size_t)m->group_count * RT_METRIC_COUNT * sizeof m->rows[0]) : NULL;
     m->slo_sorted = ok ? malloc(m->group_count * sizeof m->slo_sorted[0]) : NULL;
     ok = m->rows && m->slo_sorted;
-    if (ok)
+    if (ok) {
         fill(m, tokens, scratch, out);
+        ok = rt_class_uses_list(&m->uses, &out->uses, &out->use_count);
+    }
     free(scratch);
     return ok || rt_fail_nomem(err, "metrics");
 }

@@ -165,9 +165,28 @@ static const char summary_sql[] =
     " s.request_goodput, s.output_throughput, s.total_token_throughput, s.max_output_tokens_per_s,"
     " s.max_concurrent_requests, s.preemptions, r.steps, r.rows_read, r.zero_prompt, r.zero_output,"
     " r.unsorted, (SELECT sum(p.replicas * p.kv_blocks) FROM pool AS p WHERE p.run_id = "
-    "s.run_id), " METRIC("ttft") ", " METRIC("tpot") ", " METRIC("itl") ", " METRIC(
+    "s.run_id), r.stalled_requests, r.stalled_preemptions, m.gpu_hours, m.cost_usd,"
+    " m.cost_low_usd, m.cost_high_usd, m.usd_per_million_output_tokens,"
+    " m.usd_per_million_prompt_tokens, m.usd_per_million_tokens, m.energy_kwh, m.gco2,"
+    " (SELECT CASE WHEN count(*) > 0 THEN count(c.ok) END FROM self_check AS c WHERE c.run_id ="
+    " s.run_id), (SELECT sum(c.ok = 0) FROM self_check AS c WHERE c.run_id = s.run_id),"
+    " " METRIC("ttft") ", " METRIC("tpot") ", " METRIC("itl") ", " METRIC(
         "e2el") " FROM summary AS s JOIN run AS r ON r.run_id = s.run_id"
+                " LEFT JOIN spend AS m ON m.run_id = s.run_id"
                 " WHERE s.run_id = CASE WHEN ?1 > 0 THEN ?1 ELSE (SELECT max(run_id) FROM run) END";
+
+static void read_money(struct reader *r, struct rt_run_summary *out)
+{
+    out->gpu_hours = read_real(r);
+    out->cost_usd = read_real(r);
+    out->cost_low_usd = read_real(r);
+    out->cost_high_usd = read_real(r);
+    out->usd_per_million_output_tokens = read_real(r);
+    out->usd_per_million_prompt_tokens = read_real(r);
+    out->usd_per_million_tokens = read_real(r);
+    out->energy_kwh = read_real(r);
+    out->gco2 = read_real(r);
+}
 
 static void read_summary(struct reader *r, struct rt_run_summary *out)
 {
@@ -205,6 +224,11 @@ static void read_summary(struct reader *r, struct rt_run_summary *out)
     out->zero_output = read_int(r);
     out->unsorted = read_int(r);
     out->kv_blocks = read_int(r);
+    out->stalled_requests = read_int(r);
+    out->stalled_preemptions = read_int(r);
+    read_money(r, out);
+    out->checks = read_int(r);
+    out->checks_failed = read_int(r);
     read_metric(r, &out->ttft);
     read_metric(r, &out->tpot);
     read_metric(r, &out->itl);

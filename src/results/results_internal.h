@@ -41,6 +41,23 @@ void rt_stats_of_hist(const struct rt_hist *h, double unit, struct rt_metric_row
 /* The scenario's frontend_s in the nanoseconds that metrics and views add. */
 int64_t rt_frontend_ns(const struct rt_scenario *s);
 
+/* ---- class_use.c: what the finished requests of each class took of each pool ---- */
+
+struct rt_class_uses {
+    struct pool_uses { /* by class; its array by pool */
+        struct rt_class_use *pools;
+        uint32_t count;
+    } * classes;
+    uint32_t class_count;
+    struct rt_class_use *list; /* of the last rt_class_uses_list */
+};
+void rt_class_uses_release(struct rt_class_uses *u);
+/* A row with status ok. false: out of memory. */
+bool rt_class_uses_add(struct rt_class_uses *u, const struct rt_finished *row) RT_MUST_USE;
+/* Those with requests, by class, then pool; valid until the next call. */
+bool rt_class_uses_list(struct rt_class_uses *u, const struct rt_class_use **list,
+                        size_t *count) RT_MUST_USE;
+
 /* ---- dbfile.c: which files are ours ---- */
 
 #define RT_APPLICATION_ID 0x52465452 /* "RFTR", as in schema.sql */

@@ -34,6 +34,8 @@ CREATE TABLE run (
     slo_ttft_s REAL,                 -- objective for TTFT; classes may have their own, see table `slo`
     slo_tpot_s REAL,                 -- likewise for TPOT
     slo_e2e_s REAL,                  -- likewise for E2E
+    pue REAL NOT NULL,               -- energy the building draws over energy of the GPUs
+    gco2_per_kwh REAL,               -- carbon intensity of the grid; NULL: none given
     request_share REAL NOT NULL,     -- share of the requests that get rows in `request`: 1 all, 0 none, else a sample
     steps_recorded INTEGER NOT NULL, -- 1: table `step` holds every engine step
     plan_hash TEXT,                  -- of all trials of a sweep's plan: equal in all its runs; NULL: not of a sweep
@@ -59,7 +61,9 @@ CREATE TABLE run (
     zero_prompt INTEGER,             -- prompts of 0 tokens taken as 1
     zero_output INTEGER,             -- outputs of 0 tokens taken as 1
     unsorted INTEGER,                -- rows of the trace with an earlier time than the row before
-    requests_written INTEGER         -- rows in `request`
+    requests_written INTEGER,        -- rows in `request`
+    stalled_requests INTEGER,        -- preempted more often than they gave tokens: preemption without progress
+    stalled_preemptions INTEGER      -- how often at least a preemption of theirs came with no token since the one before
 ) STRICT;
 
 CREATE TABLE pool (
@@ -76,7 +80,12 @@ CREATE TABLE pool (
     replicas INTEGER NOT NULL,               -- serving engines
     first_replica INTEGER NOT NULL,          -- number of the first one; they are numbered on from here
     gpus INTEGER NOT NULL,                   -- GPUs of the whole pool
+    pricing TEXT,                            -- on_demand, spot, reserved: of the catalogue; own: the scenario's; NULL: no price known
     gpu_price_usd_per_h REAL,                -- of one GPU
+    gpu_price_low_usd_per_h REAL,            -- lowest that was seen
+    gpu_price_high_usd_per_h REAL,           -- highest that was seen
+    gpu_idle_w REAL,                         -- power of one GPU while no step runs; NULL: not known
+    gpu_busy_w REAL,                         -- while a step runs; by default the board power, an upper bound
     tensor_parallel INTEGER NOT NULL,        -- degree, of one replica, as the three below
     pipeline_parallel INTEGER NOT NULL,
     expert_parallel INTEGER NOT NULL,        -- 1: experts in slices; else whole ones on each GPU
@@ -203,6 +212,45 @@ CREATE TABLE replica (
     offloaded_blocks INTEGER NOT NULL,   -- evicted prefix blocks copied to CPU memory
     loaded_blocks INTEGER NOT NULL,      -- of them copied back, found by a later request
     PRIMARY KEY (run_id, replica)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE billing (
+    -- Which GPUs were paid for, and when. Physical GPUs, never instances: tensor * pipeline * data parallel
+    -- of each replica, from the run's first instant to its last event.
+    run_id INTEGER NOT NULL,
+    pool TEXT NOT NULL,
+    replica INTEGER,         -- whose GPUs; NULL: nobody's in particular
+    gpus INTEGER NOT NULL,
+    from_s REAL NOT NULL,
+    to_s REAL NOT NULL
+) STRICT;
+CREATE INDEX billing_run ON billing (run_id, pool);
+
+CREATE TABLE class_use (
+    -- What the requests of each class that finished ok took of each pool.
+    run_id INTEGER NOT NULL,
+    class TEXT,                     -- NULL: requests without a class
+    pool TEXT NOT NULL,             -- where they finished
+    completed INTEGER NOT NULL,     -- requests
+    prompt_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cached_tokens INTEGER NOT NULL, -- of the prompt tokens, found in the prefix cache
+    service_s REAL NOT NULL,        -- seconds in a batch, summed: first step to last token, without preemptions
+    UNIQUE (run_id, class, pool)
+) STRICT;
+
+CREATE TABLE self_check (
+    -- Could this result be? Laws no fleet can break, each with what came nearest to its limit. A run that
+    -- breaks one is `failed`. Empty for runs that did not reach their end, and with `--no-self-check`.
+    run_id INTEGER NOT NULL,
+    name TEXT NOT NULL,      -- flops, bytes, kv_bytes (a second, against the GPUs' peaks), capacity (tokens a second, against
+                             -- the cost model's best batch), little (request seconds), requests, tokens
+    ok INTEGER,              -- 1: holds; NULL: does not apply, as peaks with a linear cost
+    pool TEXT,               -- where it came nearest; NULL: a law of the whole run
+    replica INTEGER,         -- likewise
+    value REAL,              -- what the run implies, counted from below
+    limit_value REAL,        -- what value may not exceed (flops, bytes, kv_bytes, capacity), or must equal
+    PRIMARY KEY (run_id, name)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE sample (
@@ -550,22 +598,120 @@ CREATE VIEW goodput AS
         o.met_all * 1.0 / nullif(o.requests, 0) AS good_share -- 0 to 1, of the requests that arrived
     FROM slo AS o JOIN span AS s ON s.run_id = o.run_id AND s.scope = o.scope;
 
+CREATE VIEW pool_spend AS
+    -- What each pool cost and drew. GPU hours are those billed, idle ones included. NULL where a price or a
+    -- power is not known. Energy: idle power all the time, the rest of the busy power while steps run, times pue.
+    -- Example: SELECT pool, gpu_hours, busy_gpu_hours, cost_usd, energy_kwh FROM pool_spend WHERE run_id = 1;
+    WITH billed AS (
+        SELECT run_id, pool, sum(gpus * (to_s - from_s)) / 3600 AS gpu_hours FROM billing GROUP BY run_id, pool
+    ), busy AS (
+        SELECT run_id, pool, sum(busy_s) AS busy_s FROM replica GROUP BY run_id, pool
+    )
+    SELECT p.run_id,
+        p.pool,
+        p.gpu,
+        p.gpus, -- of all replicas
+        b.gpu_hours, -- billed
+        u.busy_s * p.gpus / p.replicas / 3600 AS busy_gpu_hours, -- of them, while steps ran
+        p.pricing, -- on_demand, spot, reserved, own; NULL: no price known
+        b.gpu_hours * p.gpu_price_usd_per_h AS cost_usd,
+        b.gpu_hours * p.gpu_price_low_usd_per_h AS cost_low_usd, -- at the lowest price that was seen
+        b.gpu_hours * p.gpu_price_high_usd_per_h AS cost_high_usd, -- at the highest
+        r.pue * (b.gpu_hours * p.gpu_idle_w
+            + u.busy_s * p.gpus / p.replicas / 3600 * (p.gpu_busy_w - p.gpu_idle_w)) / 1e3 AS energy_kwh -- pue included
+    FROM pool AS p
+    JOIN run AS r ON r.run_id = p.run_id
+    LEFT JOIN billed AS b ON b.run_id = p.run_id AND b.pool = p.pool
+    LEFT JOIN busy AS u ON u.run_id = p.run_id AND u.pool = p.pool;
+
 CREATE VIEW spend AS
-    -- What a run would have cost: every GPU of the fleet for duration_s. NULL where a price is not known.
+    -- What a run cost: every GPU billed, whatever it did. The whole cost is divided by each kind of token in
+    -- turn, completed requests only. NULL where a price (or power, or carbon intensity) of a pool is not known.
     -- Example: SELECT run_id, gpus, cost_usd, usd_per_million_output_tokens FROM spend;
+    -- Example: SELECT cost_low_usd, cost_usd, cost_high_usd, energy_kwh, gco2 FROM spend WHERE run_id = 1;
     WITH fleet AS (
-        SELECT run_id, sum(gpus) AS gpus,
+        SELECT run_id, sum(gpus) AS gpus, sum(gpu_hours) AS gpu_hours, sum(busy_gpu_hours) AS busy_gpu_hours,
+            CASE WHEN count(cost_usd) = count(*) THEN sum(cost_usd) END AS cost_usd,
+            CASE WHEN count(cost_low_usd) = count(*) THEN sum(cost_low_usd) END AS cost_low_usd,
+            CASE WHEN count(cost_high_usd) = count(*) THEN sum(cost_high_usd) END AS cost_high_usd,
+            CASE WHEN count(energy_kwh) = count(*) THEN sum(energy_kwh) END AS energy_kwh
+        FROM pool_spend GROUP BY run_id
+    ), rate AS (
+        SELECT run_id,
             CASE WHEN count(gpu_price_usd_per_h) = count(*) THEN sum(gpus * gpu_price_usd_per_h) END AS usd_per_h
         FROM pool GROUP BY run_id
     )
     SELECT r.run_id,
-        f.gpus,
-        f.gpus * r.duration_s / 3600 AS gpu_hours,
-        f.usd_per_h AS fleet_usd_per_h,
-        f.usd_per_h * r.duration_s / 3600 AS cost_usd,
-        f.usd_per_h * r.duration_s / 3600 * 1e6 / nullif(r.output_tokens, 0) AS usd_per_million_output_tokens,
-        f.usd_per_h * r.duration_s / 3600 * 1e3 / nullif(r.completed, 0) AS usd_per_thousand_requests
-    FROM run AS r JOIN fleet AS f ON f.run_id = r.run_id;
+        f.gpus, -- of all replicas
+        f.gpu_hours, -- billed
+        f.busy_gpu_hours, -- of them, while steps ran
+        p.usd_per_h AS fleet_usd_per_h, -- with all replicas there
+        f.cost_usd,
+        f.cost_low_usd, -- at the lowest prices that were seen
+        f.cost_high_usd, -- at the highest
+        f.cost_usd * 1e6 / nullif(r.output_tokens, 0) AS usd_per_million_output_tokens, -- whole cost
+        f.cost_usd * 1e6 / nullif(r.input_tokens, 0) AS usd_per_million_prompt_tokens, -- whole cost
+        f.cost_usd * 1e6 / nullif(r.input_tokens + r.output_tokens, 0) AS usd_per_million_tokens, -- prompt and output
+        f.cost_low_usd * 1e6 / nullif(r.output_tokens, 0) AS low_usd_per_million_output_tokens,
+        f.cost_high_usd * 1e6 / nullif(r.output_tokens, 0) AS high_usd_per_million_output_tokens,
+        f.cost_usd * 1e3 / nullif(r.completed, 0) AS usd_per_thousand_requests,
+        f.energy_kwh, -- pue included
+        f.energy_kwh * 3.6e6 / nullif(r.output_tokens, 0) AS joules_per_output_token, -- whole energy
+        f.energy_kwh * r.gco2_per_kwh AS gco2 -- grams of CO2 equivalent
+    FROM run AS r JOIN fleet AS f ON f.run_id = r.run_id JOIN rate AS p ON p.run_id = r.run_id;
+
+CREATE VIEW class_spend AS
+    -- What each class of requests cost. A pool's cost is shared out by the time its finished requests of each
+    -- class spent in a batch (service_s); a pool where none finished, by that time in all pools. The classes'
+    -- costs add up to the run's. Time, not tokens: a prompt token and an output token take very different
+    -- shares of a GPU, and an output token of a long context more than one of a short one.
+    -- Example: SELECT class, share, cost_usd, usd_per_million_output_tokens FROM class_spend WHERE run_id = 1;
+    WITH pool_service AS (
+        SELECT run_id, pool, sum(service_s) AS service_s FROM class_use GROUP BY run_id, pool
+    ), class_total AS (
+        SELECT run_id, class, sum(completed) AS completed, sum(prompt_tokens) AS prompt_tokens,
+            sum(output_tokens) AS output_tokens, sum(cached_tokens) AS cached_tokens, sum(service_s) AS service_s
+        FROM class_use GROUP BY run_id, class
+    ), total AS (
+        SELECT run_id, sum(service_s) AS service_s FROM class_use GROUP BY run_id
+    ), part AS (
+        SELECT c.run_id, c.class, p.gpu_hours, p.cost_usd, p.cost_low_usd, p.cost_high_usd, p.energy_kwh,
+            CASE WHEN s.service_s > 0 THEN coalesce(u.service_s, 0) / s.service_s
+                ELSE c.service_s / nullif(t.service_s, 0) END AS share
+        FROM class_total AS c
+        JOIN total AS t ON t.run_id = c.run_id
+        JOIN pool_spend AS p ON p.run_id = c.run_id
+        LEFT JOIN pool_service AS s ON s.run_id = p.run_id AND s.pool = p.pool
+        LEFT JOIN class_use AS u ON u.run_id = c.run_id AND u.pool = p.pool AND u.class IS c.class
+    ), cost AS (
+        SELECT run_id, class, sum(share * gpu_hours) AS gpu_hours,
+            CASE WHEN count(cost_usd) = count(*) THEN sum(share * cost_usd) END AS cost_usd,
+            CASE WHEN count(cost_low_usd) = count(*) THEN sum(share * cost_low_usd) END AS cost_low_usd,
+            CASE WHEN count(cost_high_usd) = count(*) THEN sum(share * cost_high_usd) END AS cost_high_usd,
+            CASE WHEN count(energy_kwh) = count(*) THEN sum(share * energy_kwh) END AS energy_kwh
+        FROM part GROUP BY run_id, class
+    )
+    SELECT c.run_id,
+        c.class, -- NULL: requests without a class
+        c.completed, -- requests
+        c.prompt_tokens,
+        c.output_tokens,
+        c.cached_tokens,
+        c.service_s, -- seconds in a batch, summed
+        k.gpu_hours, -- its part of those billed
+        k.gpu_hours / nullif(s.gpu_hours, 0) AS share, -- 0 to 1, of the run's GPU hours
+        k.cost_usd,
+        k.cost_low_usd, -- at the lowest prices
+        k.cost_high_usd, -- at the highest
+        k.cost_usd * 1e6 / nullif(c.output_tokens, 0) AS usd_per_million_output_tokens,
+        k.cost_usd * 1e6 / nullif(c.prompt_tokens, 0) AS usd_per_million_prompt_tokens,
+        k.cost_usd * 1e6 / nullif(c.prompt_tokens + c.output_tokens, 0) AS usd_per_million_tokens,
+        k.energy_kwh, -- pue included
+        k.energy_kwh * r.gco2_per_kwh AS gco2 -- grams of CO2 equivalent
+    FROM class_total AS c
+    JOIN cost AS k ON k.run_id = c.run_id AND k.class IS c.class
+    JOIN spend AS s ON s.run_id = c.run_id
+    JOIN run AS r ON r.run_id = c.run_id;
 
 CREATE VIEW fleet_use AS
     -- How busy each pool was.

@@ -39,6 +39,8 @@ static void put_start(struct rt_insert *in, const struct rt_run_start *run)
     rt_put_real(in, s->slo.ttft_s);
     rt_put_real(in, s->slo.tpot_s);
     rt_put_real(in, s->slo.e2e_s);
+    rt_put_real(in, s->fleet.power.pue);
+    rt_put_real(in, s->fleet.power.has_gco2 ? s->fleet.power.gco2_per_kwh : (double)NAN);
     rt_put_real(in, run->no_requests ? 0 : run->sample_requests > 0 ? run->sample_requests : 1);
     rt_put_int(in, run->steps);
     rt_put_text(in, plan->plan_hash);
@@ -56,9 +58,10 @@ static bool insert_run(sqlite3 *db, const char *path, const struct rt_run_start 
         "INSERT INTO run (run_id, label, status, version, started_at, seed, trace, trace_format, "
         "scenario,"
         " router, frontend_ns, measure_from_s, measure_to_s, slo_ttft_s, slo_tpot_s, slo_e2e_s,"
-        " request_share, steps_recorded, plan_hash, plan_trials, varied) VALUES (?, ?, ?, ?, "
+        " pue, gco2_per_kwh, request_share, steps_recorded, plan_hash, plan_trials, varied) VALUES "
+        "(?, ?, ?, ?, "
         "strftime('%Y-%m-%dT%H:%M:%fZ', ?,"
-        " 'unixepoch'), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        " 'unixepoch'), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     struct rt_insert in;
     bool ok = rt_insert_prepare(&in, db, path, sql, err);
 
@@ -105,10 +108,21 @@ static void put_memory(struct rt_insert *in, const struct rt_memory_plan *m)
     rt_put_int(in, m->blocks);
 }
 
+static void put_money(struct rt_insert *in, const struct rt_pool_spec *s)
+{
+    const struct rt_pool_price *p = &s->price;
+
+    rt_put_text(in, !p->known ? NULL : p->own ? "own" : rt_pricing_names[p->pricing]);
+    rt_put_real(in, p->known ? p->usd_per_gpu_h : (double)NAN);
+    rt_put_real(in, p->known ? p->low : (double)NAN);
+    rt_put_real(in, p->known ? p->high : (double)NAN);
+    rt_put_real(in, s->power.idle_w > 0 ? s->power.idle_w : (double)NAN);
+    rt_put_real(in, s->power.busy_w > 0 ? s->power.busy_w : (double)NAN);
+}
+
 static void put_pool(struct rt_insert *in, int64_t run_id, const struct rt_run_pool *pool)
 {
     const struct rt_pool_spec *s = pool->spec;
-    double price = s->gpu.price_usd_per_h;
 
     rt_put_int(in, run_id);
     rt_put_text(in, s->name);
@@ -118,7 +132,7 @@ static void put_pool(struct rt_insert *in, int64_t run_id, const struct rt_run_p
     rt_put_int(in, pool->plan.replicas);
     rt_put_int(in, pool->plan.first_replica);
     rt_put_int(in, pool->plan.gpus * (int64_t)pool->plan.replicas);
-    rt_put_real(in, price > 0 ? price : (double)NAN);
+    put_money(in, s);
     rt_put_int(in, s->parallel.tensor);
     rt_put_int(in, s->parallel.pipeline);
     rt_put_int(in, s->parallel.expert);
@@ -202,6 +216,8 @@ static void put_end(struct rt_insert *in, const struct rt_open_run *run,
     rt_put_count(in, end->source.zero_output);
     rt_put_count(in, end->source.unsorted);
     rt_put_count(in, run->rows_written);
+    rt_put_count(in, y->stalled_requests);
+    rt_put_count(in, y->stalled_preemptions);
 }
 
 static bool update_run(sqlite3 *db, const char *path, const struct rt_open_run *run,
@@ -214,7 +230,7 @@ static bool update_run(sqlite3 *db, const char *path, const struct rt_open_run *
         " cached_tokens = ?, preemptions = ?, max_output_tokens_per_s = ?,"
         " max_concurrent_requests = ?, mean_concurrent_requests = ?, steps = ?, events = ?,"
         " rows_read = ?, zero_prompt = ?, zero_output = ?, unsorted = ?,"
-        " requests_written = ? WHERE run_id = ?";
+        " requests_written = ?, stalled_requests = ?, stalled_preemptions = ? WHERE run_id = ?";
     struct rt_insert in;
     bool ok = rt_insert_prepare(&in, db, path, sql, err);
 
@@ -255,6 +271,54 @@ static bool insert_replicas(struct rt_insert *in, const struct rt_open_run *run,
         rt_put_int(in, run->id);
         rt_put_int(in, i);
         put_replica(in, run->pools[p].name, end->replicas[i]);
+        if (!rt_insert_row(in, err))
+            return false;
+    }
+    return true;
+}
+
+/* -1 or RT_NO_REPLICA: NULL. */
+static void put_place(struct rt_insert *in, const struct rt_open_run *run, int64_t pool,
+                      uint32_t replica)
+{
+    rt_put_text(in, pool < 0 ? NULL : run->pools[pool].name);
+    if (replica == RT_NO_REPLICA)
+        rt_put_null(in);
+    else
+        rt_put_int(in, replica);
+}
+
+static bool insert_billing(struct rt_insert *in, const struct rt_open_run *run,
+                           const struct rt_run_end *end, struct rt_err *err)
+{
+    for (size_t i = 0; i < end->billed_count; i++) {
+        const struct rt_billed *b = &end->billed[i];
+        rt_put_int(in, run->id);
+        put_place(in, run, b->pool, b->replica);
+        rt_put_int(in, b->gpus);
+        rt_put_real(in, (double)b->from_ns / 1e9);
+        rt_put_real(in, (double)b->to_ns / 1e9);
+        if (!rt_insert_row(in, err))
+            return false;
+    }
+    return true;
+}
+
+static bool insert_checks(struct rt_insert *in, const struct rt_open_run *run,
+                          const struct rt_run_end *end, struct rt_err *err)
+{
+    for (unsigned i = 0; end->checks && i < RT_CHECK_COUNT; i++) {
+        const struct rt_check_row *c = &end->checks[i];
+        rt_put_int(in, run->id);
+        rt_put_text(in, rt_check_names[i]);
+        if (c->applies)
+            rt_put_int(in, c->ok);
+        else
+            rt_put_null(in);
+        put_place(in, run, c->applies && !c->of_run ? (int64_t)c->pool : -1,
+                  c->applies ? c->replica : RT_NO_REPLICA);
+        rt_put_real(in, c->applies ? c->value : (double)NAN);
+        rt_put_real(in, c->applies ? c->limit : (double)NAN);
         if (!rt_insert_row(in, err))
             return false;
     }
@@ -330,6 +394,27 @@ static void put_class(struct rt_insert *in, const struct rt_open_run *run, uint3
                 class_name == RT_NO_NAME ? NULL : rt_class_names_get(&run->classes, class_name));
 }
 
+static bool insert_uses(struct rt_insert *in, const struct rt_open_run *run,
+                        const struct rt_run_end *end, struct rt_err *err)
+{
+    for (size_t i = 0; i < end->metrics.use_count; i++) {
+        const struct rt_class_use *u = &end->metrics.uses[i];
+        if (u->pool >= run->pool_count)
+            continue; /* as in `request`: no pool of the run */
+        rt_put_int(in, run->id);
+        put_class(in, run, u->class_name);
+        rt_put_text(in, run->pools[u->pool].name);
+        rt_put_count(in, u->completed);
+        rt_put_int(in, u->prompt_tokens);
+        rt_put_int(in, u->output_tokens);
+        rt_put_int(in, u->cached_tokens);
+        rt_put_real(in, (double)u->service_ns / 1e9);
+        if (!rt_insert_row(in, err))
+            return false;
+    }
+    return true;
+}
+
 static bool insert_metrics(struct rt_insert *in, const struct rt_open_run *run,
                            const struct rt_run_end *end, struct rt_err *err)
 {
@@ -394,6 +479,7 @@ static const struct {
 } at_end[] = {
     {"replica", insert_replicas},  {"sample", insert_samples}, {"step_time", insert_step_times},
     {"itl_histogram", insert_itl}, {"metric", insert_metrics}, {"slo", insert_slos},
+    {"billing", insert_billing},   {"class_use", insert_uses}, {"self_check", insert_checks},
 };
 
 bool rt_tables_end(sqlite3 *db, const char *path, const struct rt_open_run *run,

@@ -122,6 +122,32 @@ static void write_served(struct rt_writer *w, const struct rt_pool_spec *p)
         rt_writer_int(w, "max_prompt_tokens", p->max_prompt_tokens);
 }
 
+/* Prices of the catalogue are in the GPU's record: only which of them counts is said here. */
+static void write_price(struct rt_writer *w, const struct rt_pool_spec *p)
+{
+    if (p->price.known && p->price.own)
+        rt_writer_double(w, "price_usd_per_gpu_hour", p->price.usd_per_gpu_h);
+    if (p->price.known && !p->price.own) {
+        rt_writer_string(w, "pricing", rt_pricing_names[p->price.pricing]);
+        rt_writer_string(w, "price_bound", rt_price_bound_names[p->price.bound]);
+    }
+    rt_writer_open(w, "power", '{');
+    if (p->power.idle_w > 0)
+        rt_writer_double(w, "idle_w", p->power.idle_w);
+    if (p->power.busy_w > 0)
+        rt_writer_double(w, "busy_w", p->power.busy_w);
+    rt_writer_close(w, '}');
+}
+
+static void write_power(struct rt_writer *w, const struct rt_power *p)
+{
+    rt_writer_open(w, "power", '{');
+    rt_writer_double(w, "pue", p->pue);
+    if (p->has_gco2)
+        rt_writer_double(w, "gco2_per_kwh", p->gco2_per_kwh);
+    rt_writer_close(w, '}');
+}
+
 static void write_pool(struct rt_writer *w, const struct rt_pool_spec *p)
 {
     rt_writer_open(w, NULL, '{');
@@ -141,6 +167,7 @@ static void write_pool(struct rt_writer *w, const struct rt_pool_spec *p)
     rt_writer_string(w, "weight_dtype", rt_dtype_names[p->dtypes.weight]);
     rt_writer_string(w, "activation_dtype", rt_dtype_names[p->dtypes.activation]);
     rt_writer_string(w, "kv_dtype", rt_dtype_names[p->dtypes.kv]);
+    write_price(w, p);
     write_engine(w, p);
     rt_writer_gpu(w, "gpu", &p->gpu);
     rt_writer_model(w, "model", &p->model);
@@ -171,6 +198,7 @@ char *rt_scenario_print(const struct rt_scenario *s)
         write_pool(&w, &s->fleet.pools[i]);
     rt_writer_close(&w, ']');
     rt_writer_routing(&w, &s->fleet);
+    write_power(&w, &s->fleet.power);
     rt_writer_slo(&w, &s->slo);
     rt_writer_patience(&w, &s->patience);
     if (s->class_count > 0)

@@ -200,6 +200,8 @@ static bool give_up(struct rt_sim *s, struct rt_finished_list *out, struct rt_er
         *(c->status == RT_STATUS_TIMEOUT ? &s->totals.timed_out : &s->totals.cancelled) += 1;
         if (!rt_replica_cancel(r, c->newest, c->status, s->totals.now_ns, out, err))
             return false;
+        for (size_t row = before; row < out->count; row++)
+            s->totals.given_up_ns += (uint64_t)(s->totals.now_ns - out->rows[row].arrival_ns);
         leave(s, i, out, before);
         post_replica(s, i);
         if (!rt_replica_busy(r))

@@ -264,10 +264,11 @@ static bool read_price(const struct reader *r, const struct rt_json_at *at, stru
                        struct rt_err *err)
 {
     struct rt_json_at prices = rt_json_get(&r->root, "prices_usd_per_h");
-    struct rt_gpu *gpu = &c->scenario.fleet.pools[0].gpu;
+    const struct rt_gpu *gpu = &c->scenario.fleet.pools[0].gpu;
+    struct rt_pool_price *own = &c->scenario.fleet.pools[0].price;
 
-    if (gpu->price_usd_per_h > 0)
-        c->usd_per_h = gpu->price_usd_per_h;
+    if (own->known)
+        c->usd_per_h = own->usd_per_gpu_h;
     for (int i = 0; i < rt_json_count(&prices); i++) {
         struct rt_json_at member = rt_json_member(&prices, i);
         struct rt_gpu named;
@@ -281,7 +282,12 @@ static bool read_price(const struct reader *r, const struct rt_json_at *at, stru
     }
     if (!rt_json_double(at, "price_usd_per_h", 0, MAX_PRICE, &c->usd_per_h, err))
         return false;
-    gpu->price_usd_per_h = isnan(c->usd_per_h) ? 0 : c->usd_per_h;
+    if (!isnan(c->usd_per_h) && !(own->known && own->usd_per_gpu_h == c->usd_per_h))
+        *own = (struct rt_pool_price){.known = true,
+                                      .own = true,
+                                      .usd_per_gpu_h = c->usd_per_h,
+                                      .low = c->usd_per_h,
+                                      .high = c->usd_per_h};
     return true;
 }
 

@@ -22,6 +22,8 @@ struct rt_trial {
     struct rt_step_list steps; /* when wanted */
     struct timespec started;
     int64_t run_id;
+    struct rt_check_row checks[RT_CHECK_COUNT];
+    bool checked;
 };
 
 static double wall_seconds(const struct rt_trial *t)
@@ -206,6 +208,23 @@ static const struct rt_replica_totals **list_totals(const struct rt_fleet *fleet
     return totals;
 }
 
+/* Every GPU of every replica, from the first instant to the last. */
+static struct rt_billed *list_billed(const struct rt_trial *t, size_t *count)
+{
+    const struct rt_fleet *fleet = rt_sim_fleet(t->sim);
+    int64_t end_ns = rt_sim_totals(t->sim).now_ns;
+    struct rt_billed *billed = calloc(rt_fleet_replicas(fleet), sizeof billed[0]);
+
+    *count = rt_fleet_replicas(fleet);
+    for (uint32_t p = 0; billed && p < rt_fleet_pools(fleet); p++) {
+        const struct rt_pool_plan *plan = rt_fleet_pool(fleet, p);
+        for (uint32_t i = plan->first_replica; i < plan->first_replica + plan->replicas; i++)
+            billed[i] = (struct rt_billed){
+                .pool = p, .replica = i, .gpus = plan->gpus, .from_ns = 0, .to_ns = end_ns};
+    }
+    return billed;
+}
+
 static bool end_run(struct rt_trial *t, enum rt_run_status status, const char *message,
                     struct rt_err *err)
 {
@@ -221,19 +240,22 @@ static bool end_run(struct rt_trial *t, enum rt_run_status status, const char *m
         .itl_measured = t->scenario->has_measure ? &tokens->itl_measured : NULL,
         .peak_output_tokens_per_s = rt_token_stats_peak(tokens),
         .replica_count = rt_fleet_replicas(rt_sim_fleet(t->sim)),
+        .checks = t->checked ? t->checks : NULL,
     };
     end.samples = rt_sim_samples(t->sim, &end.sample_count);
     const struct rt_replica_totals **totals = list_totals(rt_sim_fleet(t->sim));
-    if (!totals)
-        return rt_fail_nomem(err, "the replicas' totals");
+    struct rt_billed *billed = list_billed(t, &end.billed_count);
     end.replicas = totals;
-    bool ok = rt_metrics_result(t->metrics, tokens, &end.metrics, err);
+    end.billed = billed;
+    bool ok = totals && billed ? rt_metrics_result(t->metrics, tokens, &end.metrics, err)
+                               : rt_fail_nomem(err, "the replicas' totals");
     end.wall_s = wall_seconds(t);
     if (ok) {
         ok = rt_store_end(t->store, t->run_id, &end, err);
         t->run_open = false;
     }
     free(totals);
+    free(billed);
     return ok;
 }
 
@@ -252,6 +274,36 @@ static enum rt_trial_answer fail(struct rt_trial *t, const struct rt_err *err)
     struct rt_err later = {0};
     if (t->rows.count > 0 || t->run_open)
         (void)stop(t, RT_RUN_FAILED, err->msg, &later);
+    return RT_TRIAL_FAILED;
+}
+
+/* Holds the finished run against what no fleet can do. */
+static bool check(struct rt_trial *t, struct rt_err *err)
+{
+    struct rt_self_check_inputs in = {
+        .spec = &t->scenario->fleet,
+        .fleet = rt_sim_fleet(t->sim),
+        .totals = rt_sim_totals(t->sim),
+        .tally = rt_metrics_tally(t->metrics),
+    };
+    if (t->options.no_self_check)
+        return true;
+    const struct rt_replica_totals **totals = list_totals(in.fleet);
+    in.replicas = totals;
+    bool ok = totals ? rt_metrics_uses(t->metrics, &in.uses, &in.use_count, err)
+                     : rt_fail_nomem(err, "the replicas' totals");
+    ok = ok && rt_self_check(&in, t->checks, err);
+    t->checked = ok || err->code == RT_ECHECK;
+    free(totals);
+    return ok;
+}
+
+static enum rt_trial_answer finish(struct rt_trial *t, struct rt_err *err)
+{
+    struct rt_err later = {0};
+    if (check(t, err))
+        return end_run(t, RT_RUN_COMPLETE, NULL, err) ? RT_TRIAL_DONE : RT_TRIAL_FAILED;
+    (void)end_run(t, RT_RUN_FAILED, err->msg, &later);
     return RT_TRIAL_FAILED;
 }
 
@@ -274,7 +326,7 @@ enum rt_trial_answer rt_trial_step(struct rt_trial *t, struct rt_trial_progress 
         return RT_TRIAL_FAILED;
     if (answer == RT_SIM_MORE)
         return enough ? RT_TRIAL_STOPPED : RT_TRIAL_MORE;
-    return end_run(t, RT_RUN_COMPLETE, NULL, err) ? RT_TRIAL_DONE : RT_TRIAL_FAILED;
+    return finish(t, err);
 }
 
 bool rt_trial_stop(struct rt_trial *t, const char *why, struct rt_err *err)

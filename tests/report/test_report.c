@@ -37,6 +37,10 @@ static struct rt_run_summary summary(void)
     s.peak_output_tokens_per_s = 4321;
     s.peak_in_flight = 87;
     s.kv_blocks = 50000;
+    s.gpu_hours = 1.99970;
+    s.cost_usd = s.cost_low_usd = s.cost_high_usd = s.energy_kwh = s.gco2 = nan_s;
+    s.usd_per_million_output_tokens = s.usd_per_million_prompt_tokens = nan_s;
+    s.usd_per_million_tokens = nan_s;
     s.steps = 123456;
     s.zero_output = 2;
     s.ttft = (struct rt_summary_metric){51.257, 40.5, 20, 90, 95, 123.456, 200, 300};
@@ -131,6 +135,49 @@ static void table_with_what_was_asked_for(void **state)
 }
 
 /* A run that never ended, or in which nothing finished: lines without figures are left out. */
+/* Four digits whatever the size; a price without a range has none. */
+static void table_of_money(void **state)
+{
+    static const char *const ranged =
+        "-----------------Money and power------------------\n"
+        "GPU hours billed:                        2\n"
+        "Cost (USD):                              8.999 (3.979 to 9.998)\n"
+        "USD per million output tokens:           2.203\n"
+        "USD per million prompt tokens:           0.4024\n"
+        "USD per million tokens:                  0.3403\n"
+        "Energy (kWh):                            1.25\n"
+        "Carbon (gCO2e):                          1.25e+06\n"
+        "==================================================\n";
+    static const char *const power = "-----------------Money and power------------------\n"
+                                     "GPU hours billed:                        2\n"
+                                     "Energy (kWh):                            1.25\n"
+                                     "=====";
+    struct rt_run_summary s = summary();
+    char *text;
+
+    (void)state;
+    s.energy_kwh = 1.25;
+    text = table_of(&s, false);
+    assert_non_null(strstr(text, power));
+    free(text);
+    s.gco2 = 1.25e6;
+    s.cost_usd = 8.99865;
+    s.cost_low_usd = 3.9794;
+    s.cost_high_usd = 9.9984;
+    s.usd_per_million_output_tokens = 2.20285;
+    s.usd_per_million_prompt_tokens = 0.402411;
+    s.usd_per_million_tokens = 0.340255;
+    s.stalled_preemptions = 7;
+    text = table_of(&s, false);
+    assert_non_null(strstr(text, ranged));
+    assert_non_null(strstr(text, "Preemptions without progress:            7\n"));
+    free(text);
+    s.cost_low_usd = s.cost_high_usd = s.cost_usd;
+    text = table_of(&s, false);
+    assert_non_null(strstr(text, "Cost (USD):                              8.999\n"));
+    free(text);
+}
+
 static void table_of_little(void **state)
 {
     struct rt_run_summary s = summary();
@@ -239,9 +286,13 @@ static void a_stream_that_refuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(table),           cmocka_unit_test(table_with_what_was_asked_for),
-        cmocka_unit_test(table_of_little), cmocka_unit_test(json),
-        cmocka_unit_test(json_is_exact),   cmocka_unit_test(a_stream_that_refuses),
+        cmocka_unit_test(table),
+        cmocka_unit_test(table_with_what_was_asked_for),
+        cmocka_unit_test(table_of_money),
+        cmocka_unit_test(table_of_little),
+        cmocka_unit_test(json),
+        cmocka_unit_test(json_is_exact),
+        cmocka_unit_test(a_stream_that_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

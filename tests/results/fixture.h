@@ -39,6 +39,8 @@ struct fixture {
     struct rt_sample samples[4];
     struct rt_replica_totals totals[FIXTURE_REPLICAS];
     const struct rt_replica_totals *replicas[FIXTURE_REPLICAS];
+    struct rt_billed billed[FIXTURE_REPLICAS];
+    struct rt_check_row checks[RT_CHECK_COUNT];
     struct rt_metrics *metrics;
     uint64_t random;
 };
@@ -57,7 +59,9 @@ static inline void fixture_pool(struct fixture *f, unsigned i, const char *name,
     snprintf(s->name, sizeof s->name, "%s", name);
     snprintf(s->gpu.name, sizeof s->gpu.name, "gpu-%u", i);
     snprintf(s->model.name, sizeof s->model.name, "model-x");
-    s->gpu.price_usd_per_h = 2.0;
+    s->price = i == 0 ? (struct rt_pool_price){true, false, RT_SPOT, RT_PRICE_TYPICAL, 2, 1, 3}
+                      : (struct rt_pool_price){true, true, RT_ON_DEMAND, RT_PRICE_TYPICAL, 2, 2, 2};
+    s->power = (struct rt_pool_power){.idle_w = 50, .busy_w = 250};
     s->gpu.fitted = i == 0;
     s->parallel = (struct rt_parallel){2, 1, 1, 1};
     s->dtypes = (struct rt_dtypes){RT_FP8, RT_BF16, RT_FP16};
@@ -104,6 +108,7 @@ static inline void fixture_init(struct fixture *f)
     f->scenario.frontend_s = 0.001;
     f->scenario.seed = 42;
     f->scenario.sample_interval_s = 1;
+    f->scenario.fleet.power = (struct rt_power){.pue = 1.5, .gco2_per_kwh = 400, .has_gco2 = true};
     fixture_pool(f, 0, "big", 0, 2);
     fixture_pool(f, 1, "small", 2, 1);
     assert_true(rt_token_stats_init(&f->tokens, 0, 1000));
@@ -230,6 +235,20 @@ static inline void fixture_put_steps(struct rt_store *s, int64_t run_id, uint64_
     rt_step_list_release(&steps);
 }
 
+/* Each replica's two GPUs for the whole run, and checks of which the first does not apply. */
+static inline void fixture_bill(struct fixture *f, struct rt_run_end *end)
+{
+    for (uint32_t i = 0; i < FIXTURE_REPLICAS; i++)
+        f->billed[i] = (struct rt_billed){i == 2, i, 2, 0, end->totals.now_ns};
+    end->billed = f->billed;
+    end->billed_count = FIXTURE_REPLICAS;
+    for (unsigned i = 1; i < RT_CHECK_COUNT; i++)
+        f->checks[i] = (struct rt_check_row){true, true, 0, 1, i >= RT_CHECK_LITTLE, 0.5, 1};
+    for (unsigned i = RT_CHECK_LITTLE; i < RT_CHECK_COUNT; i++)
+        f->checks[i].replica = RT_NO_REPLICA;
+    end->checks = f->checks;
+}
+
 static inline struct rt_run_end fixture_end(struct fixture *f, uint64_t n)
 {
     struct rt_run_end end = {.status = RT_RUN_COMPLETE, .wall_s = 0.25};
@@ -276,6 +295,7 @@ static inline struct rt_run_end fixture_end(struct fixture *f, uint64_t n)
     end.peak_output_tokens_per_s = 321;
     end.replicas = f->replicas;
     end.replica_count = FIXTURE_REPLICAS;
+    fixture_bill(f, &end);
     return end;
 }
 

@@ -479,6 +479,106 @@ static void classes_have_their_own_objectives(void **state)
     rt_metrics_free(m);
 }
 
+/* ---- uses of classes and pools, and what self-checks need ---- */
+
+#define CLASSES 5
+#define POOLS   4
+
+struct naive_uses {
+    struct rt_class_use of[CLASSES][POOLS];
+    int64_t in_system_ns, unfinished_arrival_ns, produced_tokens;
+    uint64_t stalled_requests, stalled_preemptions;
+};
+
+static struct rt_finished random_use(uint64_t *random, unsigned i)
+{
+    int64_t output = 1 + (int64_t)draw(random, 20);
+    struct rt_finished row =
+        ok_row((int64_t)draw(random, 1000), (int64_t)draw(random, 100),
+               1 + (int64_t)draw(random, 50), output > 1 ? 100 * output : 0, output);
+    row.class_name = (uint32_t)draw(random, CLASSES);
+    row.pool = (uint32_t)draw(random, POOLS);
+    row.prompt_tokens = 1 + (int64_t)draw(random, 100);
+    row.cached_tokens = (int64_t)draw(random, 3);
+    row.preemptions = (uint32_t)(draw(random, 3) == 0 ? draw(random, 9) : 0);
+    row.preempted_ns = row.preemptions > 0 ? (int64_t)draw(random, 60) : 0;
+    if (i % 7 == 0) {
+        row.status = RT_STATUS_UNFINISHED;
+        row.finish_ns = RT_NEVER;
+        row.produced_tokens = (int64_t)draw(random, (uint64_t)output);
+    }
+    return row;
+}
+
+static void naive_add(struct naive_uses *n, const struct rt_finished *row)
+{
+    struct rt_class_use *w = &n->of[row->class_name][row->pool];
+    int64_t service;
+
+    n->produced_tokens += row->produced_tokens;
+    n->stalled_requests += row->preemptions > (uint64_t)row->produced_tokens;
+    for (int64_t k = row->produced_tokens; k < (int64_t)row->preemptions; k++)
+        n->stalled_preemptions++;
+    if (row->status == RT_STATUS_UNFINISHED) {
+        n->unfinished_arrival_ns += row->arrival_ns;
+        return;
+    }
+    service = row->finish_ns - row->scheduled_ns - row->preempted_ns;
+    n->in_system_ns += row->finish_ns - row->arrival_ns;
+    w->completed++;
+    w->prompt_tokens += row->prompt_tokens;
+    w->output_tokens += row->output_tokens;
+    w->cached_tokens += row->cached_tokens;
+    w->service_ns += service > 0 ? (uint64_t)service : 0;
+    for (int64_t k = 0; k + 1 < row->output_tokens && row->preemptions == 0; k++)
+        w->decode_context += (uint64_t)(row->prompt_tokens + k);
+}
+
+static void assert_same_uses(const struct rt_metrics_result *got, const struct naive_uses *want)
+{
+    size_t at = 0;
+
+    for (uint32_t i = 0; i < CLASSES * POOLS; i++) {
+        const struct rt_class_use *w = &want->of[i / POOLS][i % POOLS], *g = &got->uses[at];
+        if (w->completed == 0)
+            continue;
+        assert_true(at++ < got->use_count);
+        assert_true(g->class_name == i / POOLS && g->pool == i % POOLS);
+        assert_true(g->completed == w->completed && g->prompt_tokens == w->prompt_tokens &&
+                    g->output_tokens == w->output_tokens && g->cached_tokens == w->cached_tokens &&
+                    g->service_ns == w->service_ns && g->decode_context == w->decode_context);
+    }
+    assert_int_equal(at, got->use_count);
+}
+
+static void uses_equal_the_naive_sums(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct naive_uses want = {.in_system_ns = 0};
+        struct rt_scenario s = scenario();
+        struct rt_metrics_result result;
+        struct rt_metrics *m;
+        struct rt_err err;
+        uint64_t random = seed;
+        assert_ok(rt_metrics_new(&s, 100, &m, &err), &err);
+        for (unsigned i = 0; i < 25 * seed; i++) {
+            struct rt_finished row = random_use(&random, i);
+            naive_add(&want, &row);
+            assert_ok(rt_metrics_add(m, &row, &err), &err);
+        }
+        assert_ok(rt_metrics_result(m, NULL, &result, &err), &err);
+        assert_same_uses(&result, &want);
+        const struct rt_tally *tally = rt_metrics_tally(m);
+        assert_true(tally->in_system_ns == (uint64_t)want.in_system_ns &&
+                    tally->unfinished_arrival_ns == (uint64_t)want.unfinished_arrival_ns);
+        assert_int_equal(tally->produced_tokens, want.produced_tokens);
+        assert_int_equal(tally->stalled_requests, want.stalled_requests);
+        assert_int_equal(tally->stalled_preemptions, want.stalled_preemptions);
+        rt_metrics_free(m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -494,6 +594,7 @@ int main(void)
         cmocka_unit_test(frontend_counts_against_objectives),
         cmocka_unit_test(itl_comes_from_the_token_statistics),
         cmocka_unit_test(rows_are_ordered),
+        cmocka_unit_test(uses_equal_the_naive_sums),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

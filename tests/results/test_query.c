@@ -55,6 +55,7 @@ static void run_rows(struct fixture *f, const struct rt_finished *rows, size_t n
     assert_ok(rt_store_put(s, run_id, &list, &err), &err);
     end = fixture_end(f, n);
     end.totals.now_ns = 100000000000; /* 100 s */
+    fixture_bill(f, &end);
     assert_ok(rt_store_end(s, run_id, &end, &err), &err);
     rt_store_close(s);
     rt_finished_list_release(&list);
@@ -464,9 +465,126 @@ static void view_money_and_use(void **state)
         f->db,
         "SELECT pool, sum(busy_s), round(sum(share), 12), count(*) FROM step_time_share GROUP BY 1",
         "big|9.0|1.0|8\nsmall|4.5|1.0|8\n");
-    f->specs[1].gpu.price_usd_per_h = 0; /* not known */
+    f->specs[1].price.known = false;
+    f->specs[0].power.idle_w = 0; /* not known */
     four_rows(f);
-    assert_sql(f->db, "SELECT cost_usd FROM spend WHERE run_id = 2", "NULL\n");
+    assert_sql(f->db,
+               "SELECT round(gpu_hours, 6), cost_usd, cost_low_usd, usd_per_million_tokens,"
+               " energy_kwh, gco2 FROM spend WHERE run_id = 2",
+               "0.166667|NULL|NULL|NULL|NULL|NULL\n");
+    assert_sql(f->db,
+               "SELECT count(*), count(cost_usd), count(energy_kwh) FROM class_spend"
+               " WHERE run_id = 2",
+               "2|0|0\n");
+    assert_sql(
+        f->db,
+        "SELECT pool, pricing, round(cost_usd, 6), round(1e3 * energy_kwh, 6) FROM pool_spend"
+        " WHERE run_id = 2",
+        "big|spot|0.222222|NULL\nsmall|NULL|NULL|4.416667\n");
+}
+
+/* 4 GPUs of `big` (1 to 3 USD, typically 2) and 2 of `small` (2 USD) for 100 s: 1/9 and 1/18 h.
+ * Energy, at 50 W idle and 250 W busy: (400 s * 50 W + 6 s * 200 W) + (200 * 50 + 3 * 200) =
+ * 31,800 J, times a PUE of 1.5 is 47.7 kJ = 13.25 Wh, at 400 g/kWh 5.3 g. */
+static void view_spend(void **state)
+{
+    struct fixture *f = *state;
+
+    four_rows(f);
+    assert_sql(f->db,
+               "SELECT pool, gpus, round(gpu_hours, 6), round(1e3 * busy_gpu_hours, 6), pricing,"
+               " round(cost_low_usd, 6), round(cost_usd, 6), round(cost_high_usd, 6),"
+               " round(1e3 * energy_kwh, 5) FROM pool_spend",
+               "big|4|0.111111|1.666667|spot|0.111111|0.222222|0.333333|8.83333\n"
+               "small|2|0.055556|0.833333|own|0.111111|0.111111|0.111111|4.41667\n");
+    assert_sql(f->db,
+               "SELECT round(cost_low_usd, 6), round(cost_usd, 6), round(cost_high_usd, 6),"
+               " round(usd_per_million_prompt_tokens, 2), round(usd_per_million_tokens, 2),"
+               " round(1e3 * energy_kwh, 4), round(joules_per_output_token, 2), round(gco2, 4)"
+               " FROM spend",
+               "0.222222|0.333333|0.444444|1111.11|807.1|13.25|422.12|5.3\n");
+}
+
+/* In a batch: 0.5 s and 2.2 - 0.75 s without a class, 0.5 s of chat, all in `big`; the cost of
+ * `small`, where nothing finished, is shared out alike: 1.95 to 0.5. */
+static void view_class_spend(void **state)
+{
+    struct fixture *f = *state;
+
+    four_rows(f);
+    assert_sql(f->db,
+               "SELECT class, pool, completed, prompt_tokens, output_tokens, cached_tokens,"
+               " service_s FROM class_use ORDER BY class",
+               "NULL|big|2|200|112|0|1.95\nchat|big|1|100|1|0|0.5\n");
+    assert_sql(f->db,
+               "SELECT class, completed, round(share, 6), round(cost_usd, 6),"
+               " round(usd_per_million_output_tokens, 1), round(cost_low_usd, 6), round(gco2, 4)"
+               " FROM class_spend ORDER BY class",
+               "NULL|2|0.795918|0.265306|2368.8|0.176871|4.2184\n"
+               "chat|1|0.204082|0.068027|68027.2|0.045351|1.0816\n");
+}
+
+/* Whatever the rows: classes' costs, energies and hours add up to the run's. */
+static void classes_add_up(void **state)
+{
+    struct fixture *f = *state;
+
+    for (uint64_t n = 1; n < 200; n += 37)
+        run_of(f, n);
+    assert_sql(f->db,
+               "SELECT count(*), max(abs(s.cost_usd - c.cost) / s.cost_usd) < 1e-12,"
+               " max(abs(s.energy_kwh - c.energy) / s.energy_kwh) < 1e-12,"
+               " max(abs(s.gpu_hours - c.hours) / s.gpu_hours) < 1e-12,"
+               " max(abs(c.share - 1)) < 1e-12 FROM spend AS s JOIN (SELECT run_id, sum(cost_usd)"
+               " AS cost, sum(energy_kwh) AS energy, sum(gpu_hours) AS hours, sum(share) AS share"
+               " FROM class_spend GROUP BY run_id) AS c USING (run_id)",
+               "6|1|1|1|1\n");
+    assert_sql(f->db,
+               "SELECT count(*) FROM run AS r WHERE completed != (SELECT sum(completed) FROM"
+               " class_use AS u WHERE u.run_id = r.run_id) OR output_tokens != (SELECT"
+               " sum(output_tokens) FROM class_use AS u WHERE u.run_id = r.run_id)",
+               "0\n");
+}
+
+/* Intervals of a pool add up, also where they overlap or a pool has none. */
+static void billing_takes_intervals(void **state)
+{
+    struct fixture *f = *state;
+    struct rt_billed billed[] = {{0, 0, 2, 0, 30000000000},
+                                 {0, 1, 2, 10000000000, 25000000000},
+                                 {0, RT_NO_REPLICA, 1, 12500000000, 12500000000}};
+    struct rt_run_start start = fixture_start(f);
+    struct rt_finished_list list;
+    struct rt_run_end end;
+    struct rt_store *s;
+    struct rt_err err;
+    int64_t run_id;
+
+    rt_finished_list_init(&list);
+    fixture_rows(f, &list, 50);
+    assert_ok(rt_store_open(f->db, &s, &err), &err);
+    assert_ok(rt_store_begin(s, &start, &run_id, &err), &err);
+    end = fixture_end(f, 50);
+    end.billed = billed;
+    end.billed_count = 3;
+    assert_ok(rt_store_end(s, run_id, &end, &err), &err);
+    rt_store_close(s);
+    rt_finished_list_release(&list);
+    assert_sql(f->db, "SELECT pool, replica, gpus, from_s, to_s FROM billing",
+               "big|0|2|0.0|30.0\nbig|1|2|10.0|25.0\nbig|NULL|1|12.5|12.5\n");
+    assert_sql(f->db, "SELECT pool, round(gpu_hours, 6), round(cost_usd, 6) FROM pool_spend",
+               "big|0.025|0.05\nsmall|NULL|NULL\n");
+}
+
+static void checks_are_stored(void **state)
+{
+    struct fixture *f = *state;
+
+    run_of(f, 20);
+    assert_sql(f->db, "SELECT name, ok, pool, replica, value, limit_value FROM self_check",
+               "bytes|1|big|1|0.5|1.0\ncapacity|1|big|1|0.5|1.0\nflops|NULL|NULL|NULL|NULL|NULL\n"
+               "kv_bytes|1|big|1|0.5|1.0\nlittle|1|NULL|NULL|0.5|1.0\n"
+               "requests|1|NULL|NULL|0.5|1.0\ntokens|1|NULL|NULL|0.5|1.0\n");
 }
 
 static void view_slow(void **state)
@@ -538,6 +656,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(view_throughput_and_outcomes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(view_slo, set_up, tear_down),
         cmocka_unit_test_setup_teardown(view_money_and_use, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(view_spend, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(view_class_spend, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(classes_add_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(billing_takes_intervals, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(checks_are_stored, set_up, tear_down),
         cmocka_unit_test_setup_teardown(view_slow, set_up, tear_down),
         cmocka_unit_test_setup_teardown(slowest_are_a_hundred, set_up, tear_down),
         cmocka_unit_test_setup_teardown(view_comparisons, set_up, tear_down),

@@ -200,11 +200,13 @@ static void other_tables(void **state)
                " events, rows_read, zero_prompt, zero_output, unsorted FROM run",
                "200|20|200|27|321.0|12|1.0|303|1000|201|2|3|4\n");
     assert_sql(f->db, "SELECT * FROM pool ORDER BY first_replica",
-               "1|big|model-x|gpu-0|1|2|0|4|2.0|2|1|1|1|fp8|bf16|fp16|chunked|fcfs|recompute|0|1|8|"
+               "1|big|model-x|gpu-0|1|2|0|4|spot|2.0|1.0|3.0|50.0|250.0|2|1|1|1|fp8|bf16|fp16|"
+               "chunked|fcfs|recompute|0|1|8|"
                "2048|16|1000|0|0|0|1.0|"
                "NULL|0.9|80000000000.0|72000000000.0|16000000000.0|1000000000.0|2000000000.0|"
                "3000000000.0|2097152.0|1000\n"
-               "1|small|model-x|gpu-1|0|1|2|2|2.0|2|1|1|1|fp8|bf16|fp16|chunked|fcfs|recompute|0|1|"
+               "1|small|model-x|gpu-1|0|1|2|2|own|2.0|2.0|2.0|50.0|250.0|2|1|1|1|fp8|bf16|fp16|"
+               "chunked|fcfs|recompute|0|1|"
                "8|2048|16|1000|0|0|2|1.75|"
                "NULL|0.9|80000000000.0|72000000000.0|16000000000.0|1000000000.0|2000000000.0|"
                "3000000000.0|2097152.0|1000\n");
@@ -292,8 +294,9 @@ static void two_runs_append(void **state)
     assert_sql(f->db, "PRAGMA integrity_check", "ok\n");
 }
 
-static const char *const tables[] = {"pool",   "request",   "replica",       "sample", "step",
-                                     "metric", "step_time", "itl_histogram", "slo"};
+static const char *const tables[] = {"pool", "request", "replica",   "sample",
+                                     "step", "metric",  "step_time", "itl_histogram",
+                                     "slo",  "billing", "class_use", "self_check"};
 
 static void equal_runs_give_equal_rows(void **state)
 {

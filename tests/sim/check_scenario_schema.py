@@ -243,6 +243,21 @@ def good_cases():
         "cost": {"kind": "roofline"}}
     yield "drafts of a preset", changed("pools.0.engine", {
         "preset": "vllm-0.19", "speculative": {"draft_tokens": 2, "acceptance": 1}})
+    for pricing in ("on_demand", "spot", "reserved"):
+        for bound in ("typical", "low", "high"):
+            yield f"price {pricing} {bound}", {**BASE, "pools": [{
+                "gpu": "h100-sxm", "engine": {"num_gpu_blocks": 9}, "pricing": pricing,
+                "price_bound": bound}]}
+    yield "a price of a GPU object", {**BASE, "pools": [{
+        "gpu": {**GPU, "spot_price_usd_per_h": 1, "spot_price_range_usd_per_h": [0.5, 2], "idle_w": 9},
+        "engine": {"num_gpu_blocks": 9}, "pricing": "spot", "price_bound": "high"}]}
+    for price in (0, 2.345678901234567, 1e6):
+        yield f"own price {price}", changed("pools.0.price_usd_per_gpu_hour", price)
+    for power in ({}, {"idle_w": 0.001}, {"busy_w": 1e6}, {"idle_w": 100, "busy_w": 100}, {"$note": 1}):
+        yield f"power of a pool {power}", changed("pools.0.power", power)
+        yield f"power {power}", changed("power", {**power, "pue": 1.234567890123, "gco2_per_kwh": 0})
+    for pue in (1, 10):
+        yield f"pue {pue}", changed("power", {"pue": pue, "gco2_per_kwh": 1e5})
     yield "no classes", changed("classes", [])
     yield "classes", changed("classes", [{"name": "a", "priority": -5}, {"name": "b", "priority": 0}])
     for name in SCENARIO["properties"]["router"]["enum"]:
@@ -379,6 +394,18 @@ def bad_cases():
         yield f"drafts with {more}", changed("pools.0.engine", {
             "speculative": {"draft_tokens": 2, "acceptance": 0.5}, **more})
     yield "swap with cache", changed("pools.0.engine", {"preemption": "swap", "prefix_caching": True})
+    for wrong in ({"price_usd_per_gpu_hour": -1}, {"price_usd_per_gpu_hour": 1.1e6},
+                  {"price_usd_per_gpu_hour": "1"}, {"price_usd_per_gpu_hour": None},
+                  {"price_usd_per_gpu_hour": 1, "pricing": "spot"},
+                  {"price_usd_per_gpu_hour": 1, "price_bound": "low"}, {"pricing": "Spot"},
+                  {"pricing": None}, {"pricing": 1}, {"price_bound": "mid"}, {"price_bound": 0},
+                  {"power": 5}, {"power": None}, {"power": {"pue": 1}}, {"power": {"idle_w": 0}},
+                  {"power": {"busy_w": 1.1e6}}, {"power": {"idle_w": "5"}}):
+        yield f"price {wrong}", {**BASE, "pools": [{
+            "gpu": "h100-sxm", "engine": {"num_gpu_blocks": 9}, **wrong}]}
+    for wrong in (5, None, [], {"x": 1}, {"pue": 0.9}, {"pue": 11}, {"gco2_per_kwh": -1},
+                  {"gco2_per_kwh": 2e5}, {"idle_w": 0}, {"busy_w": "1"}, {"pue": None}):
+        yield f"power {wrong}", changed("power", wrong)
     yield "trace empty", changed("workload.trace", "")
     yield "trace 5", changed("workload.trace", 5)
     yield "gpu without bandwidth", changed("pools.0.gpu", {"name": "x", "mem_gb": 1})
@@ -394,6 +421,9 @@ def only_c_cases():
                 "shape": shape, "points": points, **more})
     yield "a rate scaled", changed("workload", {
         "trace": "t.csv", "request_rate": 1, "rate_scale": 2})
+    for pool in ({"pricing": "on_demand"}, {"price_bound": "low"}, {"power": {"idle_w": 500}}):
+        yield f"not of an RTX 4090: {pool}", {**BASE, "pools": [{**BASE["pools"][0], **pool}]}
+    yield "busy below idle", changed("power", {"idle_w": 2, "busy_w": 1})
     yield "unknown gpu", changed("pools.0.gpu", "rtx-4091")
     yield "unknown model", changed("model", "llama-9")
     yield "draft model with linear cost", changed("pools.0.engine.speculative", {
