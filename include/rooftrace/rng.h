@@ -19,7 +19,10 @@ enum rt_rng_purpose {
     RT_RNG_PREFIXES, /* its shared prefix, */
     RT_RNG_TURNS,    /* how many turns a session has */
     RT_RNG_THINK,    /* and how long its user thinks */
-    RT_RNG_PATIENCE  /* clients that cancel */
+    RT_RNG_PATIENCE, /* clients that cancel */
+    RT_RNG_KEEP,     /* transformations: which requests are kept, */
+    RT_RNG_RESAMPLE, /* which are drawn with replacement, */
+    RT_RNG_SPREAD    /* where in its step a request arrives */
 };
 
 struct rt_rng {

@@ -34,6 +34,8 @@ struct rt_source_stats {
     const char *format; /* of the trace, when one is read: as named or recognised; or NULL */
     uint64_t failed;    /* rows read that the log calls failed, */
     uint64_t left_out;  /* and rows that were no requests or dropped; the first copy counts */
+    uint64_t copy; /* of the trace that the request answered last belongs to, from 0 (repeat) */
+    uint64_t context_cut, context_dropped; /* requests beyond max_context_tokens, so far */
 };
 
 struct rt_source;

@@ -12,8 +12,8 @@ struct rt_trace_table;
 
 /* Reads the whole trace of the workload. *out is NULL, without an error, where there is nothing to
  * share: it takes more than budget_bytes, can be read only once (a pipe), is drawn (synthetic,
- * servegen). It serves every workload with the same trace, format, columns, block_size and
- * drop_failed. The caller frees it after the last source on it. */
+ * servegen), is a mix. It serves every workload with the same trace, format, columns, block_size
+ * and drop_failed. The caller frees it after the last source on it. */
 bool rt_trace_table_new(const struct rt_workload_spec *w, size_t budget_bytes,
                         struct rt_trace_table **out, struct rt_err *err) RT_MUST_USE;
 void rt_trace_table_free(struct rt_trace_table *t);

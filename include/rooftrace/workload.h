@@ -1,11 +1,13 @@
 /* workload/workload.h: the scenario's section `workload`, and the source it describes.
  *
  * Transformations, in this order whatever the order of the keys: window_s [from, to) on original
- * times, rebased so that `from` is 0; max_requests; repeat (N copies, each shifted by span + mean
- * gap; hash and session ids kept); rate_scale (2 = twice the requests per second). The load shapes
- * of load.h come last. Traces with absolute stamps (first stamp above 1e8 s) are rebased so that
- * the first arrival is 0 before anything else; relative times are kept. Instead of a trace, traffic
- * can be made: synthetic.h. */
+ * times, rebased so that `from` is 0; spread_s; max_requests; repeat (N copies, each shifted by
+ * span + mean gap; session ids kept); rate_scale (2 = twice the requests per second; time_scale is
+ * its inverse); what transform.h lists. The load shapes of load.h come last. A mix merges the
+ * requests of several sections, each with transformations of its own, in the place of one trace's;
+ * then come those of the section itself. Traces with absolute stamps (first stamp above 1e8 s) are
+ * rebased so that the first arrival is 0 before anything else; relative times are kept. Instead of
+ * a trace, traffic can be made: synthetic.h. */
 #ifndef RT_WORKLOAD_H
 #define RT_WORKLOAD_H
 
@@ -13,6 +15,9 @@
 #include "rooftrace/load.h"
 #include "rooftrace/source.h"
 #include "rooftrace/synthetic.h"
+#include "rooftrace/transform.h"
+
+struct rt_mix_part; /* an element of workload.mix */
 
 struct rt_workload_spec {
     char *trace;        /* path; owned */
@@ -28,6 +33,15 @@ struct rt_workload_spec {
     uint64_t seed;                 /* of what is drawn: the scenario's; 1 */
     char *columns;    /* what the columns of a file of any other form mean, or NULL; owned */
     bool drop_failed; /* leave out requests that the log calls failed; false */
+    struct rt_transform_spec transform;
+    struct rt_mix_part *mix; /* instead of a trace when mix_count > 0; owned */
+    uint32_t mix_count;      /* at most RT_MAX_MIX */
+};
+
+struct rt_mix_part {
+    struct rt_workload_spec workload; /* no mix, no load of its own */
+    char *class_name;                 /* of all its requests, or NULL: their own; owned */
+    double start_s;                   /* added to its times */
 };
 
 /* Defaults; no trace yet. */

@@ -30,6 +30,24 @@ static const struct rt_option table[] = {
                  "what the columns of any other CSV or JSON mean:\n"
                  "arrival=ts:ms,prompt=in,output=out[,session=...]")},
     {RT_OPT_TEXT("--failed", "keep|drop", "requests that the log calls failed (keep)")},
+    {RT_OPT_HEADING("transformations of the requests, in this order (docs/workload.md):")},
+    {RT_OPT_NUMBER("--spread-s", "X", 1e-9, 86400, "equal stamps spread over X seconds, by seed")},
+    {RT_OPT_INT("--head", "N", 1, EXACT, "the same as --max-requests")},
+    {RT_OPT_NUMBER("--time-scale", "X", 1e-9, 1e9, "times X: the inverse of --rate-scale")},
+    {RT_OPT_TEXT("--superpose", "N:SHIFT_S", "N copies at once, copy c begins c * SHIFT_S later")},
+    {RT_OPT_INT("--prefix-roots", "N", 1, 1000000, "copies with prefixes of their own (1: same)")},
+    {RT_OPT_INT("--resample", "N", 1, EXACT, "N requests drawn with replacement")},
+    {RT_OPT_NUMBER("--keep-share", "P", 1e-9, 1,
+                   "each request or session kept with probability P")},
+    {RT_OPT_NUMBER("--max-gap-s", "X", 1e-9, 9e9, "longer gaps between arrivals become X")},
+    {RT_OPT_NUMBER("--prompt-scale", "X", 1e-6, 1e6, "prompts X times as long")},
+    {RT_OPT_NUMBER("--output-scale", "X", 1e-6, 1e6, "outputs X times as long")},
+    {RT_OPT_INT("--min-prompt-tokens", "N", 1, RT_MAX_REQUEST_TOKENS, "shorter prompts become N")},
+    {RT_OPT_INT("--max-prompt-tokens", "N", 1, RT_MAX_REQUEST_TOKENS, "longer prompts are cut")},
+    {RT_OPT_INT("--min-output-tokens", "N", 1, RT_MAX_REQUEST_TOKENS, "the same of outputs")},
+    {RT_OPT_INT("--max-output-tokens", "N", 1, RT_MAX_REQUEST_TOKENS, "")},
+    {RT_OPT_INT("--max-context-tokens", "N", 2, RT_MAX_REQUEST_TOKENS, "prompt + output at most")},
+    {RT_OPT_TEXT("--over-context", "cut|drop|error", "what becomes of longer requests (cut)")},
     {RT_OPT_HEADING("load (default: the trace's own times):")},
     {RT_OPT_INT("--max-concurrency", "N", 1, RT_MAX_CONCURRENCY,
                 "requests in flight at most; others wait in the client")},
@@ -229,7 +247,7 @@ static int check_only(const struct rt_scenario *s)
 /* What the reader did to the trace that its author may want to know. */
 static void note_trace(const struct rt_source_stats *s, const struct rt_workload_spec *w)
 {
-    if (s->format != NULL && strcmp(w->format, "auto") == 0)
+    if (s->format != NULL && w->trace != NULL && strcmp(w->format, "auto") == 0)
         cli_note("%s: format %s, told by its first bytes", w->trace, s->format);
     if (s->failed > 0)
         cli_note("%" PRIu64 " requests failed in the log and were %s", s->failed,
@@ -241,6 +259,11 @@ static void note_trace(const struct rt_source_stats *s, const struct rt_workload
                  s->zero_prompt, s->zero_output);
     if (s->unsorted > 0)
         cli_note("%" PRIu64 " rows came out of time order and were sorted", s->unsorted);
+    if (s->context_cut > 0)
+        cli_note("%" PRIu64 " requests were cut to max_context_tokens", s->context_cut);
+    if (s->context_dropped > 0)
+        cli_note("%" PRIu64 " requests longer than max_context_tokens were left out",
+                 s->context_dropped);
 }
 
 /* What of a result its reader should not overlook. */

@@ -43,6 +43,8 @@ struct cJSON *scenario_path_item(const struct scenario_builder *b, const char *p
 struct cJSON *scenario_profile_item(const char *text);
 /* Likewise --router-weights. */
 struct cJSON *scenario_weights_item(const char *text);
+/* --superpose N:SHIFT_S as the key superpose. */
+struct cJSON *scenario_superpose_item(const char *text);
 /* The number, or the text where it is none ("inf"). */
 struct cJSON *scenario_number_item(const char *text);
 

@@ -1,5 +1,5 @@
-/* Options of a load and a router as parts of a scenario: numbers that may be "inf", and
- * --rate-profile:
+/* Options of a workload and a router as parts of a scenario: numbers that may be "inf", --superpose
+ * N:SHIFT_S, and --rate-profile:
  *
  *     linear:0=1,600=20,period_s=3600
  *     { "shape": "linear", "points": [[0, 1], [600, 20]], "period_s": 3600 }
@@ -10,6 +10,7 @@
 
 #include <cjson/cJSON.h>
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -104,5 +105,22 @@ cJSON *scenario_profile_item(const char *text)
     if (profile != NULL && add(profile, "shape", cJSON_CreateString(copy)))
         return with_pairs(profile, rest);
     cJSON_Delete(profile);
+    return NULL;
+}
+
+cJSON *scenario_superpose_item(const char *text)
+{
+    const char *colon = strchr(text, ':');
+    char copies[32];
+    cJSON *item;
+
+    if (colon == NULL || colon - text >= (ptrdiff_t)sizeof copies)
+        return cJSON_CreateString(text);
+    snprintf(copies, sizeof copies, "%.*s", (int)(colon - text), text);
+    item = cJSON_CreateObject();
+    if (item != NULL && add(item, "copies", scenario_number_item(copies)) &&
+        add(item, "shift_s", scenario_number_item(colon + 1)))
+        return item;
+    cJSON_Delete(item);
     return NULL;
 }

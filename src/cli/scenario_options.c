@@ -33,6 +33,22 @@ static const struct place {
     {"--window-s", WORKLOAD, "window_s", false},
     {"--max-requests", WORKLOAD, "max_requests", false},
     {"--trace-block-size", WORKLOAD, "block_size", false},
+    {"--head", WORKLOAD, "max_requests", false},
+    {"--spread-s", WORKLOAD, "spread_s", false},
+    {"--time-scale", WORKLOAD, "time_scale", false},
+    {"--superpose", WORKLOAD, "superpose", false},
+    {"--prefix-roots", WORKLOAD, "prefix_roots", false},
+    {"--keep-share", WORKLOAD, "keep_share", false},
+    {"--resample", WORKLOAD, "resample", false},
+    {"--max-gap-s", WORKLOAD, "max_gap_s", false},
+    {"--prompt-scale", WORKLOAD, "prompt_scale", false},
+    {"--output-scale", WORKLOAD, "output_scale", false},
+    {"--min-prompt-tokens", WORKLOAD, "min_prompt_tokens", false},
+    {"--max-prompt-tokens", WORKLOAD, "max_prompt_tokens", false},
+    {"--min-output-tokens", WORKLOAD, "min_output_tokens", false},
+    {"--max-output-tokens", WORKLOAD, "max_output_tokens", false},
+    {"--max-context-tokens", WORKLOAD, "max_context_tokens", false},
+    {"--over-context", WORKLOAD, "over_context", false},
     {"--max-concurrency", WORKLOAD, "max_concurrency", false},
     {"--request-rate", WORKLOAD, "request_rate", false},
     {"--burstiness", WORKLOAD, "burstiness", false},
@@ -222,7 +238,14 @@ static cJSON *shares_item(const char *text)
 static bool check_ranges(const struct rt_options *o, struct rt_err *err)
 {
     static const char *const names[] = {"--window-s", "--measure-s"};
+    static const char *const twins[][2] = {{"--rate-scale", "--time-scale"},
+                                           {"--max-requests", "--head"}};
     double range[2];
+
+    for (unsigned i = 0; i < 2; i++)
+        if (rt_options_given(o, twins[i][0]) && rt_options_given(o, twins[i][1]))
+            return rt_fail(err, RT_EUSAGE, "%s and %s: expected one of them", twins[i][0],
+                           twins[i][1]);
 
     for (unsigned i = 0; i < 2; i++) {
         const char *text = rt_options_text(o, names[i], NULL);
@@ -251,6 +274,8 @@ static cJSON *option_item(const struct scenario_builder *b, const struct place *
         return shares_item(v->text);
     if (strcmp(p->key, "router_weights") == 0)
         return scenario_weights_item(v->text);
+    if (p->section == WORKLOAD && strcmp(p->key, "superpose") == 0)
+        return scenario_superpose_item(v->text);
     if (p->section == WORKLOAD && strcmp(p->key, "rate_profile") == 0)
         return scenario_profile_item(v->text);
     if (p->section == WORKLOAD &&
@@ -292,6 +317,10 @@ static void put_option(struct scenario_builder *b, const struct place *p)
         into = scenario_section(b, b->root, "cancel");
     else if (p->section == POWER)
         into = scenario_section(b, b->root, "power");
+    if (into != NULL && p->section == WORKLOAD && strcmp(p->key, "rate_scale") == 0)
+        cJSON_DeleteItemFromObjectCaseSensitive(into, "time_scale"); /* the file's */
+    if (into != NULL && p->section == WORKLOAD && strcmp(p->key, "time_scale") == 0)
+        cJSON_DeleteItemFromObjectCaseSensitive(into, "rate_scale");
     if (into != NULL)
         scenario_put(b, into, p->key, option_item(b, p));
 }

@@ -113,7 +113,8 @@ bool rt_scenario_parse(const struct rt_json_at *root, const struct rt_catalog *c
         !rt_json_only(root, keys, sizeof keys / sizeof keys[0], err) ||
         !rt_json_need(root, "workload", err) ||
         !rt_workload_parse(&workload, &out->workload, err) ||
-        (out->workload.synthetic.requests == 0 && !rt_json_need(&workload, "trace", err)) ||
+        (out->workload.synthetic.requests == 0 && out->workload.mix_count == 0 &&
+         !rt_json_need(&workload, "trace", err)) ||
         !parse_trial(root, out, err) || !rt_fleet_spec_parse(root, catalog, &out->fleet, err)) {
         rt_scenario_release(out);
         rt_scenario_init(out);

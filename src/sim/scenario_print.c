@@ -9,38 +9,6 @@
 
 #include <math.h>
 
-static void write_pair(struct rt_writer *w, const char *key, const double pair[2])
-{
-    rt_writer_open(w, key, '[');
-    rt_writer_double(w, NULL, pair[0]);
-    rt_writer_double(w, NULL, pair[1]);
-    rt_writer_close(w, ']');
-}
-
-static void write_workload(struct rt_writer *w, const struct rt_workload_spec *s)
-{
-    rt_writer_open(w, "workload", '{');
-    if (s->synthetic.requests > 0) {
-        rt_writer_synthetic(w, &s->synthetic);
-    } else {
-        rt_writer_string(w, "trace", s->trace != NULL ? s->trace : "");
-        rt_writer_string(w, "format", s->format);
-        rt_writer_int(w, "repeat", (int64_t)s->repeat);
-    }
-    rt_writer_double(w, "rate_scale", s->rate_scale);
-    if (s->has_window)
-        write_pair(w, "window_s", s->window_s);
-    if (s->max_requests != UINT64_MAX)
-        rt_writer_int(w, "max_requests", (int64_t)s->max_requests);
-    if (s->block_size != 0)
-        rt_writer_int(w, "block_size", s->block_size);
-    rt_writer_load(w, &s->load);
-    if (s->columns != NULL)
-        rt_writer_string(w, "columns", s->columns);
-    rt_writer_string(w, "failed", s->drop_failed ? "drop" : "keep");
-    rt_writer_close(w, '}');
-}
-
 static void write_cost(struct rt_writer *w, const struct rt_cost_spec *s)
 {
     rt_writer_open(w, "cost", '{');
@@ -191,7 +159,7 @@ char *rt_scenario_print(const struct rt_scenario *s)
     struct rt_writer w = {.first = true};
 
     rt_writer_open(&w, NULL, '{');
-    write_workload(&w, &s->workload);
+    rt_writer_workload(&w, &s->workload);
     write_cost(&w, &s->fleet.cost);
     rt_writer_open(&w, "pools", '[');
     for (uint32_t i = 0; i < s->fleet.pool_count; i++)
@@ -205,7 +173,7 @@ char *rt_scenario_print(const struct rt_scenario *s)
         rt_writer_classes(&w, s);
     rt_writer_double(&w, "sample_interval_s", s->sample_interval_s);
     if (s->has_measure)
-        write_pair(&w, "measure_s", s->measure_s);
+        rt_writer_pair(&w, "measure_s", s->measure_s);
     rt_writer_double(&w, "frontend_s", s->frontend_s);
     rt_writer_int(&w, "seed", (int64_t)s->seed);
     rt_writer_close(&w, '}');

@@ -161,6 +161,14 @@ void rt_writer_double(struct rt_writer *w, const char *key, double value)
     rt_writer_in_unit(w, key, value, 1.0);
 }
 
+void rt_writer_pair(struct rt_writer *w, const char *key, const double pair[2])
+{
+    rt_writer_open(w, key, '[');
+    rt_writer_double(w, NULL, pair[0]);
+    rt_writer_double(w, NULL, pair[1]);
+    rt_writer_close(w, ']');
+}
+
 char *rt_writer_take(struct rt_writer *w)
 {
     append_text(w, "\n");

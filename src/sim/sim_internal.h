@@ -70,7 +70,9 @@ void class_map_release(struct class_map *m);
 /* scenario_routing.c: the keys on routing and admission */
 void rt_writer_routing(struct rt_writer *w, const struct rt_fleet_spec *s);
 
-/* scenario_load.c: the keys of the section `workload` that shape a load */
+/* scenario_workload.c: the section `workload` */
+void rt_writer_workload(struct rt_writer *w, const struct rt_workload_spec *s);
+/* scenario_load.c: its keys that shape a load */
 void rt_writer_load(struct rt_writer *w, const struct rt_load_spec *l);
 
 #endif

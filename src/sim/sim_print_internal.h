@@ -27,6 +27,7 @@ void rt_writer_close(struct rt_writer *w, char bracket);
 void rt_writer_string(struct rt_writer *w, const char *key, const char *value);
 void rt_writer_int(struct rt_writer *w, const char *key, int64_t value);
 void rt_writer_double(struct rt_writer *w, const char *key, double value);
+void rt_writer_pair(struct rt_writer *w, const char *key, const double pair[2]);
 void rt_writer_bool(struct rt_writer *w, const char *key, bool value);
 /* A number that is read back times `unit`: the text whose value times unit is exactly `value`, if
  * there is one. rt_writer_settle answers value, or the neighbour that has such a text. */

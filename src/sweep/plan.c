@@ -12,10 +12,8 @@
 #include <unistd.h>
 
 /* A sweep reads a trace more than once. */
-static bool check_trace(const struct rt_scenario *s, struct rt_err *err)
+static bool check_trace(const char *path, struct rt_err *err)
 {
-    const char *path = s->workload.trace;
-
     if (path == NULL || path[0] == '\0')
         return true; /* synthetic */
     if (strcmp(path, "-") == 0)
@@ -24,6 +22,14 @@ static bool check_trace(const struct rt_scenario *s, struct rt_err *err)
                        "can be read once");
     return access(path, R_OK) == 0 ||
            rt_fail(err, RT_EIO, "%s: cannot open: %s", path, strerror(errno));
+}
+
+static bool check_traces(const struct rt_workload_spec *w, struct rt_err *err)
+{
+    for (uint32_t i = 0; i < w->mix_count; i++)
+        if (!check_trace(w->mix[i].workload.trace, err))
+            return false;
+    return check_trace(w->trace, err);
 }
 
 /* FNV-1a (Fowler, Noll and Vo), 64 bits. */
@@ -44,7 +50,7 @@ static bool visit_trial(const struct rt_plan *p, int64_t trial, uint64_t *hash, 
 
     if (!rt_plan_trial(p, trial, &scenario, &varied, err))
         return false;
-    ok = check_trace(&scenario, err) || rt_plan_fail_in_trial(p, trial, varied, err);
+    ok = check_traces(&scenario.workload, err) || rt_plan_fail_in_trial(p, trial, varied, err);
     text = ok ? rt_scenario_print(&scenario) : NULL;
     if (text != NULL)
         *hash = hash_text(hash_text(*hash, varied), text);

@@ -82,7 +82,7 @@ const struct rt_trace_table *rt_traces_get(struct rt_traces *t, const struct rt_
 {
     struct rt_err ignored = {0}; /* the trial that streams it meets it again */
 
-    if (w->synthetic.requests > 0)
+    if (w->trace == NULL) /* synthetic, a mix */
         return NULL;
     char *key = key_of(w);
     struct entry *e = key != NULL ? find(t, key) : NULL;

@@ -74,7 +74,9 @@ static struct rt_run_start describe_run(const struct rt_scenario *s,
     return (struct rt_run_start){
         .label = o->label,
         .trace = made ? s->workload.synthetic.like.path : s->workload.trace,
-        .trace_format = made ? "synthetic" : s->workload.format,
+        .trace_format = made                        ? "synthetic"
+                        : s->workload.mix_count > 0 ? "mix"
+                                                    : s->workload.format,
         .version = RT_VERSION,
         .of_plan = o->of_plan,
         .started_unix_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
@@ -116,7 +118,7 @@ static bool begin_run(struct rt_trial *t, struct rt_err *err)
         return false;
     struct rt_run_start start = describe_run(t->scenario, &t->options);
     const char *recognised = rt_source_stats(rt_sim_source(t->sim))->format;
-    if (recognised != NULL && t->scenario->workload.synthetic.requests == 0)
+    if (recognised != NULL && t->scenario->workload.trace != NULL)
         start.trace_format = recognised;
     start.source = rt_sim_source(t->sim);
     bool ok = begin(t->store, &start, describe_pools(t, &start.pool_count), &t->run_id, err);

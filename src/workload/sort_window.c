@@ -74,6 +74,18 @@ int64_t rt_time_map_key(const struct rt_time_map *m, int64_t arrival_ns)
     return scaled <= -0x1p63 ? INT64_MIN : llrint(scaled);
 }
 
+int64_t rt_time_map_row(const struct rt_time_map *m, const struct rt_request *row)
+{
+    if (m->spread_ns == 0)
+        return rt_time_map_key(m, row->arrival_ns);
+    uint64_t of = row->session != NULL ? rt_hash_text(row->session, strlen(row->session)) : row->id;
+    double unit = (double)(rt_mix_ids(m->spread_key, of) >> 11) * 0x1p-53;
+    int64_t at;
+    if (__builtin_add_overflow(row->arrival_ns, (int64_t)(unit * (double)m->spread_ns), &at))
+        return INT64_MAX;
+    return rt_time_map_key(m, at);
+}
+
 static void forget_rows(struct rt_window *w)
 {
     w->free_count = SLOTS;
@@ -211,6 +223,15 @@ static void release_slot(struct rt_window *w, uint32_t i)
 static void fail_late(struct rt_window *w, const struct slot *s)
 {
     char command[800];
+    if (w->map.spread_ns > 0 && s->row.arrival_ns >= w->last_arrival_ns - w->map.spread_ns) {
+        w->failed = true;
+        (void)rt_fail(&w->failure, RT_ETRACE,
+                      "spread_s puts requests in order anew, within %u rows or %u MiB: so many "
+                      "arrive within %g s that a smaller spread_s is needed",
+                      RT_WINDOW_ROWS, RT_WINDOW_BYTES >> 20, (double)w->map.spread_ns / 1e9);
+        (void)rt_trace_fail_in(w->trace, &w->failure);
+        return;
+    }
     double back_s = (double)(w->last_arrival_ns - s->row.arrival_ns) / 1e9;
     w->failed = true;
     (void)rt_fail(&w->failure, RT_ETRACE,
@@ -232,7 +253,7 @@ static void place_row(struct rt_window *w, uint32_t i)
 {
     struct slot *s = &w->slots[i];
     s->chunk = NONE;
-    s->key = rt_time_map_key(&w->map, s->row.arrival_ns);
+    s->key = rt_time_map_row(&w->map, &s->row);
     w->unsorted += s->row.arrival_ns < w->read_ns;
     w->read_ns = s->row.arrival_ns;
     if (s->row.session != NULL || s->row.hash_count > 0)
@@ -259,7 +280,7 @@ static void fill(struct rt_window *w)
             w->failed = found < 0;
             return;
         }
-        if (rt_time_map_key(&w->map, s->row.arrival_ns) < w->last_key) {
+        if (rt_time_map_row(&w->map, &s->row) < w->last_key) {
             fail_late(w, s);
             return;
         }
@@ -308,21 +329,33 @@ bool rt_window_prime(struct rt_window *w, int64_t *first_ns, struct rt_err *err)
     return rt_fail_in(err, "%s", w->trace->lines.path);
 }
 
+/* Rows in the ring, whose keys a spread may have put out of order, move to the heap. */
+static void empty_ring(struct rt_window *w)
+{
+    for (uint32_t n = 0; n < w->ring_count; n++) {
+        uint32_t i = w->ring[ring_place(w, n)];
+        rt_heap_set(&w->late, i, w->slots[i].key, w->slots[i].row.id);
+    }
+    w->ring_first = w->ring_count = 0;
+}
+
 void rt_window_map(struct rt_window *w, const struct rt_time_map *map)
 {
     assert(w->given == NONE);
     w->map = *map;
     for (uint32_t n = 0; n < w->ring_count; n++) {
         struct slot *s = &w->slots[w->ring[ring_place(w, n)]];
-        s->key = rt_time_map_key(map, s->row.arrival_ns); /* monotone: the ring stays in order */
+        s->key = rt_time_map_row(map, &s->row); /* monotone without spread: stays in order */
     }
     for (uint32_t i = 0; w->late.count > 0 && i < SLOTS; i++) {
         if (!rt_heap_has(&w->late, i))
             continue;
         struct slot *s = &w->slots[i];
-        s->key = rt_time_map_key(map, s->row.arrival_ns);
+        s->key = rt_time_map_row(map, &s->row);
         rt_heap_set(&w->late, i, s->key, s->row.id);
     }
+    if (map->spread_ns > 0)
+        empty_ring(w);
 }
 
 int rt_window_next(struct rt_window *w, const struct rt_request **out, int64_t *key,

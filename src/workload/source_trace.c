@@ -7,13 +7,16 @@
  * Times: absolute stamps (the first arrival above 1e8 s) are rebased to a first arrival of 0; then
  * `window_s` [from, to) is cut out and `from` becomes 0. Copy r is shifted by r * (span + mean
  * gap), span = last - first arrival of the rows kept, mean gap = span / (rows - 1) rounded to ns;
- * when the span is 0 (one row, or all at once) copies follow each other every second. Last, times
- * are divided by `rate_scale` and rounded half to even. Order is (arrival, id) of the times so
+ * when the span is 0 (one row, or all at once) copies follow each other every second; `spread_s`,
+ * where it is longer, takes the place of the gap. Last, times
+ * are spread (`spread_s`: a random time below it is added to each stamp, the same in all copies),
+ * divided by `rate_scale` and rounded half to even. Order is (arrival, id) of the times so
  * found: stamps that scaling makes equal come in file order, and `max_requests` takes the first in
  * that order. Ids: copy r's is r * (rows of the file) + place in the file; rows left out have ids,
  * too. Failure: an error in row k is told after the rows before it were answered. Nothing left by
  * the window, a pipe that should be read twice, a file that changes between passes, and times or
  * sums beyond 2^63 are errors. Cost: O(1) amortised a row; each copy reads the file again. */
+#include "rooftrace/rng.h"
 #include "workload_internal.h"
 
 #include <math.h>
@@ -29,6 +32,8 @@ struct trace_source {
     struct rt_trace *trace;
     struct rt_window *window;
     double rate;
+    int64_t spread_ns;
+    uint64_t spread_key;
     uint64_t repeat, max_requests;
     int64_t origin_ns; /* subtracted from every stamp: base of absolute ones + window's from */
     int64_t length_ns; /* of the window, INT64_MAX = no end */
@@ -67,13 +72,17 @@ static bool fail_text(struct trace_source *s, const char *text, struct rt_err *e
 /* Keys of the copy that begins. */
 static void begin_copy(struct trace_source *s)
 {
-    struct rt_time_map map = {.origin_ns = s->origin_ns, .rate = s->rate};
+    struct rt_time_map map = {.origin_ns = s->origin_ns,
+                              .rate = s->rate,
+                              .spread_ns = s->spread_ns,
+                              .spread_key = s->spread_key};
     if (s->copy > INT64_MAX || __builtin_mul_overflow((int64_t)s->copy, s->shift_ns, &map.shift_ns))
         map.shift_ns = INT64_MAX;
     rt_window_map(s->window, &map);
     s->end_key = s->length_ns == INT64_MAX
                      ? INT64_MAX
-                     : rt_time_map_key(&map, add_or_max(s->origin_ns, s->length_ns));
+                     : rt_time_map_key(
+                           &map, add_or_max(add_or_max(s->origin_ns, s->length_ns), s->spread_ns));
     s->kept = 0;
 }
 
@@ -91,10 +100,8 @@ static bool finish_first_copy(struct trace_source *s, struct rt_err *err)
     s->copy_kept = s->kept;
     s->copy_rows = s->stats.rows_read = s->trace->counts.rows;
     int64_t span = s->last_ns - s->first_ns;
-    if (span == 0)
-        s->shift_ns = ALONE_NS;
-    else
-        s->shift_ns = add_or_max(span, llrint((double)span / (double)(s->kept - 1)));
+    int64_t gap = span == 0 ? ALONE_NS : llrint((double)span / (double)(s->kept - 1));
+    s->shift_ns = add_or_max(span, gap > s->spread_ns ? gap : s->spread_ns);
     return true;
 }
 
@@ -180,6 +187,7 @@ static bool answer(struct trace_source *s, struct rt_request *out, struct rt_err
         __builtin_add_overflow(stats->output_tokens, out->output_tokens, &stats->output_tokens))
         return fail_text(s, "the tokens of all requests add up beyond 2^63", err);
     stats->rows++;
+    stats->copy = s->copy;
     s->pending = NULL;
     return true;
 }
@@ -254,9 +262,10 @@ static bool set_up(struct trace_source *s, const struct rt_workload_spec *spec, 
     return true;
 }
 
-bool rt_trace_source_new(struct rt_trace *t, const struct rt_workload_spec *spec,
+bool rt_trace_source_new(struct rt_trace *t, const struct rt_workload_spec *spec, uint64_t stream,
                          struct rt_source **out, struct rt_err *err)
 {
+    struct rt_rng spread;
     struct trace_source *s = calloc(1, sizeof *s);
     if (s == NULL)
         return rt_fail_nomem(err, "trace source");
@@ -265,6 +274,9 @@ bool rt_trace_source_new(struct rt_trace *t, const struct rt_workload_spec *spec
     s->rate = spec->rate_scale;
     s->repeat = spec->repeat;
     s->max_requests = spec->max_requests;
+    rt_rng_init(&spread, spec->seed, RT_RNG_SPREAD, stream);
+    s->spread_key = rt_rng_u64(&spread);
+    s->spread_ns = llrint(spec->transform.spread_s * 1e9);
     if (!set_up(s, spec, err)) {
         rt_window_free(s->window);
         free(s);

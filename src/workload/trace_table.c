@@ -122,8 +122,10 @@ bool rt_trace_table_new(const struct rt_workload_spec *w, size_t budget_bytes,
                         struct rt_trace_table **out, struct rt_err *err)
 {
     *out = NULL;
-    if (w->synthetic.requests > 0 || !rt_workload_check(w, err))
-        return w->synthetic.requests > 0;
+    if (w->trace == NULL && (w->synthetic.requests > 0 || w->mix_count > 0))
+        return true;
+    if (!rt_workload_check(w, err))
+        return false;
     if (strcmp(w->trace, "-") == 0 || !is_file(w->trace))
         return true;
     struct rt_trace_table *t = calloc(1, sizeof *t);
@@ -176,9 +178,8 @@ bool rt_trace_open_table(const struct rt_trace_table *table, struct rt_trace **o
 bool rt_workload_open_table(const struct rt_workload_spec *w, const struct rt_trace_table *table,
                             struct rt_source **out, struct rt_err *err)
 {
-    struct rt_trace *trace = NULL;
-    if (table == NULL || w->synthetic.requests > 0)
-        return rt_workload_open(w, out, err);
-    return rt_workload_check(w, err) && rt_trace_open_table(table, &trace, err) &&
-           rt_workload_source(w, trace, out, err);
+    if (w->synthetic.requests > 0 || w->mix_count > 0)
+        table = NULL;
+    return rt_workload_check(w, err) && rt_transform_open(w, table, out, err) &&
+           rt_load_wrap(&w->load, w->seed, out, err);
 }

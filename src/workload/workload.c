@@ -4,13 +4,13 @@
  *                   "window_s": [0, 600], "max_requests": 1000, "block_size": 512,
  *                   "columns": "arrival=ts:ms,prompt=in,output=out", "failed": "keep" }
  *
- * and the keys of load.c. Only `trace` has no default; "synthetic" may stand in its place
- * (synth_spec.c). Failure: RT_ECONFIG with the JSON path for the section; what rt_trace_open says
- * for the file. */
+ * and the keys of load.c and transform_spec.c; "time_scale" is 1 / rate_scale. Only `trace` has no
+ * default; "synthetic" (synth_spec.c) or "mix" (workload_mix.c) may stand in its place. Failure:
+ * RT_ECONFIG with the JSON path for the section; what rt_trace_open says for the file. */
 #include "rooftrace/workload.h"
 
 #include "load_internal.h"
-#include "synth_internal.h"
+#include "workload_internal.h"
 
 #include <assert.h>
 #include <math.h>
@@ -36,6 +36,7 @@ void rt_workload_init(struct rt_workload_spec *w)
                                    .seed = 1};
     rt_load_init(&w->load);
     rt_synthetic_init(&w->synthetic);
+    rt_transform_init(&w->transform);
 }
 
 void rt_workload_release(struct rt_workload_spec *w)
@@ -43,6 +44,7 @@ void rt_workload_release(struct rt_workload_spec *w)
     free(w->trace);
     free(w->columns);
     w->trace = w->columns = NULL;
+    rt_mix_release(w);
     rt_load_release(&w->load);
     rt_synthetic_release(&w->synthetic);
 }
@@ -133,50 +135,104 @@ static bool parse_counts(const struct rt_json_at *at, struct rt_workload_spec *w
     return true;
 }
 
-/* Drawn arrivals take the place of the times that rate_scale would scale. */
-static bool scales_nothing(const struct rt_workload_spec *w)
+static bool parse_rate(const struct rt_json_at *at, struct rt_workload_spec *w, struct rt_err *err)
 {
-    return w->rate_scale != 1.0 && w->load.arrivals != RT_ARRIVALS_TRACE;
+    struct rt_json_at time = rt_json_get(at, "time_scale"), rate = rt_json_get(at, "rate_scale");
+    double time_scale = 1;
+    if (!rt_json_double(at, "rate_scale", MIN_RATE_SCALE, MAX_RATE_SCALE, &w->rate_scale, err) ||
+        !rt_json_double(at, "time_scale", MIN_RATE_SCALE, MAX_RATE_SCALE, &time_scale, err))
+        return false;
+    if (rt_json_kind(&time) == RT_JSON_ABSENT)
+        return true;
+    if (rt_json_kind(&rate) != RT_JSON_ABSENT)
+        return rt_json_fail(&time, err, "expected either rate_scale or time_scale, read both");
+    w->rate_scale = 1 / time_scale;
+    return true;
 }
 
-static const char scales_nothing_text[] =
-    "expected 1 beside request_rate or rate_profile, which replace the trace's times";
+/* Drawn arrivals take the place of the times that these change; NULL: all is well. */
+static const char *changes_nothing(const struct rt_workload_spec *w)
+{
+    if (w->load.arrivals == RT_ARRIVALS_TRACE)
+        return NULL;
+    if (w->rate_scale != 1.0)
+        return "rate_scale";
+    return w->transform.max_gap_s > 0 ? "max_gap_s" : NULL;
+}
 
-static bool check_scale(const struct rt_json_at *at, const struct rt_workload_spec *w,
+static const char changes_nothing_text[] =
+    "has no meaning beside request_rate or rate_profile, which replace the trace's times";
+static const char needs_copies_text[] =
+    "expected copies (repeat, superpose) to which other hash ids can be given";
+
+/* More roots than one need copies that could have them. */
+static bool lacks_copies(const struct rt_workload_spec *w)
+{
+    return w->transform.prefix_roots > 1 && w->repeat == 1 && w->transform.copies == 1;
+}
+
+/* The rules between sections. */
+static bool check_rules(const struct rt_json_at *at, const struct rt_workload_spec *w,
                         struct rt_err *err)
 {
-    struct rt_json_at place = rt_json_get(at, "rate_scale");
-    return !scales_nothing(w) || rt_json_fail(&place, err, "%s", scales_nothing_text);
+    const char *key = changes_nothing(w);
+    struct rt_json_at place = rt_json_get(at, key != NULL ? key : "prefix_roots");
+    if (key != NULL && place.node == NULL)
+        place = rt_json_get(at, "time_scale");
+    if (key != NULL)
+        return rt_json_fail(&place, err, "%s", changes_nothing_text);
+    return !lacks_copies(w) || rt_json_fail(&place, err, "%s", needs_copies_text);
 }
 
-static bool only_known_keys(const struct rt_json_at *at, struct rt_err *err)
+static bool only_known_keys(const struct rt_json_at *at, bool part, struct rt_err *err)
 {
-    static const char *const own[] = {"trace",    "format",       "rate_scale", "repeat",
-                                      "window_s", "max_requests", "block_size", "synthetic",
-                                      "columns",  "failed"};
-    const char *keys[32];
-    unsigned count = sizeof own / sizeof own[0];
-    assert(count + rt_load_key_count <= sizeof keys / sizeof keys[0]);
-    memcpy(keys, own, sizeof own);
-    for (unsigned i = 0; i < rt_load_key_count; i++)
-        keys[count++] = rt_load_keys[i];
+    static const char *const own[] = {"trace",       "format",       "rate_scale", "repeat",
+                                      "window_s",    "max_requests", "block_size", "synthetic",
+                                      "columns",     "failed",       "time_scale", "superpose",
+                                      "over_context"};
+    static const char *const of_part[] = {"class", "start_s"};
+    const char *keys[48];
+    unsigned count = 0;
+    assert(sizeof own / sizeof own[0] + rt_transform_key_count + rt_load_key_count + 1 <=
+           sizeof keys / sizeof keys[0]);
+    for (unsigned i = 0; i < sizeof own / sizeof own[0]; i++)
+        keys[count++] = own[i];
+    for (unsigned i = 0; i < rt_transform_key_count; i++)
+        keys[count++] = rt_transform_keys[i].name;
+    for (unsigned i = 0; i < (part ? 2 : rt_load_key_count); i++)
+        keys[count++] = part ? of_part[i] : rt_load_keys[i];
+    if (!part)
+        keys[count++] = "mix";
     return rt_json_only(at, keys, count, err);
 }
 
-/* Instead of a trace; what cuts and repeats traces has no meaning beside it. */
-static bool parse_synthetic(const struct rt_json_at *at, struct rt_workload_spec *w,
-                            struct rt_err *err)
+static bool none_beside(const struct rt_json_at *at, const char *instead, const char *const *keys,
+                        struct rt_err *err)
 {
-    static const char *const of_traces[] = {"trace", "format", "repeat", "window_s"};
-    struct rt_json_at place = rt_json_get(at, "synthetic");
-    if (place.node == NULL)
-        return true;
-    for (unsigned i = 0; i < sizeof of_traces / sizeof of_traces[0]; i++) {
-        struct rt_json_at other = rt_json_get(at, of_traces[i]);
+    for (; *keys != NULL; keys++) {
+        struct rt_json_at other = rt_json_get(at, *keys);
         if (other.node != NULL)
-            return rt_json_fail(&other, err, "has no meaning beside workload.synthetic");
+            return rt_json_fail(&other, err, "has no meaning beside workload.%s", instead);
     }
-    return rt_synthetic_parse(&place, &w->synthetic, err);
+    return true;
+}
+
+/* Instead of a trace; what cuts and repeats traces has no meaning beside them. */
+static bool parse_instead(const struct rt_json_at *at, struct rt_workload_spec *w,
+                          struct rt_err *err)
+{
+    static const char *const beside_synthetic[] = {"trace",    "format",   "repeat", "mix",
+                                                   "window_s", "spread_s", NULL};
+    static const char *const beside_mix[] = {"trace",      "format",   "repeat",
+                                             "window_s",   "spread_s", "columns",
+                                             "block_size", "failed",   NULL};
+    struct rt_json_at synthetic = rt_json_get(at, "synthetic"), mix = rt_json_get(at, "mix");
+    if (synthetic.node != NULL)
+        return none_beside(at, "synthetic", beside_synthetic, err) &&
+               rt_synthetic_parse(&synthetic, &w->synthetic, err);
+    if (mix.node != NULL)
+        return none_beside(at, "mix", beside_mix, err) && rt_mix_parse(&mix, w, err);
+    return true;
 }
 
 /* Checked here, so that a wrong word is told with the key and not when the trace is opened. */
@@ -212,20 +268,30 @@ static bool parse_failed(const struct rt_json_at *at, struct rt_workload_spec *w
     return true;
 }
 
-bool rt_workload_parse(const struct rt_json_at *at, struct rt_workload_spec *w, struct rt_err *err)
+static bool parse_section(const struct rt_json_at *at, bool part, struct rt_workload_spec *w,
+                          struct rt_err *err)
 {
-    return rt_json_expect(at, RT_JSON_OBJECT, err) && only_known_keys(at, err) &&
-           parse_synthetic(at, w, err) && parse_trace(at, w, err) && parse_format(at, w, err) &&
-           rt_json_double(at, "rate_scale", MIN_RATE_SCALE, MAX_RATE_SCALE, &w->rate_scale, err) &&
-           parse_window(at, w, err) && parse_counts(at, w, err) && parse_columns(at, w, err) &&
-           parse_failed(at, w, err) && rt_load_parse(at, &w->load, err) && check_scale(at, w, err);
+    return rt_json_expect(at, RT_JSON_OBJECT, err) && only_known_keys(at, part, err) &&
+           parse_instead(at, w, err) && parse_trace(at, w, err) && parse_format(at, w, err) &&
+           parse_rate(at, w, err) && parse_window(at, w, err) && parse_counts(at, w, err) &&
+           parse_columns(at, w, err) && parse_failed(at, w, err) &&
+           rt_transform_parse(at, &w->transform, err) &&
+           (part || rt_load_parse(at, &w->load, err)) && check_rules(at, w, err);
 }
 
-/* A spec may come from the command line, too, which has not been through rt_workload_parse. */
-bool rt_workload_check(const struct rt_workload_spec *w, struct rt_err *err)
+bool rt_workload_parse(const struct rt_json_at *at, struct rt_workload_spec *w, struct rt_err *err)
 {
-    if (w->synthetic.requests == 0 && (w->trace == NULL || w->trace[0] == '\0'))
-        return rt_fail(err, RT_ECONFIG, "workload: expected a trace, none was given");
+    return parse_section(at, false, w, err);
+}
+
+bool rt_workload_parse_part(const struct rt_json_at *at, struct rt_workload_spec *w,
+                            struct rt_err *err)
+{
+    return parse_section(at, true, w, err);
+}
+
+static bool check_numbers(const struct rt_workload_spec *w, struct rt_err *err)
+{
     if (!(w->rate_scale >= MIN_RATE_SCALE && w->rate_scale <= MAX_RATE_SCALE))
         return rt_fail(err, RT_ECONFIG, "rate_scale: expected a number from %g to %g, read %g",
                        MIN_RATE_SCALE, MAX_RATE_SCALE, w->rate_scale);
@@ -237,8 +303,6 @@ bool rt_workload_check(const struct rt_workload_spec *w, struct rt_err *err)
     if (w->block_size > MAX_BLOCK_TOKENS)
         return rt_fail(err, RT_ECONFIG, "block_size: expected an integer from 1 to %d, read %u",
                        MAX_BLOCK_TOKENS, w->block_size);
-    if (scales_nothing(w))
-        return rt_fail(err, RT_ECONFIG, "rate_scale: %s", scales_nothing_text);
     if (w->has_window && !(w->window_s[0] >= 0 && w->window_s[0] < w->window_s[1]))
         return rt_fail(err, RT_ECONFIG,
                        "window_s: expected 0 <= from < to in seconds, read %g and %g",
@@ -246,13 +310,24 @@ bool rt_workload_check(const struct rt_workload_spec *w, struct rt_err *err)
     return true;
 }
 
-bool rt_workload_source(const struct rt_workload_spec *w, struct rt_trace *trace,
-                        struct rt_source **out, struct rt_err *err)
+/* A spec may come from elsewhere than rt_workload_parse. */
+bool rt_workload_check(const struct rt_workload_spec *w, struct rt_err *err)
 {
-    if (rt_trace_source_new(trace, w, out, err))
-        return rt_load_wrap(&w->load, w->seed, out, err);
-    rt_trace_free(trace);
-    return false;
+    if (w->synthetic.requests == 0 && w->mix_count == 0 &&
+        (w->trace == NULL || w->trace[0] == '\0'))
+        return rt_fail(err, RT_ECONFIG, "workload: expected a trace, none was given");
+    if (!check_numbers(w, err) || !rt_transform_check(&w->transform, err))
+        return false;
+    const char *key = changes_nothing(w);
+    if (key != NULL)
+        return rt_fail(err, RT_ECONFIG, "%s: %s", key, changes_nothing_text);
+    return !lacks_copies(w) || rt_fail(err, RT_ECONFIG, "prefix_roots: %s", needs_copies_text);
+}
+
+bool rt_workload_open(const struct rt_workload_spec *w, struct rt_source **out, struct rt_err *err)
+{
+    return rt_workload_check(w, err) && rt_transform_open(w, NULL, out, err) &&
+           rt_load_wrap(&w->load, w->seed, out, err);
 }
 
 struct rt_trace_options rt_workload_trace_options(const struct rt_workload_spec *w)
@@ -262,16 +337,4 @@ struct rt_trace_options rt_workload_trace_options(const struct rt_workload_spec 
                                      .block_size = w->block_size,
                                      .drop_failed = w->drop_failed,
                                      .seed = w->seed};
-}
-
-bool rt_workload_open(const struct rt_workload_spec *w, struct rt_source **out, struct rt_err *err)
-{
-    struct rt_trace *trace;
-    struct rt_trace_options options = rt_workload_trace_options(w);
-    if (!rt_workload_check(w, err))
-        return false;
-    if (w->synthetic.requests > 0)
-        return rt_synth_source_new(w, out, err) && rt_load_wrap(&w->load, w->seed, out, err);
-    return rt_trace_open_with(w->trace, &options, &trace, err) &&
-           rt_workload_source(w, trace, out, err);
 }

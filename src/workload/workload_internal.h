@@ -10,6 +10,7 @@
  *     trace         one open file of one format, names interned: include/rooftrace/trace.h
  *     sort_window   rows in time order, bounded look-ahead
  *     source_trace  windows, copies and scaling: an rt_source
+ *     transform_*   what else is done to requests, up to the load: transform_internal.h
  *
  * number, stamp, names, fields and turns are what several of them need. */
 #ifndef RT_WORKLOAD_INTERNAL_H
@@ -341,9 +342,6 @@ bool rt_trace_open_table(const struct rt_trace_table *table, struct rt_trace **o
 bool rt_workload_check(const struct rt_workload_spec *w, struct rt_err *err) RT_MUST_USE;
 /* How its trace is read. */
 struct rt_trace_options rt_workload_trace_options(const struct rt_workload_spec *w);
-/* All the wrapping around an open trace, which it takes, also when it fails. */
-bool rt_workload_source(const struct rt_workload_spec *w, struct rt_trace *trace,
-                        struct rt_source **out, struct rt_err *err) RT_MUST_USE;
 
 /* ---- columns.c: --columns arrival=ts:ms,prompt=...: a format made of words. */
 struct rt_columns;
@@ -402,14 +400,19 @@ const char *rt_token_name(enum rt_token k); /* "a number", "an array" ... */
 #define RT_WINDOW_ROWS  65536u
 #define RT_WINDOW_BYTES (32u << 20)
 
-/* key = llrint((arrival - origin + shift) / rate), the time the simulation sees. */
+/* key = llrint((arrival + spread - origin + shift) / rate), the time the simulation sees. spread is
+ * a number in [0, spread_ns) for each row, the same whenever it is asked: from the row's id, or, so
+ * that the turns of a session stay in order, from the session. */
 struct rt_time_map {
-    int64_t origin_ns; /* taken off every stamp */
-    int64_t shift_ns;  /* added for the copies of --repeat */
-    double rate;       /* 1 = as recorded */
+    int64_t origin_ns;   /* taken off every stamp */
+    int64_t shift_ns;    /* added for the copies of --repeat */
+    double rate;         /* 1 = as recorded */
+    int64_t spread_ns;   /* 0 = stamps as they are */
+    uint64_t spread_key; /* random */
 };
 /* INT64_MAX when the result is beyond it. */
 int64_t rt_time_map_key(const struct rt_time_map *m, int64_t arrival_ns);
+int64_t rt_time_map_row(const struct rt_time_map *m, const struct rt_request *row);
 
 struct rt_window;
 bool rt_window_new(struct rt_trace *t, struct rt_window **out, struct rt_err *err) RT_MUST_USE;
@@ -460,8 +463,21 @@ bool rt_id_set_has(const struct rt_id_set *s, uint64_t id);
 /* *added: it was not there. */
 bool rt_id_set_add(struct rt_id_set *s, uint64_t id, bool *added, struct rt_err *err) RT_MUST_USE;
 
-/* ---- source_trace.c */
-bool rt_trace_source_new(struct rt_trace *t, const struct rt_workload_spec *spec,
+/* ---- source_trace.c. `stream`: which of the random streams of a purpose (the part of a mix). */
+bool rt_trace_source_new(struct rt_trace *t, const struct rt_workload_spec *spec, uint64_t stream,
                          struct rt_source **out, struct rt_err *err) RT_MUST_USE;
+
+/* ---- transform_open.c: the requests of a section, before the load shapes them. `table`: of its
+ * trace, or NULL: from the file. */
+bool rt_transform_open(const struct rt_workload_spec *w, const struct rt_trace_table *table,
+                       struct rt_source **out, struct rt_err *err) RT_MUST_USE;
+
+/* ---- workload_mix.c */
+void rt_mix_release(struct rt_workload_spec *w);
+bool rt_mix_parse(const struct rt_json_at *at, struct rt_workload_spec *w,
+                  struct rt_err *err) RT_MUST_USE;
+/* ---- workload.c: an element of workload.mix, without the keys of the load. */
+bool rt_workload_parse_part(const struct rt_json_at *at, struct rt_workload_spec *w,
+                            struct rt_err *err) RT_MUST_USE;
 
 #endif

@@ -94,7 +94,7 @@ def all_numbers():
 
 # Ends that the C reader refuses for a further reason, or that cost memory in proportion.
 SKIP_MAXIMUM = {"pools.0.engine.num_gpu_blocks", "pools.0.replicas", "pools.0.expert_parallel",
-                "pools.0.tensor_parallel"}
+                "pools.0.tensor_parallel", "workload.prefix_roots"}
 
 
 def number_cases():
@@ -168,9 +168,56 @@ def load_cases(wanted):
             yield f"load {str(load)[:120]}", changed("workload", {"trace": "t.csv", **load})
 
 
+TRANSFORMS = {"time_scale": 2, "spread_s": 3, "superpose": {"copies": 4, "shift_s": 0.5}, "prefix_roots": 4,
+              "keep_share": 0.5, "resample": 9, "max_gap_s": 60, "prompt_scale": 2, "output_scale": 0.5,
+              "min_prompt_tokens": 2, "max_prompt_tokens": 9, "min_output_tokens": 2,
+              "max_output_tokens": 9, "max_context_tokens": 10, "over_context": "drop"}
+
+
+def transforms():
+    """(section `workload`, good) for transform_spec.c and workload_mix.c."""
+    trace = {"trace": "t.csv"}
+    yield {**trace, **TRANSFORMS}, True
+    for over in ("cut", "drop", "error"):
+        yield {**trace, "max_context_tokens": 2, "over_context": over}, True
+        yield {**trace, "over_context": over}, over == "cut"
+    for over in ("reject", "", None, 1):
+        yield {**trace, "max_context_tokens": 2, "over_context": over}, False
+    yield {**trace, "rate_scale": 2, "time_scale": 0.5}, False
+    yield {**trace, "superpose": {"copies": 64, "shift_s": 0, "$note": 1}}, True
+    for superpose in (None, 4, "4:1", [4, 1], {}, {"copies": 2}, {"shift_s": 1},
+                      {"copies": 0, "shift_s": 0}, {"copies": 65, "shift_s": 0},
+                      {"copies": 2, "shift_s": -1}, {"copies": 2, "shift_s": 1, "shift": 1}):
+        yield {**trace, "superpose": superpose}, False
+    yield {"mix": [trace]}, True
+    yield {"mix": [{**trace, **TRANSFORMS, "class": "a", "start_s": 1.5, "repeat": 2, "window_s": [0, 1],
+                    "max_requests": 1, "block_size": 16, "failed": "drop", "format": "csv"},
+                   {"synthetic": {"requests": 1, "prompt_tokens": 1, "output_tokens": 1}}],
+           "keep_share": 0.5, "rate_scale": 2, "max_requests": 9, "sessions": "think"}, True
+    yield {"mix": [trace] * 64, "request_rate": 1}, True
+    for mix in (None, {}, [], "t.csv", [None], [{}], [trace] * 65, [{**trace, "mix": [trace]}],
+                [{**trace, "request_rate": 1}], [{**trace, "class": ""}], [{**trace, "class": "x" * 257}],
+                [{**trace, "start_s": -1}], [{**trace, "weight": 1}], [{**trace, "over_context": "drop"}],
+                [{**trace, "rate_scale": 2, "time_scale": 2}], [{**trace, "keep_share": 0}],
+                [{**trace, "synthetic": {"requests": 1, "prompt_tokens": 1, "output_tokens": 1}}]):
+        yield {"mix": mix}, False
+    for key, value in (("trace", "t.csv"), ("format", "csv"), ("repeat", 2), ("window_s", [0, 1]),
+                       ("spread_s", 1), ("columns", "arrival=a,prompt=b,output=c"), ("block_size", 16),
+                       ("failed", "drop"), ("class", "a"), ("start_s", 1),
+                       ("synthetic", {"requests": 1, "prompt_tokens": 1, "output_tokens": 1})):
+        yield {"mix": [trace], key: value}, False
+
+
+def transform_cases(wanted):
+    for workload, good in transforms():
+        if good == wanted:
+            yield f"transform {str(workload)[:120]}", changed("workload", workload)
+
+
 def good_cases():
     yield "base", BASE
     yield from load_cases(True)
+    yield from transform_cases(True)
     yield "roofline", without("cost")
     yield "empty cost", changed("cost", {})
     yield "profile", changed("cost", {
@@ -312,6 +359,7 @@ def routing_cases(good):
 def bad_cases():
     yield from load_cases(False)
     yield from routing_cases(False)
+    yield from transform_cases(False)
     for wrong in ([], 5, "x", None, True):
         yield f"document {wrong!r}", wrong
     for path in ("workload", "workload.trace", "model", "pools", "pools.0.gpu"):
@@ -419,6 +467,10 @@ def only_c_cases():
         for shape in ("steps", "linear"):
             yield f"profile {points} {more}", changed("workload.rate_profile", {
                 "shape": shape, "points": points, **more})
+    for more in ({"prefix_roots": 2}, {"min_prompt_tokens": 3, "max_prompt_tokens": 2},
+                 {"min_output_tokens": 3, "max_output_tokens": 2}, {"request_rate": 1, "max_gap_s": 1},
+                 {"request_rate": 1, "time_scale": 2}):
+        yield f"transform {more}", changed("workload", {"trace": "t.csv", **more})
     yield "a rate scaled", changed("workload", {
         "trace": "t.csv", "request_rate": 1, "rate_scale": 2})
     for pool in ({"pricing": "on_demand"}, {"price_bound": "low"}, {"power": {"idle_w": 500}}):
