@@ -25,7 +25,7 @@ CREATE TABLE run (
     wall_s REAL,                     -- real seconds the replay took
     seed INTEGER NOT NULL,           -- of all random streams
     trace TEXT,                      -- path of the trace as given; of synthetic traffic, that of the trace it is like
-    trace_format TEXT,               -- its format; synthetic for traffic that was made
+    trace_format TEXT,               -- its format; synthetic for traffic that was made, mix for several traces
     scenario TEXT NOT NULL,          -- the scenario, fully resolved, as JSON: the run can be repeated from it
     router TEXT NOT NULL,            -- routing policy
     frontend_ns INTEGER NOT NULL,    -- HTTP and tokeniser time, added to TTFT and E2E by metrics and views

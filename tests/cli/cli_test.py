@@ -596,6 +596,74 @@ class Runs(Case):
                  {"shape": "diurnal", "rate": 5, "amplitude": 0.8, "period_s": 86400, "peak_s": 0})):
             self.assertEqual(load("--rate-profile", text), {"rate_profile": profile, "burstiness": 1})
 
+    def test_transformations_reach_the_scenario(self):
+        def workload(*options):
+            printed = json.loads(self.ok("run", "--check", "--trace", SAMPLE, *FLEET, *options))
+            again = json.loads(self.ok("run", "--check", self.file("again.json", json.dumps(printed))))
+            self.assertEqual(again["workload"], printed["workload"])
+            plain = ("trace", "format", "repeat", "failed", "sessions")
+            return {k: v for k, v in printed["workload"].items() if k not in plain}
+
+        self.assertEqual(workload(), {"rate_scale": 1})
+        self.assertEqual(workload("--time-scale", "4"), {"rate_scale": 0.25})
+        self.assertEqual(workload("--head", "7"), {"rate_scale": 1, "max_requests": 7})
+        self.assertEqual(workload(
+            "--spread-s", "0.1", "--superpose", "4:2.5", "--prefix-roots", "3", "--keep-share", "0.1",
+            "--resample", "99", "--max-gap-s", "60", "--prompt-scale", "1.5", "--output-scale", "0.5",
+            "--min-prompt-tokens", "2", "--max-prompt-tokens", "9", "--min-output-tokens", "3",
+            "--max-output-tokens", "8", "--max-context-tokens", "12", "--over-context", "drop"), {
+                "rate_scale": 1, "spread_s": 0.1, "superpose": {"copies": 4, "shift_s": 2.5},
+                "prefix_roots": 3, "keep_share": 0.1, "resample": 99, "max_gap_s": 60,
+                "prompt_scale": 1.5, "output_scale": 0.5, "min_prompt_tokens": 2,
+                "max_prompt_tokens": 9, "min_output_tokens": 3, "max_output_tokens": 8,
+                "max_context_tokens": 12, "over_context": "drop"})
+        file = self.file("s.json", json.dumps({
+            "workload": {"trace": str(SAMPLE), "time_scale": 2}, "model": "llama-3.1-8b",
+            "pools": [{"gpu": "h100-sxm"}]}))
+        printed = json.loads(self.ok("run", "--check", file, "--rate-scale", "3"))
+        self.assertEqual(printed["workload"]["rate_scale"], 3)  # in the place of the file's inverse
+
+    def test_wrong_transformations(self):
+        for options, text in (
+                (["--rate-scale", "2", "--time-scale", "2"], "--rate-scale and --time-scale: expected one"),
+                (["--head", "2", "--max-requests", "2"], "--max-requests and --head: expected one"),
+                (["--superpose", "4"], '$.workload.superpose: expected an object, read "4"'),
+                (["--superpose", "x:1"], "$.workload.superpose.copies"),
+                (["--superpose", "65:1"], "$.workload.superpose.copies"),
+                (["--superpose", "2:-1"], "$.workload.superpose.shift_s"),
+                (["--keep-share", "1.5"], "--keep-share"),
+                (["--prefix-roots", "2"], "$.workload.prefix_roots: expected copies"),
+                (["--over-context", "drop"], "expected max_context_tokens beside it"),
+                (["--over-context", "dorp", "--max-context-tokens", "9"], 'did you mean "drop"'),
+                (["--request-rate", "1", "--max-gap-s", "2"], "$.workload.max_gap_s: has no meaning"),
+                (["--request-rate", "1", "--time-scale", "2"], "time_scale: has no meaning")):
+            self.run_fails(2, text, "--trace", SAMPLE, *FLEET, *options)
+        self.run_fails(2, "-: expected a file that can be read 2 times", "--trace", "-", *FLEET,
+                       "--superpose", "2:1", input=SAMPLE.read_text())
+
+    def test_mixed_and_cut(self):
+        """Two traces with classes of their own, and what the limits did, in one line each."""
+        rows = HEADER + "".join(f"{i},{100 + i},10\n" for i in range(20))
+        scenario = {"workload": {"mix": [
+            {"trace": str(self.file("a.csv", rows)), "class": "chat", "superpose": {"copies": 2, "shift_s": 0.5}},
+            {"trace": str(self.file("b.csv", rows)), "class": "code", "start_s": 3.25, "max_requests": 5}],
+            "max_context_tokens": 125}, "model": "llama-3.1-8b", "pools": [{"gpu": "h100-sxm"}]}
+        path = self.file("s.json", json.dumps(scenario))
+        run = rooftrace("run", path, "-o", self.db)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("8 requests were cut to max_context_tokens", run.stderr)
+        with database(self.db) as db:
+            self.assertEqual(db.execute(
+                "SELECT class, count(*), min(arrival_s), max(prompt_tokens) FROM requests GROUP BY 1 ORDER BY 1"
+            ).fetchall(), [("chat", 40, 0, 115), ("code", 5, 3.25, 104)])
+            stored, form = db.execute("SELECT scenario, trace_format FROM run").fetchone()
+        self.assertEqual(form, "mix")
+        again = self.folder / "again.db"
+        self.ok("run", self.file("stored.json", stored), "-o", again)
+        with database(self.db) as one, database(again) as two:
+            rows = "SELECT * FROM request ORDER BY 1, 2"
+            self.assertEqual(one.execute(rows).fetchall(), two.execute(rows).fetchall())
+
     def test_wrong_loads(self):
         for options, text in (
                 (["--max-concurrency", "0"], "--max-concurrency"),

@@ -404,6 +404,7 @@ static void same_scenario(const struct rt_scenario *a, const struct rt_scenario 
                 v->window_s[1] == w->window_s[1]);
     assert_true(v->max_requests == w->max_requests && v->block_size == w->block_size);
     assert_int_equal(v->drop_failed, w->drop_failed);
+    assert_memory_equal(&v->transform, &w->transform, sizeof v->transform);
     assert_string_equal(v->columns != NULL ? v->columns : "", w->columns != NULL ? w->columns : "");
     assert_int_equal(a->fleet.cost.kind, b->fleet.cost.kind);
     assert_int_equal(a->fleet.cost.speed_of_light, b->fleet.cost.speed_of_light);
@@ -527,6 +528,24 @@ static double draw(struct rt_rng *r, double lo, double hi)
     return lo + (hi - lo) * rt_rng_unit(r);
 }
 
+static void randomise_transform(struct rt_transform_spec *t, struct rt_rng *r)
+{
+    t->copies = 2 + (int64_t)rt_rng_below(r, RT_MAX_SUPERPOSE - 1);
+    t->shift_s = draw(r, 0, 9e9);
+    t->spread_s = draw(r, 1e-9, 86400);
+    t->prefix_roots = 1 + (int64_t)rt_rng_below(r, 1000000);
+    t->resample = (int64_t)rt_rng_below(r, UINT64_C(1) << 53);
+    t->keep_share = draw(r, 1e-9, 1);
+    t->max_gap_s = draw(r, 1e-9, 9e9);
+    t->prompt_scale = draw(r, 1e-6, 1e6);
+    t->output_scale = draw(r, 1e-6, 1e6);
+    t->min_prompt_tokens = 1 + (int64_t)rt_rng_below(r, 1000);
+    t->max_prompt_tokens = 1000 + (int64_t)rt_rng_below(r, UINT64_C(1) << 39);
+    t->max_context_tokens = rt_rng_below(r, 2) ? 0 : 2 + (int64_t)rt_rng_below(r, 1000000);
+    t->over_context =
+        t->max_context_tokens == 0 ? RT_CONTEXT_CUT : (enum rt_over_context)rt_rng_below(r, 3);
+}
+
 static void randomise(struct rt_scenario *s, struct rt_rng *r)
 {
     struct rt_gpu *g = &s->fleet.pools[0].gpu;
@@ -538,6 +557,7 @@ static void randomise(struct rt_scenario *s, struct rt_rng *r)
     s->workload.window_s[1] = draw(r, 11, 1e9);
     s->workload.repeat = 1 + rt_rng_below(r, 1000000000);
     s->workload.max_requests = 1 + rt_rng_below(r, UINT64_C(1) << 53);
+    randomise_transform(&s->workload.transform, r);
     s->slo.ttft_s = draw(r, 1e-9, 1);
     s->frontend_s = draw(r, 0, 86400);
     s->sample_interval_s = draw(r, 1e-6, 1e-3);

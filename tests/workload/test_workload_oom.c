@@ -149,6 +149,45 @@ static void loads(void **state)
     free(text.bytes);
 }
 
+/* Two parts of a mix, one in copies with trees of their own, both resampled. */
+static void transforms(void **state)
+{
+    static const char row[] = "{\"timestamp\":%d,\"input_length\":9,\"output_length\":1,"
+                              "\"session_id\":%d,\"class\":\"c%d\",\"hash_ids\":[1,2,3]}\n";
+    struct rt_mix_part parts[2] = {{.class_name = NULL}, {.class_name = NULL}};
+    struct rt_workload_spec w;
+    char text[4000];
+    int len = 0, count = -1;
+    for (int i = 0; i < 30; i++)
+        len += sprintf(text + len, row, i * 100, i % 7, i);
+    rt_workload_init(&w);
+    w.mix = parts;
+    w.mix_count = 2;
+    w.transform.prompt_scale = 2;
+    for (int k = 0; k < 2; k++) {
+        rt_workload_init(&parts[k].workload);
+        const char *path = trace_write(*state, k == 0 ? "m0.jsonl" : "m1.jsonl", text, (size_t)len);
+        parts[k].workload.trace = strdup(path);
+        parts[k].workload.transform.resample = 20;
+    }
+    parts[0].class_name = strdup("first");
+    parts[1].workload.transform.copies = parts[1].workload.transform.prefix_roots = 3;
+    long n = 0;
+    for (; count < 0; n++) {
+        struct rt_err err = {0};
+        failing_alloc_after(n);
+        count = replay(&w, &err);
+        failing_alloc_after(-1);
+        if (count < 0)
+            assert_int_equal(err.code, RT_ENOMEM);
+    }
+    assert_int_equal(count, 40);
+    assert_in_range(n, 60, 2000);
+    free(parts[0].class_name);
+    for (int k = 0; k < 2; k++)
+        rt_workload_release(&parts[k].workload);
+}
+
 /* Every kind of reader. */
 static void formats(void **state)
 {
@@ -215,7 +254,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(csv),     cmocka_unit_test(jsonl), cmocka_unit_test(formats),
-        cmocka_unit_test(columns), cmocka_unit_test(loads), cmocka_unit_test(spec),
+        cmocka_unit_test(columns), cmocka_unit_test(loads), cmocka_unit_test(transforms),
+        cmocka_unit_test(spec),
     };
     return cmocka_run_group_tests(tests, trace_dir_setup, trace_dir_teardown);
 }
