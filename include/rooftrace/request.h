@@ -29,4 +29,13 @@ struct rt_request {
     int64_t named_tokens;
 };
 
+/* How many of the ids name blocks of the prompt alone: all, unless names go on into the answer. */
+static inline uint32_t rt_request_prompt_ids(const struct rt_request *r, uint32_t block_tokens)
+{
+    if (r->named_tokens == 0 || block_tokens == 0 ||
+        r->prompt_tokens / block_tokens >= r->hash_count)
+        return r->hash_count;
+    return (uint32_t)(r->prompt_tokens / block_tokens);
+}
+
 #endif

@@ -86,6 +86,7 @@ struct rt_plan_row {
     int32_t priority;
     const uint64_t *codes; /* of the blocks, or NULL; lives as long as the producer */
     uint32_t id_count;
+    int64_t named_tokens; /* as rt_request has it */
 };
 struct rt_unit {
     uint64_t number;  /* from 0, in order of start */

@@ -227,18 +227,24 @@ static int64_t think_ns(struct traffic *t)
     return llrint(fmin(s, RT_SYNTH_MAX_SECONDS) * 1e9);
 }
 
+/* Whole blocks of the prompt; in a session, whose next prompt begins with prompt and answer, the
+ * blocks of both, the last one begun included. */
 static bool name_blocks(struct model *m, const struct traffic *t, struct rt_plan_row *row,
                         struct rt_err *err)
 {
     if (t->prefixes == NULL && t->sessions == NULL)
         return true;
-    uint64_t blocks = (uint64_t)row->prompt_tokens / m->base.block_tokens;
+    uint64_t block = m->base.block_tokens, blocks = (uint64_t)row->prompt_tokens / block;
+    if (t->sessions != NULL) {
+        row->named_tokens = row->prompt_tokens + row->output_tokens;
+        blocks = ((uint64_t)row->named_tokens - 1) / block + 1;
+    }
     if (blocks > RT_SYNTH_MAX_IDS)
         return rt_fail(err, RT_ECONFIG,
-                       "workload.synthetic: a prompt of %lld tokens is %llu blocks of %u tokens, "
+                       "workload.synthetic: a prompt of %lld tokens%s is %llu blocks of %u tokens, "
                        "more than %u: expected shorter prompts or a larger block_size",
-                       (long long)row->prompt_tokens, (unsigned long long)blocks,
-                       m->base.block_tokens, RT_SYNTH_MAX_IDS);
+                       (long long)row->prompt_tokens, t->sessions != NULL ? " and its answer" : "",
+                       (unsigned long long)blocks, m->base.block_tokens, RT_SYNTH_MAX_IDS);
     row->id_count = (uint32_t)blocks;
     return true;
 }

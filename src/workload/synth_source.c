@@ -163,7 +163,8 @@ static bool answer(struct synth_source *s, struct rt_unit *u, int64_t at, struct
                                .deadline_ns = row->deadline_ns,
                                .think_ns = row->think_ns,
                                .hash_ids = row->id_count > 0 ? s->ids : NULL,
-                               .hash_count = row->id_count};
+                               .hash_count = row->id_count,
+                               .named_tokens = row->named_tokens};
     if (row->session == 1)
         (void)snprintf(s->session, sizeof s->session, "s%" PRIu64, u->number);
     else if (row->session > 1)

@@ -1,6 +1,4 @@
-/* trace_write.c: requests as rows of native CSV or JSONL. See trace_write.h.
- *
- *     {"arrival_s": 0.25, "prompt_tokens": 12, "output_tokens": 3, "session_id": "s7"}
+/* trace_write.c: requests as rows of native CSV or JSONL (jsonl_write.c). See trace_write.h.
  *
  * Numbers are written as integers and fractions of them, never through a double. Failure: the file
  * cannot be written to (told when it happens, at the latest at the end). */
@@ -24,6 +22,7 @@ static const struct {
     {RT_TRAFFIC_TENANT, "tenant"},
 };
 #define COLUMNS (sizeof columns / sizeof columns[0])
+#define SECONDS 9 /* digits of ns in a second */
 
 bool rt_trace_file_kind(const char *path, enum rt_trace_file_kind *out)
 {
@@ -73,30 +72,6 @@ bool rt_trace_writer_begin(const struct rt_trace_writer *w, struct rt_err *err)
     return !ferror(w->file) || fail_write(w, err);
 }
 
-/* Seconds to the nanosecond, without zeros at the end; ns >= 0. */
-static void write_seconds(const struct rt_trace_writer *w, int64_t ns)
-{
-    int64_t fraction = ns % 1000000000;
-    int digits = 9;
-    put(w, "%" PRId64, ns / 1000000000);
-    for (; fraction > 0 && fraction % 10 == 0; digits--)
-        fraction /= 10;
-    if (fraction > 0)
-        put(w, ".%0*" PRId64, digits, fraction);
-}
-
-static void write_json_text(const struct rt_trace_writer *w, const char *text)
-{
-    put(w, "\"");
-    for (; *text != '\0'; text++) {
-        if ((unsigned char)*text < 0x20)
-            put(w, "\\u%04x", (unsigned)*text);
-        else
-            put(w, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
-    }
-    put(w, "\"");
-}
-
 /* Quoted when it must be; quotes are doubled (RFC 4180). */
 static void write_csv_text(FILE *f, const char *text)
 {
@@ -114,14 +89,6 @@ static void write_csv_text(FILE *f, const char *text)
         fputc(*text, f);
     }
     fputc('"', f);
-}
-
-static void write_text(const struct rt_trace_writer *w, const char *text)
-{
-    if (w->kind == RT_TRACE_JSONL)
-        write_json_text(w, text);
-    else
-        write_csv_text(w->file, text);
 }
 
 static bool has(const struct rt_request *r, enum rt_traffic_field field)
@@ -152,36 +119,34 @@ static void write_field(const struct rt_trace_writer *w, const struct rt_request
 {
     switch (field) {
     case RT_TRAFFIC_CLASS:
-        write_text(w, rt_source_name(w->names, r->class_name));
+        write_csv_text(w->file, rt_source_name(w->names, r->class_name));
         break;
     case RT_TRAFFIC_MODEL:
-        write_text(w, rt_source_name(w->names, r->model_name));
+        write_csv_text(w->file, rt_source_name(w->names, r->model_name));
         break;
     case RT_TRAFFIC_TENANT:
-        write_text(w, rt_source_name(w->names, r->tenant_name));
+        write_csv_text(w->file, rt_source_name(w->names, r->tenant_name));
         break;
     case RT_TRAFFIC_SESSION:
-        write_text(w, r->session);
+        write_csv_text(w->file, r->session);
         break;
     case RT_TRAFFIC_THINK:
-        write_seconds(w, r->think_ns);
+        rt_write_time(w->file, r->think_ns, SECONDS);
         break;
     case RT_TRAFFIC_DEADLINE:
-        write_seconds(w, r->deadline_ns);
+        rt_write_time(w->file, r->deadline_ns, SECONDS);
         break;
     case RT_TRAFFIC_PRIORITY:
         put(w, "%" PRId32, r->priority);
         break;
-    case RT_TRAFFIC_HASH_IDS:
-        for (uint32_t j = 0; j < r->hash_count; j++)
-            put(w, "%s%" PRIu64, j > 0 ? ", " : "", r->hash_ids[j]);
+    case RT_TRAFFIC_HASH_IDS: /* CSV has none */
         break;
     }
 }
 
 static void write_csv(const struct rt_trace_writer *w, const struct rt_request *r)
 {
-    write_seconds(w, r->arrival_ns);
+    rt_write_time(w->file, r->arrival_ns, SECONDS);
     put(w, ",%" PRId64 ",%" PRId64, r->prompt_tokens, r->output_tokens);
     for (unsigned i = 0; i < COLUMNS; i++) {
         if ((w->fields >> columns[i].field & 1) == 0)
@@ -195,22 +160,10 @@ static void write_csv(const struct rt_trace_writer *w, const struct rt_request *
 
 static void write_jsonl(const struct rt_trace_writer *w, const struct rt_request *r)
 {
-    fputs("{\"arrival_s\": ", w->file);
-    write_seconds(w, r->arrival_ns);
-    put(w, ", \"prompt_tokens\": %" PRId64 ", \"output_tokens\": %" PRId64, r->prompt_tokens,
-        r->output_tokens);
-    for (unsigned i = 0; i < COLUMNS; i++) {
-        if (!has(r, columns[i].field))
-            continue;
-        put(w, ", \"%s\": ", columns[i].name);
-        write_field(w, r, columns[i].field);
-    }
-    if (r->hash_count > 0) {
-        fputs(", \"hash_ids\": [", w->file);
-        write_field(w, r, RT_TRAFFIC_HASH_IDS);
-        fputc(']', w->file);
-    }
-    fputs("}\n", w->file);
+    struct rt_request_texts texts = {rt_source_name(w->names, r->class_name),
+                                     rt_source_name(w->names, r->model_name),
+                                     rt_source_name(w->names, r->tenant_name)};
+    rt_jsonl_put(w->file, RT_FORM_JSONL, r, &texts, rt_source_stats(w->names)->hash_block_tokens);
 }
 
 bool rt_trace_writer_put(const struct rt_trace_writer *w, const struct rt_request *r,

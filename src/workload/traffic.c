@@ -111,8 +111,9 @@ static int put_id(struct rt_traffic *t, uint64_t id)
 static bool count_blocks(struct rt_traffic *t, const struct rt_request *r, uint32_t block_tokens)
 {
     uint64_t leading = 0;
+    uint32_t ids = rt_request_prompt_ids(r, block_tokens);
     bool running = true;
-    for (uint32_t j = 0; j < r->hash_count; j++) {
+    for (uint32_t j = 0; j < ids; j++) {
         int known = put_id(t, r->hash_ids[j]);
         if (known < 0)
             return false;

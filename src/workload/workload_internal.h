@@ -431,6 +431,16 @@ bool rt_window_rewind(struct rt_window *w, struct rt_err *err) RT_MUST_USE;
 /* Rows that came earlier than the row before, since the last rewind. */
 uint64_t rt_window_unsorted(const struct rt_window *w);
 
+/* ---- jsonl_write.c */
+struct rt_request_texts { /* what the names of a request say; NULL or "": not given */
+    const char *class_name, *model, *tenant;
+};
+/* A line. Ids that name the answer are left out: the format has none for them. */
+void rt_jsonl_put(FILE *out, enum rt_trace_form form, const struct rt_request *r,
+                  const struct rt_request_texts *texts, uint32_t block_tokens);
+/* ns >= 0 as decimal of a unit of 10^digits ns, without zeros at the end. */
+void rt_write_time(FILE *out, int64_t ns, int digits);
+
 /* ---- tally.c: how often each value came; exact, memory by distinct values. */
 struct rt_tally {
     struct rt_tally_entry {

@@ -32,19 +32,14 @@ static void parse_scenario(const char *more, struct rt_scenario *out)
     rt_catalog_free(catalog);
 }
 
-/* Rows by id. */
-static void run(const struct rt_scenario *scenario, const struct array_load *load,
-                enum rt_sessions mode, struct rt_finished *by_id)
+/* Rows by id; takes the source. */
+static void run_source(const struct rt_scenario *scenario, struct rt_source *source,
+                       struct rt_finished *by_id)
 {
-    struct rt_source *source = array_source_new(load);
     struct rt_finished_list rows;
-    struct rt_load_spec spec;
     struct rt_err err = {0};
     struct rt_sim *sim = NULL;
     enum rt_sim_answer answer;
-    rt_load_init(&spec);
-    spec.sessions = mode;
-    assert_ok(rt_load_wrap(&spec, 1, &source, &err), &err);
     assert_ok(rt_sim_new(scenario, source, &sim, &err), &err);
     rt_finished_list_init(&rows);
     do {
@@ -56,6 +51,18 @@ static void run(const struct rt_scenario *scenario, const struct array_load *loa
     } while (answer == RT_SIM_MORE);
     rt_finished_list_release(&rows);
     rt_sim_free(sim);
+}
+
+static void run(const struct rt_scenario *scenario, const struct array_load *load,
+                enum rt_sessions mode, struct rt_finished *by_id)
+{
+    struct rt_source *source = array_source_new(load);
+    struct rt_load_spec spec;
+    struct rt_err err = {0};
+    rt_load_init(&spec);
+    spec.sessions = mode;
+    assert_ok(rt_load_wrap(&spec, 1, &source, &err), &err);
+    run_source(scenario, source, by_id);
 }
 
 struct talk { /* sessions whose prompts are the conversation so far and a new message */
@@ -123,8 +130,87 @@ static void turns_find_the_turn_before(void **state)
     free(t);
 }
 
+struct made {      /* a session of synthetic traffic, as it was sent */
+    int64_t known; /* tokens of its last turn that were in KV when it ended */
+};
+
+static void parse_workload(const char *text, struct rt_workload_spec *out)
+{
+    struct rt_err err = {0};
+    struct rt_json *doc = NULL;
+    rt_workload_init(out);
+    assert_ok(rt_json_parse(text, strlen(text), "synthetic", &doc, &err), &err);
+    struct rt_json_at root = rt_json_root(doc);
+    assert_ok(rt_workload_parse(&root, out, &err), &err);
+    rt_json_free(doc);
+}
+
+/* What each turn has to find, from the requests alone; answers how many there are. */
+static size_t expect_made(const struct rt_workload_spec *w, int64_t prefix, int64_t *want)
+{
+    struct rt_source *source = NULL;
+    struct rt_err err = {0};
+    struct rt_request r;
+    struct made made[MAX_TURNS] = {{0}};
+    int64_t later;
+    size_t count = 0, first = 0;
+    struct rt_workload_spec open = *w;
+    open.load.sessions = RT_SESSIONS_OPEN;
+    assert_ok(rt_workload_open(&open, &source, &err), &err);
+    for (; rt_source_next(source, INT64_MAX, &r, &later, &err) == RT_PULL_REQUEST; count++) {
+        unsigned long session = strtoul(r.session + 1, NULL, 10);
+        assert_true(count < MAX_TURNS && session < MAX_TURNS && r.id == count);
+        int64_t *known = &made[session].known;
+        want[count] = (*known > 0 ? *known : first++ > 0 ? prefix : 0) / BLOCK * BLOCK;
+        *known = r.prompt_tokens + r.output_tokens - 1; /* the last token was never put in */
+    }
+    rt_source_free(source);
+    return count;
+}
+
+/* The rows of workload.synthetic name their answers: turn n + 1 finds turn n whole. Sessions come
+ * one after the other, far enough apart that the shared prefix is known to all but the first. */
+static void made_turns_find_the_turn_before(void **state)
+{
+    static const int blocks[] = {BLOCK, 3 * BLOCK, 512};
+    struct rt_finished *rows = calloc(MAX_TURNS, sizeof *rows);
+    int64_t want[MAX_TURNS], prefix = 1536; /* whole blocks of all three sizes */
+    (void)state;
+    assert_non_null(rows);
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
+        struct rt_scenario scenario;
+        struct rt_workload_spec w;
+        struct rt_source *source = NULL;
+        struct rt_err err = {0};
+        char text[700];
+        int64_t cached = 0;
+        snprintf(text, sizeof text,
+                 "{\"synthetic\": {\"requests\": 400, \"arrivals\": {\"kind\": \"constant\","
+                 " \"rate_per_s\": 0.02}, \"prompt_tokens\": {\"kind\": \"uniform\","
+                 " \"min\": 1, \"max\": 300}, \"output_tokens\": {\"kind\": \"uniform\","
+                 " \"min\": 1, \"max\": 90}, \"prefixes\": {\"count\": 1, \"tokens\": %d},"
+                 " \"sessions\": {\"turns\": {\"kind\": \"uniform\", \"min\": 1, \"max\": 9},"
+                 " \"think_s\": 1}}, \"block_size\": %d, \"sessions\": \"think\"}",
+                 (int)prefix, blocks[i]);
+        parse_workload(text, &w);
+        assert_int_equal(expect_made(&w, prefix, want), 400);
+        parse_scenario("", &scenario);
+        assert_ok(rt_workload_open(&w, &source, &err), &err);
+        run_source(&scenario, source, rows);
+        for (size_t k = 0; k < 400; k++) {
+            assert_int_equal(rows[k].cached_tokens, want[k]);
+            cached += want[k];
+        }
+        assert_true(cached > 400000);
+        rt_scenario_release(&scenario);
+        rt_workload_release(&w);
+    }
+    free(rows);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(turns_find_the_turn_before)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(turns_find_the_turn_before),
+                                       cmocka_unit_test(made_turns_find_the_turn_before)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -336,9 +336,10 @@ static void expect_same(const struct trace_rows *a, const struct trace_rows *b, 
         assert_true((x->session == NULL) == (y->session == NULL));
         if (x->session != NULL)
             assert_string_equal(x->session, y->session);
-        assert_true(y->hash_count == (ids ? x->hash_count : 0));
+        /* A trace has no place for the names of the answer. */
+        assert_true(y->hash_count == (ids ? rt_request_prompt_ids(x, RT_SYNTH_BLOCK_TOKENS) : 0));
         if (y->hash_count > 0)
-            assert_memory_equal(x->hash_ids, y->hash_ids, x->hash_count * sizeof(uint64_t));
+            assert_memory_equal(x->hash_ids, y->hash_ids, y->hash_count * sizeof(uint64_t));
     }
 }
 
