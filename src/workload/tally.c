@@ -1,4 +1,4 @@
-/* tally.c: how often each value came, exactly.
+/* tally.c: how often each value came, exactly; what surveys of traces derive from such counts.
  *
  * Open addressing by a mixed hash, at most half full; counting ends with a sort in place, after
  * which percentiles are a walk. Lengths of requests have as many distinct values as a context has
@@ -6,6 +6,7 @@
  * sort. */
 #include "workload_internal.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #define FIRST_SIZE 1024u
@@ -69,11 +70,16 @@ void rt_tally_sort(struct rt_tally *t)
         qsort(t->entries, kept, sizeof *t->entries, by_value);
 }
 
+uint64_t rt_nearest_rank(uint64_t n, unsigned percent)
+{
+    /* ceil(percent / 100 * n) in integers: 0.9 * 10 must be 9. */
+    uint64_t rank = n / 100 * percent + (n % 100 * percent + 99) / 100;
+    return rank > 0 ? rank : 1;
+}
+
 int64_t rt_tally_percentile(const struct rt_tally *t, unsigned percent)
 {
-    /* ceil(percent / 100 * total) in integers: 0.9 * 10 must be 9. */
-    uint64_t rank = t->total / 100 * percent + (t->total % 100 * percent + 99) / 100;
-    uint64_t seen = 0;
+    uint64_t rank = rt_nearest_rank(t->total, percent), seen = 0;
     size_t i = 0;
     for (; i + 1 < t->used; i++) {
         seen += t->entries[i].count;
@@ -81,4 +87,17 @@ int64_t rt_tally_percentile(const struct rt_tally *t, unsigned percent)
             break;
     }
     return t->entries[i].value;
+}
+
+/* sqrt(n * sum of squares - span^2) / span: the population's standard deviation over the mean, with
+ * the difference exact wherever 128 bits hold it. */
+double rt_gap_variation(rt_u128 squares, uint64_t gaps, int64_t span)
+{
+    rt_u128 product, square = (rt_u128)span * (rt_u128)span;
+    double left;
+    if (!__builtin_mul_overflow((rt_u128)gaps, squares, &product))
+        left = (double)(product - square);
+    else
+        left = (double)gaps * (double)squares - (double)square;
+    return sqrt(left > 0 ? left : 0) / (double)span;
 }

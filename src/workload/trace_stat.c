@@ -165,19 +165,6 @@ static void finish_lengths(struct rt_trace_lengths *l, struct rt_tally *t)
     l->capped = looks_capped(l, t->total);
 }
 
-/* sqrt(n * sum of squares - span^2) / span: the population's standard deviation over the mean, with
- * the difference exact wherever 128 bits hold it. */
-static double variation(const struct survey *s, uint64_t gaps, int64_t span)
-{
-    rt_u128 product, square = (rt_u128)span * (rt_u128)span;
-    double left;
-    if (!__builtin_mul_overflow((rt_u128)gaps, s->gap_squares, &product))
-        left = (double)(product - square);
-    else
-        left = (double)gaps * (double)s->gap_squares - (double)square;
-    return sqrt(left > 0 ? left : 0) / (double)span;
-}
-
 static void finish_gaps(struct survey *s)
 {
     struct rt_trace_stat *out = s->out;
@@ -192,7 +179,7 @@ static void finish_gaps(struct survey *s)
     if (span == 0)
         return;
     out->mean_per_min = (double)out->requests / out->duration_s * 60;
-    out->cv_interarrival = variation(s, gaps, span);
+    out->cv_interarrival = rt_gap_variation(s->gap_squares, gaps, span);
     /* Batches: most gaps are 0, and the others are alike (one may be missing in between). */
     if (out->zero_gaps >= steps && steps >= 10 && s->max_gap_ns / 2 <= s->min_gap_ns)
         out->step_s = out->duration_s / (double)steps;

@@ -199,11 +199,9 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Nearest rank, ceil(n * percent / 100), in integers. */
 static int64_t percentile(const int64_t *sorted, size_t n, unsigned percent)
 {
-    size_t place = n / 100 * percent + (n % 100 * percent + 99) / 100;
-    return sorted[place > 0 ? place - 1 : 0];
+    return sorted[rt_nearest_rank(n, percent) - 1];
 }
 
 static void measure_lengths(int64_t *values, size_t n, struct rt_traffic_lengths *out)
@@ -218,18 +216,18 @@ static void measure_lengths(int64_t *values, size_t n, struct rt_traffic_lengths
 
 static void measure_gaps(int64_t *arrival_ns, size_t n, struct rt_traffic_summary *out)
 {
-    double squares = 0;
+    rt_u128 squares = 0;
     qsort(arrival_ns, n, sizeof *arrival_ns, by_number);
-    double span = (double)(arrival_ns[n - 1] - arrival_ns[0]), mean = span / (double)(n - 1);
-    out->duration_s = span / 1e9;
-    if (n < 2 || span <= 0)
+    int64_t span = arrival_ns[n - 1] - arrival_ns[0];
+    out->duration_s = (double)span / 1e9;
+    if (span <= 0)
         return;
     for (size_t i = 1; i < n; i++) {
-        double off = (double)(arrival_ns[i] - arrival_ns[i - 1]) - mean;
-        squares += off * off;
+        rt_u128 gap = (rt_u128)(arrival_ns[i] - arrival_ns[i - 1]);
+        squares += gap * gap; /* at most span^2, below 2^126 */
     }
-    out->rate_per_s = 1e9 / mean;
-    out->cv = sqrt(squares / (double)(n - 1)) / mean;
+    out->rate_per_s = 1e9 * (double)(n - 1) / (double)span;
+    out->cv = rt_gap_variation(squares, n - 1, span);
 }
 
 bool rt_traffic_result(struct rt_traffic *t, struct rt_traffic_summary *out, struct rt_err *err)

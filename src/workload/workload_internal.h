@@ -18,6 +18,7 @@
 
 #include "rooftrace/arena.h"
 #include "rooftrace/err.h"
+#include "rooftrace/hist.h"
 #include "rooftrace/records.h"
 #include "rooftrace/trace.h"
 #include "rooftrace/workload.h"
@@ -456,6 +457,10 @@ bool rt_tally_add(struct rt_tally *t, int64_t value, struct rt_err *err) RT_MUST
 void rt_tally_sort(struct rt_tally *t);
 /* Nearest rank: the least value that at least percent of all do not exceed. Sorted, total > 0. */
 int64_t rt_tally_percentile(const struct rt_tally *t, unsigned percent);
+/* Place of the percentile among n sorted values, from 1; n > 0. */
+uint64_t rt_nearest_rank(uint64_t n, unsigned percent);
+/* Population standard deviation / mean of gaps that add up to span > 0, from their squares. */
+double rt_gap_variation(rt_u128 squares, uint64_t gaps, int64_t span);
 
 /* ---- id_set.c: 64-bit ids seen, within a bound of memory. */
 struct rt_id_set {
