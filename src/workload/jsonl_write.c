@@ -10,6 +10,8 @@
 #include "workload_internal.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 
 struct form { /* names of the fields, and how many digits a time unit has in ns */
     const char *arrival, *prompt, *output, *think;
@@ -20,30 +22,40 @@ static const struct form forms[] = {
     [RT_FORM_MOONCAKE] = {"timestamp", "input_length", "output_length", "delay", 6},
 };
 
+static RT_PRINTF(2, 3) void put(FILE *out, const char *fmt, ...)
+{
+    char text[160]; /* names and numbers only */
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    (void)fputs(text, out);
+}
+
 void rt_write_time(FILE *out, int64_t ns, int digits)
 {
     int64_t unit = 1;
     for (int i = 0; i < digits; i++)
         unit *= 10;
     int64_t fraction = ns % unit;
-    (void)fprintf(out, "%" PRId64, ns / unit);
+    put(out, "%" PRId64, ns / unit);
     for (; fraction > 0 && fraction % 10 == 0; digits--)
         fraction /= 10;
     if (fraction > 0)
-        (void)fprintf(out, ".%0*" PRId64, digits, fraction);
+        put(out, ".%0*" PRId64, digits, fraction);
 }
 
 static void put_text(FILE *out, const char *key, const char *text)
 {
     if (text == NULL || text[0] == '\0')
         return;
-    (void)fprintf(out, ", \"%s\": \"", key);
+    put(out, ", \"%s\": \"", key);
     for (; *text != '\0'; text++) {
         unsigned char c = (unsigned char)*text;
         if (c == '"' || c == '\\')
             (void)putc('\\', out);
         if (c < 0x20)
-            (void)fprintf(out, "\\u%04x", c);
+            put(out, "\\u%04x", c);
         else
             (void)putc(c, out);
     }
@@ -55,25 +67,25 @@ void rt_jsonl_put(FILE *out, enum rt_trace_form form, const struct rt_request *r
 {
     const struct form *f = &forms[form];
     uint32_t ids = rt_request_prompt_ids(r, block_tokens);
-    (void)fprintf(out, "{\"%s\": ", f->arrival);
+    put(out, "{\"%s\": ", f->arrival);
     rt_write_time(out, r->arrival_ns, f->digits);
-    (void)fprintf(out, ", \"%s\": %" PRId64 ", \"%s\": %" PRId64, f->prompt, r->prompt_tokens,
-                  f->output, r->output_tokens);
+    put(out, ", \"%s\": %" PRId64 ", \"%s\": %" PRId64, f->prompt, r->prompt_tokens, f->output,
+        r->output_tokens);
     put_text(out, "class", texts->class_name);
     put_text(out, "model", texts->model);
     put_text(out, "session_id", r->session);
     if (r->think_ns >= 0) {
-        (void)fprintf(out, ", \"%s\": ", f->think);
+        put(out, ", \"%s\": ", f->think);
         rt_write_time(out, r->think_ns, f->digits);
     }
     if (r->priority != 0)
-        (void)fprintf(out, ", \"priority\": %" PRId32, r->priority);
+        put(out, ", \"priority\": %" PRId32, r->priority);
     if (r->deadline_ns != RT_NO_DEADLINE) {
         (void)fputs(", \"deadline_s\": ", out);
         rt_write_time(out, r->deadline_ns, 9);
     }
     put_text(out, "tenant", texts->tenant);
     for (uint32_t i = 0; i < ids; i++)
-        (void)fprintf(out, "%s%" PRIu64, i == 0 ? ", \"hash_ids\": [" : ", ", r->hash_ids[i]);
+        put(out, "%s%" PRIu64, i == 0 ? ", \"hash_ids\": [" : ", ", r->hash_ids[i]);
     (void)fputs(ids > 0 ? "]}\n" : "}\n", out);
 }
