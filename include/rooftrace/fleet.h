@@ -133,7 +133,7 @@ struct rt_replica *rt_fleet_replica(const struct rt_fleet *f, uint32_t i);
 uint32_t rt_fleet_pools(const struct rt_fleet *f);
 const struct rt_pool_plan *rt_fleet_pool(const struct rt_fleet *f, uint32_t pool);
 /* The pool of a replica. O(log pools). */
-uint32_t rt_fleet_pool_of(const struct rt_fleet *f, uint32_t replica);
+uint32_t rt_fleet_pool_of(const struct rt_fleet *f, uint32_t i);
 const struct rt_cost *rt_fleet_cost(const struct rt_fleet *f, uint32_t pool);
 
 /* An arrival: admission, router, replica. The answer as for rt_replica_push, or RT_REASON_MODEL

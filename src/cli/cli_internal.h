@@ -61,7 +61,7 @@ unsigned cli_jobs(const struct rt_options *o);
 
 /* cmd_query.c: prints what a SELECT gives; an exit status. */
 enum cli_form { CLI_FORM_TABLE, CLI_FORM_JSON, CLI_FORM_CSV };
-int cli_print_query(const char *database, const char *sql, enum cli_form form);
+int cli_print_query(const char *path, const char *sql, enum cli_form form);
 
 /* JSON on stdout. Text is escaped; a number that is not finite is null. */
 void cli_json_text(FILE *out, const char *text);

@@ -280,9 +280,12 @@ static int print_result(const char *path, int64_t run_id, bool json)
     struct rt_run_summary *summary = calloc(1, sizeof(*summary));
     struct rt_db *db = NULL;
     struct rt_err err = {0};
-    bool ok = summary != NULL || rt_fail_nomem(&err, "summary");
 
-    ok = ok && rt_db_open(path, &db, &err) && rt_db_summary(db, run_id, summary, &err);
+    if (summary == NULL) {
+        rt_fail_nomem(&err, "summary");
+        return cli_fail(&err);
+    }
+    bool ok = rt_db_open(path, &db, &err) && rt_db_summary(db, run_id, summary, &err);
     if (ok && json)
         ok = rt_report_json(summary, stdout, &err);
     else if (ok)

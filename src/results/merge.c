@@ -196,13 +196,14 @@ static bool copy_table(const struct merge *m, sqlite3 *db, const char *path,
 {
     struct cursor *cursors = calloc(m->count, sizeof cursors[0]);
     struct rt_insert in = {0};
-    bool ok = cursors != NULL || rt_fail_nomem(err, "shards");
 
-    ok = ok && rt_insert_table(&in, db, path, table->name, err);
+    if (cursors == NULL)
+        return rt_fail_nomem(err, "shards");
+    bool ok = rt_insert_table(&in, db, path, table->name, err);
     for (unsigned i = 0; ok && i < m->count; i++)
         ok = open_cursor(m, i, table, sqlite3_bind_parameter_count(in.statement), &cursors[i], err);
     ok = ok && copy_runs(m, cursors, &in, err);
-    for (unsigned i = 0; cursors && i < m->count; i++)
+    for (unsigned i = 0; i < m->count; i++)
         sqlite3_finalize(cursors[i].rows);
     rt_insert_release(&in);
     free(cursors);

@@ -17,8 +17,10 @@ static double log_gamma(double x)
 {
     double shift = 0;
 
-    for (; x < 12; x++)
+    while (x < 12) {
         shift += log(x);
+        x += 1;
+    }
     double y = 1 / (x * x);
     double series = 1.0 / 12 - y * (1.0 / 360 - y * (1.0 / 1260 - y * (1.0 / 1680 - y / 1188)));
     return (x - 0.5) * log(x) - x + 0.918938533204672742 + series / x - shift;

@@ -144,7 +144,7 @@ static bool put_member(cJSON *object, const char *name, const cJSON *value, stru
 bool rt_plan_path_set(cJSON *root, const char *path, const cJSON *value, struct rt_err *err)
 {
     const char *p = path;
-    struct step step;
+    struct step step = {0};
     cJSON *at = root;
     bool found = next_step(&p, true, &step);
 

@@ -150,9 +150,9 @@ static bool changed_document(const struct rt_plan *p, const struct change *chang
     }
     if (ok) {
         text = rt_json_print(&at);
-        ok = text != NULL || rt_fail_nomem(err, "a trial");
+        ok = text != NULL ? rt_json_parse(text, strlen(text), p->scenario_name, out, err)
+                          : rt_fail_nomem(err, "a trial");
     }
-    ok = ok && rt_json_parse(text, strlen(text), p->scenario_name, out, err);
     free(text);
     cJSON_Delete(tree);
     return ok;
@@ -161,7 +161,7 @@ static bool changed_document(const struct rt_plan *p, const struct change *chang
 static bool read_changed(const struct rt_plan *p, const struct change *changes, unsigned count,
                          struct rt_scenario *out, struct rt_err *err)
 {
-    struct rt_json *doc;
+    struct rt_json *doc = NULL;
 
     if (!changed_document(p, changes, count, &doc, err))
         return false;
@@ -184,16 +184,18 @@ bool rt_plan_fail_in_trial(const struct rt_plan *p, int64_t trial, const char *v
 bool rt_plan_trial(const struct rt_plan *p, int64_t trial, struct rt_scenario *out, char **varied,
                    struct rt_err *err)
 {
-    struct change changes[RT_PLAN_MAX_KEYS];
+    struct change changes[RT_PLAN_MAX_KEYS] = {0};
     unsigned count;
     bool ok;
 
     assert(trial >= 1 && trial <= p->trials);
     count = changes_of(p, trial, changes);
     *varied = print_changes(changes, count);
-    ok = *varied != NULL || rt_fail_nomem(err, "a trial");
-    if (ok && !read_changed(p, changes, count, out, err))
-        ok = rt_plan_fail_in_trial(p, trial, *varied, err);
+    if (*varied == NULL)
+        ok = rt_fail_nomem(err, "a trial");
+    else
+        ok = read_changed(p, changes, count, out, err) ||
+             rt_plan_fail_in_trial(p, trial, *varied, err);
     release_changes(changes, count);
     if (!ok) {
         free(*varied);

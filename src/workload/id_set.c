@@ -43,7 +43,7 @@ static bool table_has(const struct rt_id_table *t, uint64_t id)
 {
     if (id == 0)
         return t->has_zero;
-    return t->size > 0 && *place_of(t->ids, t->size, id) == id;
+    return t->ids != NULL && *place_of(t->ids, t->size, id) == id;
 }
 
 bool rt_id_set_has(const struct rt_id_set *s, uint64_t id)

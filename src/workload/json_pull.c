@@ -101,6 +101,23 @@ static enum rt_token fail_line(struct rt_json_pull *j, struct rt_err *err)
     return RT_TOKEN_ERROR;
 }
 
+/* A line ends where white space may stand. false: not within an object that is one line. */
+static bool pass_line_end(struct rt_json_pull *j, struct rt_err *err)
+{
+    if (j->one_line && j->depth > 0) {
+        (void)fail_line(j, err);
+        return false;
+    }
+    j->at_line++;
+    j->line_start = offset_of(j, ++j->p);
+    return true;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
 /* To the next byte that is no white space, which is answered; 0 at the end, -1 on failure. With
  * `keep` the current token stays in the buffer. */
 static int skip_space(struct rt_json_pull *j, bool keep, struct rt_err *err)
@@ -109,13 +126,11 @@ static int skip_space(struct rt_json_pull *j, bool keep, struct rt_err *err)
         char c = *j->p;
         if (c > ' ')
             return (unsigned char)c;
-        if (c == '\n') {
-            if (j->one_line && j->depth > 0)
-                return (void)fail_line(j, err), -1;
-            j->at_line++;
-            j->line_start = offset_of(j, ++j->p);
-        } else if (c == ' ' || c == '\t' || c == '\r') {
+        if (is_blank(c)) {
             j->p++;
+        } else if (c == '\n') {
+            if (!pass_line_end(j, err))
+                return -1;
         } else if (j->p < limit(j)) {
             return (unsigned char)c == 0 ? (void)fail_at(j, j->p, "", err), -1 : (unsigned char)c;
         } else if (!more(j, keep ? j->token : j->p, err)) {

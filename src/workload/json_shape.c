@@ -486,6 +486,20 @@ static void json_close(struct rt_trace *t)
     t->state = NULL;
 }
 
+static const char *unit_scale(const struct rt_json_member *m)
+{
+    switch ((int)m->to.unit) {
+    case RT_UNIT_MS:
+        return "1e3";
+    case RT_UNIT_US:
+        return "1e6";
+    case RT_UNIT_NS:
+        return "1e9";
+    default:
+        return "1";
+    }
+}
+
 /* Whole lines are moved, never rewritten: other tools round 64-bit hash ids. */
 static void json_sort_command(const struct rt_trace *t, char *buf, size_t size)
 {
@@ -494,14 +508,9 @@ static void json_sort_command(const struct rt_trace *t, char *buf, size_t size)
     size_t used = 0;
     for (unsigned i = 0; i < shape->count && used < sizeof keys; i++) {
         const struct rt_json_member *m = &shape->members[i];
-        const char *scale = m->to.unit == RT_UNIT_MS   ? "/1e3"
-                            : m->to.unit == RT_UNIT_US ? "/1e6"
-                            : m->to.unit == RT_UNIT_NS ? "/1e9"
-                                                       : "";
         if (m->to.field == RT_FIELD_ARRIVAL && m->to.unit < RT_UNIT_STAMP)
-            used +=
-                (size_t)snprintf(keys + used, sizeof keys - used, "%s\"%s\":%s",
-                                 used > 0 ? "," : "", m->name, scale[0] != '\0' ? scale + 1 : "1");
+            used += (size_t)snprintf(keys + used, sizeof keys - used, "%s\"%s\":%s",
+                                     used > 0 ? "," : "", m->name, unit_scale(m));
     }
     buf[0] = '\0';
     if (used > 0 && used < sizeof keys)

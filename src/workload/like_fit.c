@@ -124,7 +124,7 @@ static bool make_units(struct rt_like_fit *f, struct rt_like_sets *sets, struct 
         f->rows[row].unit = root == row ? count++ : f->rows[root].unit;
     }
     assert(count > 0); /* the first row is a root */
-    f->units = calloc(count, sizeof *f->units);
+    f->units = calloc(count > 0 ? count : 1, sizeof *f->units);
     if (f->units == NULL)
         return rt_fail_nomem(err, "units of a trace");
     f->unit_count = count;

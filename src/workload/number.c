@@ -100,7 +100,7 @@ static double power_of_ten(long n) /* 0..22, exact */
     static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                     1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                     1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-    return powers[n];
+    return powers[n < 0 ? 0 : n > 22 ? 22 : n];
 }
 
 static double value_of(const struct decimal *d, const char *text)

@@ -171,7 +171,8 @@ static bool plan_passes(struct like *l, const struct rt_workload_spec *w)
     uint64_t few = (wanted < units ? wanted : units) / FEW;
     l->block_units = few < 1 ? 1 : few < BLOCK ? (size_t)few : BLOCK;
     l->kept = rt_rng_unit(&l->place_rng);
-    l->pool_size = (size_t)(l->keep * (double)(units / l->block_units) / NEAR) + 1;
+    uint64_t blocks = units / l->block_units;
+    l->pool_size = (size_t)(l->keep * (double)blocks / NEAR) + 1;
     l->pool = calloc(l->pool_size, sizeof *l->pool);
     return l->pool != NULL;
 }

@@ -242,9 +242,9 @@ static const struct rt_trace *file_of(const struct rt_trace *t)
     return t->table != NULL ? rt_trace_table_file(t->table) : t;
 }
 
-const char *rt_trace_name(const struct rt_trace *reader, uint32_t name)
+const char *rt_trace_name(const struct rt_trace *t, uint32_t name)
 {
-    const struct rt_trace *t = file_of(reader);
+    t = file_of(t);
     return name < t->names.count ? t->names.by_index[name] : "";
 }
 
@@ -278,10 +278,10 @@ static size_t quote_path(const char *path, char *buf, size_t size)
     return used;
 }
 
-const char *rt_trace_sort_command(const struct rt_trace *reader, char *buf, size_t size)
+const char *rt_trace_sort_command(const struct rt_trace *t, char *buf, size_t size)
 {
     char path[384], command[400];
-    const struct rt_trace *t = file_of(reader);
+    t = file_of(t);
     const char *decoder = rt_bytes_decoder(t->lines.bytes);
     bool is_stdin = strcmp(t->path, "-") == 0;
     (void)quote_path(is_stdin ? "FILE" : t->path, path, sizeof path);

@@ -126,7 +126,7 @@ bool rt_trace_table_new(const struct rt_workload_spec *w, size_t budget_bytes,
         return true;
     if (!rt_workload_check(w, err))
         return false;
-    if (strcmp(w->trace, "-") == 0 || !is_file(w->trace))
+    if (w->trace == NULL || strcmp(w->trace, "-") == 0 || !is_file(w->trace))
         return true;
     struct rt_trace_table *t = calloc(1, sizeof *t);
     if (t == NULL)
