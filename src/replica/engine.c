@@ -1,7 +1,7 @@
 /* The scenario's section pools[].engine: defaults, ranges, and which values this version knows.
  *
  * A key that is absent keeps its default. An unknown key or policy names the nearest known one; the
- * two switches whose feature does not exist yet accept only false. Ranges keep every later sum
+ * two switches that only chunked has accept only false elsewhere. Ranges keep every later sum
  * within 63 bits: see engine.h. O(keys). */
 #include "replica_internal.h"
 #include "rooftrace/preset.h"
