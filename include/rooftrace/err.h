@@ -46,8 +46,14 @@ bool rt_fail(struct rt_err *err, enum rt_code code, const char *fmt, ...) RT_PRI
  */
 bool rt_fail_in(struct rt_err *err, const char *fmt, ...) RT_PRINTF(2, 3) RT_COLD;
 
-/* RT_ENOMEM with what could not be allocated. Always returns false. */
-bool rt_fail_nomem(struct rt_err *err, const char *what) RT_COLD;
+/* RT_ENOMEM with what could not be allocated. Always returns false, where a compiler and an
+ * analyser can see it. */
+void rt_say_nomem(struct rt_err *err, const char *what) RT_COLD;
+static inline bool rt_fail_nomem(struct rt_err *err, const char *what)
+{
+    rt_say_nomem(err, what);
+    return false;
+}
 
 const char *rt_code_text(enum rt_code code);
 int rt_code_exit_status(enum rt_code code);

@@ -74,9 +74,9 @@ bool rt_fail_in(struct rt_err *err, const char *fmt, ...)
     return false;
 }
 
-bool rt_fail_nomem(struct rt_err *err, const char *what)
+void rt_say_nomem(struct rt_err *err, const char *what)
 {
-    return rt_fail(err, RT_ENOMEM, "out of memory: %s", what);
+    (void)rt_fail(err, RT_ENOMEM, "out of memory: %s", what);
 }
 
 static const struct {

@@ -59,7 +59,7 @@ static int fleet_stands(struct unit *u, const struct rt_size_plan *plan, struct 
 /* Fewer requests than an upper bound needs, whatever their values? */
 static uint64_t least_requests(const struct rt_size *s)
 {
-    uint64_t least = 0, have = s->traffic[0].requests * s->plan->seeds;
+    uint64_t least = 0, have = s->traffic == NULL ? 0 : s->traffic->requests * s->plan->seeds;
 
     for (unsigned i = 0; !s->plan->point && i < s->plan->objective_count; i++) {
         uint64_t need = rt_quantile_least(s->plan->objectives[i].share, s->plan->confidence);

@@ -216,7 +216,7 @@ static double effective_size(const struct size_judge *judges, unsigned count, un
     double at = rt_hist_quantile(all, plan->objectives[objective].share);
     uint32_t bucket = rt_hist_bucket(at < FOREVER ? (int64_t)at : INT64_MAX);
     unsigned blocks = judges[0].blocks * count, n = 0;
-    struct rt_block *list = calloc(blocks, sizeof list[0]);
+    struct rt_block *list = calloc((size_t)blocks + 1, sizeof list[0]);
     double size = -1;
 
     if (!list)

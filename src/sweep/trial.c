@@ -105,7 +105,7 @@ bool rt_trial_refuse(const struct rt_scenario *s, const struct rt_trial_options 
                      struct rt_err *err)
 {
     struct rt_run_start start = describe_run(s, o);
-    int64_t run_id;
+    int64_t run_id = 0;
     start.pool_count = s->fleet.pool_count;
     return begin(o->store, &start, describe_specs(&s->fleet), &run_id, err) &&
            rt_store_fail(o->store, run_id, why, err);

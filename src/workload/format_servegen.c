@@ -198,8 +198,10 @@ static bool read_dataset(struct servegen *s, const char *path, struct rt_err *er
     int count = rt_json_count(&root);
     bool ok = rt_json_expect(&root, RT_JSON_OBJECT, err);
     s->lengths = calloc((size_t)count + 1, sizeof *s->lengths);
-    if (s->lengths == NULL)
-        ok = ok && rt_fail_nomem(err, "lengths of a client");
+    if (s->lengths == NULL) {
+        rt_json_free(doc);
+        return rt_fail_nomem(err, "lengths of a client");
+    }
     for (int i = 0; ok && i < count; i++) {
         struct rt_json_at at = rt_json_member(&root, i);
         ok = read_lengths(s, &at, &s->lengths[s->lengths_count], err);
