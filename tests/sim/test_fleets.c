@@ -15,6 +15,7 @@
 #include "rooftrace/sim.h"
 #include "support/test.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -311,11 +312,17 @@ static void run(struct trial *t, bool coast, bool steps, struct outcome *out)
     rt_sim_free(sim);
 }
 
+/* All fields; what lies between status, reason and session is padding, which no rule fills. */
+static bool same_row(const struct rt_finished *a, const struct rt_finished *b)
+{
+    return memcmp(a, b, offsetof(struct rt_finished, status)) == 0 && a->status == b->status &&
+           a->reason == b->reason && a->session == b->session;
+}
+
 static void same(const struct trial *t, const struct outcome *a, const struct outcome *b)
 {
     for (size_t i = 0; i < t->count; i++)
-        CHECK(t, memcmp(&a->rows[i], &b->rows[i], sizeof a->rows[i]) == 0, "request %zu differs",
-              i);
+        CHECK(t, same_row(&a->rows[i], &b->rows[i]), "request %zu differs", i);
     CHECK(t, a->gaps == b->gaps && a->produced == b->produced, "other tokens");
     CHECK(t, a->totals.steps == b->totals.steps, "other steps");
     CHECK(t, a->totals.in_flight_area == b->totals.in_flight_area, "another area");
