@@ -139,7 +139,10 @@ class Help(Case):
                     continue
                 words = line.split()
                 self.assertEqual(words[0], "rooftrace")
-                words = [self.db if w == "sample.db" else w for w in words[1:]]
+                folder = os.path.dirname(self.db)  # what is written stays out of the checkout
+                words = [self.db if w == "sample.db" else
+                         os.path.join(folder, w) if before == "-o" else w
+                         for before, w in zip(words, words[1:])]
                 self.ok(*words, cwd=ROOT)
 
 
