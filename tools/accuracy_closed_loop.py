@@ -12,7 +12,8 @@ MODELS = {"Qwen/Qwen3-32B": "qwen3-32b", "Qwen/Qwen3-235B-A22B-FP8": "qwen3-235b
 GPUS = {"h100_sxm": "h100-sxm", "h200_sxm": "h200-sxm"}
 WAVES = 6         # requests a client sends
 LEAST = 48        # requests of a run
-GOAL_TPOT = 8     # percent, median of the vLLM rows
+GOAL_TPOT = 8     # percent, median of the vLLM rows that chose no constant
+FITTED = "vllm 0.12.0, Qwen3-32B, h100-sxm"  # their host time is host_sync_us_* of the catalogue
 GOAL_ORDER = 95   # percent of pairs
 
 TEXT = """AIConfigurator's silicon samples: `concurrency` clients, fixed input and output lengths, one vLLM or SGLang server on H100 or
@@ -20,8 +21,8 @@ H200. Every row is a run of at least 48 requests and 6 a client, without a warm-
 figures are means or medians is not stated; ours are means. TTFT is given with fixed lengths, where all clients move in convoys and
 wait for each other's prompts, and with lengths drawn from 0.8 to 1.0 of the nominal, as benchmarks usually do; TPOT and the order
 are those of the drawn lengths. GPU constants come from kernels. **Partly in sample**: what a GPU waits for the host between steps of
-a synchronous engine (`host_sync_us_*`, 1.4 ms + 38 us a sequence) was chosen on the Qwen3-32B rows of vLLM 0.12; nothing else was
-fitted here, and the other models' rows took no part. The engine's settings are the defaults of its version (`vllm-0.8`, synchronous, up
+a synchronous engine (`host_sync_us_*`, 1.4 ms + 38 us a sequence) was chosen on the Qwen3-32B rows of vLLM 0.12, so those are in
+sample and the goal is judged without them. The constant was adopted after a look at all rows, and it makes Llama-3.1-70B worse. The engine's settings are the defaults of its version (`vllm-0.8`, synchronous, up
 to vLLM 0.12 and where no version is told, `vllm-0.19` from 0.18 on); SGLang is `prefill_first`, which it resembles, with its host's
 work beside the GPU's.
 E2E = TTFT + (output - 1) * TPOT. Rows that cannot be what they seem: with 512 clients gpt-oss streams faster than with 4, and its first
@@ -173,9 +174,10 @@ def closed_loop(bench):
     if not cases:
         raise Failed(f"no closed loop was priced: {details[0][0]}")
     judged = [case for case in cases if case.row["backend"] == "vllm" and case.row["concurrency"]]
-    rows = summary("all vLLM rows", judged)
+    unseen = [case for case in judged if family(case.row) != FITTED]
+    rows = summary("vLLM rows nothing was chosen on", unseen)
     rows[0].goal, rows[0].headline = GOAL_TPOT, True
-    rows += orders("all vLLM rows", judged)
+    rows += summary("all vLLM rows", judged) + orders("all vLLM rows", judged)
     for name in sorted({family(case.row) for case in cases}):
         rows += summary(name, [case for case in cases if family(case.row) == name])
     return Section("Closed loops", TEXT, rows, HEADINGS, details)
