@@ -177,6 +177,7 @@ static bool add_replicas(struct rt_fleet *f, uint32_t pool, int64_t count,
             .index = f->replica_count,
             .hash_block = use->hash_block,
             .coast = use->coast,
+            .compact = count > RT_MANY_REPLICAS,
             .stats = use->stats,
         };
         if (!rt_replica_new(&spec, &f->replicas[f->replica_count], err))

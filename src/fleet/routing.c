@@ -182,6 +182,10 @@ enum rt_reason rt_fleet_push(struct rt_fleet *f, const struct rt_request *req, i
     *replica = i;
     if (i == RT_NO_REPLICA)
         return RT_REASON_UNAVAILABLE;
+    if (f->replica_count > RT_MANY_REPLICAS) {
+        rt_replica_prefetch(f->replicas[i]);
+        rt_replica_prefetch_more(f->replicas[i]);
+    }
     enum rt_reason reason = admission_has_room(f, i, req, now_ns)
                                 ? rt_replica_push(f->replicas[i], req, now_ns, err)
                                 : RT_REASON_ADMISSION;
@@ -190,6 +194,13 @@ enum rt_reason rt_fleet_push(struct rt_fleet *f, const struct rt_request *req, i
     else
         settle(f, i);
     return reason;
+}
+
+void rt_fleet_prefetch(const struct rt_fleet *f)
+{
+    const struct rt_candidates *c = &f->pools[0].candidates;
+    if (c->count > 0)
+        rt_replica_prefetch(f->replicas[c->first + rt_heap_top(&c->by_key)->item]);
 }
 
 /* ---- beginning and end ----------------------------------------------------------------------- */
