@@ -80,9 +80,12 @@ struct rt_operator_work rt_operator_time(const struct rt_gemm_rates *rates,
 {
     struct rt_operator_work t = {.rows = rt_operator_rows(ops, op, m),
                                  .touched = rt_operator_touched(ops, op, m)};
-    if (op->routed)
+    if (op->routed) {
         t.rows = rt_moe_rows(k, t.rows, t.touched);
-    t.gemm = rt_gemm(rates, t.rows, t.touched, op->k, op->n);
+        t.gemm = rt_moe_gemm(rates, t.rows, t.touched, op->k, op->n);
+    } else {
+        t.gemm = rt_gemm(rates, t.rows, op->k, op->n);
+    }
     return t;
 }
 
@@ -303,6 +306,9 @@ static bool check_constants(const struct rt_gpu *g, struct rt_err *err)
         {"gemm_eff_memory", k->gemm_eff_memory, tiny, 2},
         {"gemm_smooth_p", k->gemm_smooth_p, 1, 100},
         {"gemm_overhead_s", k->gemm_overhead_s, 0, second},
+        {"gemm_edge_rows", k->gemm_edge_rows, 0, huge},
+        {"gemm_start_columns", k->gemm_start_columns, 0, huge},
+        {"gemm_wave_share", k->gemm_wave_share, 0, 1},
         {"quantized_memory_8bit", k->quantized_memory_8bit, tiny, 2},
         {"quantized_memory_4bit", k->quantized_memory_4bit, tiny, 2},
         {"quantized_compute", k->quantized_compute, tiny, 2},
@@ -310,7 +316,7 @@ static bool check_constants(const struct rt_gpu *g, struct rt_err *err)
         {"quantized_kv_8bit", k->quantized_kv_8bit, tiny, 2},
         {"decode_eff_memory", k->decode_eff_memory, tiny, 2},
         {"decode_overhead_s", k->decode_overhead_s, 0, second},
-        {"decode_s_per_tile", k->decode_s_per_tile, 0, second},
+        {"decode_s_per_wave", k->decode_s_per_wave, 0, second},
         {"prefill_eff_compute", k->prefill_eff_compute, tiny, 2},
         {"prefill_overhead_s", k->prefill_overhead_s, 0, second},
         {"prefill_pad_columns", k->prefill_pad_columns, 0, huge},
@@ -318,6 +324,7 @@ static bool check_constants(const struct rt_gpu *g, struct rt_err *err)
         {"mixed_pad_tokens", k->mixed_pad_tokens, 0, huge},
         {"mixed_tail", k->mixed_tail, 0, 1},
         {"mixed_decode_columns", k->mixed_decode_columns, tiny, 100},
+        {"mixed_s_per_empty_tile", k->mixed_s_per_empty_tile, 0, second},
         {"mixed_l2_bytes", k->mixed_l2_bytes, 0, huge},
         {"elementwise_s", k->elementwise_s, 0, second},
         {"elementwise_s_per_token", k->elementwise_s_per_token, 0, second},

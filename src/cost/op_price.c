@@ -120,7 +120,7 @@ double rt_op_price(const struct rt_op_pricer *p, const double v[RT_OPF_COUNT])
     struct rt_ring ring;
     switch (p->op) {
     case RT_OP_GEMM:
-        t = rt_gemm(&p->rates, v[RT_OPF_M], 1, v[RT_OPF_K], v[RT_OPF_N]);
+        t = rt_gemm(&p->rates, v[RT_OPF_M], v[RT_OPF_K], v[RT_OPF_N]);
         return t.weights_s + t.compute_s + p->rates.overhead_s;
     case RT_OP_PREFILL:
     case RT_OP_DECODE:
