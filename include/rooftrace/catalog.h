@@ -56,8 +56,10 @@ struct rt_gpu_constants {
     double elementwise_ref_bytes; /* what a token moves in that layer; others scale b, c, 1/m0 by
                                      theirs */
     /* mixture of experts: the grouped products, as for GEMM; per layer routing, sorting and
-     * launches; rows of padding per touched expert */
+     * launches; rows of padding per touched expert; what moves the rows of all experts between the
+     * products (activation, sum of a token's results), those of other GPUs' experts included */
     double moe_eff_compute, moe_eff_memory, moe_smooth_p, moe_overhead_s, moe_pad_rows;
+    double moe_io_bytes_per_s;
     /* sampler: a + b*S */
     double sampler_s, sampler_s_per_seq;
     /* M is padded to the next captured graph size up to here; 0 = no padding */

@@ -82,6 +82,7 @@ static const struct number constants[] = {
     {"moe_smooth_p", K(moe_smooth_p), 1, 100, 1},
     {"moe_overhead_us", K(moe_overhead_s), 0, 1e6, 1e-6},
     {"moe_pad_rows", K(moe_pad_rows), 0, 1e6, 1},
+    {"moe_io_gb_per_s", K(moe_io_bytes_per_s), 0.001, 1e6, 1e9},
     {"sampler_us", K(sampler_s), 0, 1e6, 1e-6},
     {"sampler_us_per_seq", K(sampler_s_per_seq), 0, 1e6, 1e-6},
     {"graph_max_tokens", K(graph_max_tokens), 0, 1e6, 1},
@@ -531,6 +532,8 @@ static struct rt_gpu_constants defaults_for(const struct rt_gpu_defaults *defaul
 
     k.elementwise_s_per_token *= slower;
     k.elementwise_s_per_token_above *= slower;
+    if (k.moe_io_bytes_per_s > g->mem_bw_bytes_per_s)
+        k.moe_io_bytes_per_s = g->mem_bw_bytes_per_s;
     if (has_half_rate(g)) {
         k.gemm_eff_compute = defaults->half_rate_gemm;
         k.prefill_eff_compute = defaults->half_rate_prefill;

@@ -64,6 +64,7 @@ struct rt_operators {
     unsigned count;
     double moe_layers, dense_layers; /* MLP blocks of each kind */
     struct rt_routing routing;       /* zeros without experts */
+    double routed_bytes;             /* moved between them for one token, one layer */
 };
 
 /* Inputs that roofline, light and memory can price; otherwise RT_ECONFIG. */
@@ -145,6 +146,8 @@ struct rt_gemm_time rt_moe_gemm(const struct rt_gemm_rates *r, double rows, doub
                                 double k, double n);
 /* Rows that `touched` experts multiply when `rows` are meant for them: last tiles are filled up. */
 double rt_moe_rows(const struct rt_gpu_constants *k, double rows, double touched);
+/* Seconds of what moves the rows between the products, for m tokens, one layer. */
+double rt_moe_io_s(const struct rt_gpu_constants *k, const struct rt_operators *ops, double m);
 
 /* Attention of all layers of one kind (full, or behind a sliding window). */
 struct rt_attention_layers {

@@ -107,7 +107,7 @@ static void add_operator(const struct rt_cost *c, const struct rt_operator *op, 
 
 /* Bytes that norms, rope and activation move for one token, over all layers: two fused add+norms
  * read and write two streams each; rope reads and writes Q and K; the activation reads gate and up
- * and writes one. Routed experts' activation is part of their kernel (moe_overhead). */
+ * and writes one. Routed experts' is theirs (add_routed). */
 double rt_elementwise_bytes(const struct rt_cost_inputs *in, const struct rt_operators *ops)
 {
     const struct rt_model *m = &in->model;
@@ -186,9 +186,10 @@ static void add_routed(const struct rt_cost *c, double all, struct rt_cost_row *
     for (unsigned i = 0; i < r->ops.count; i++)
         if (r->ops.op[i].routed)
             add_operator(c, &r->ops.op[i], all, row, list);
-    struct rt_cost_row time = {.launch_s = layers * c->in.gpu.k.moe_overhead_s *
-                                           rt_profile_moe(c, all, NULL)};
-    add_part(row, list, "experts_routing", time, 0, 0);
+    double times = layers * rt_profile_moe(c, all, NULL);
+    struct rt_cost_row time = {.other_s = times * rt_moe_io_s(&c->in.gpu.k, &r->ops, all),
+                               .launch_s = times * c->in.gpu.k.moe_overhead_s};
+    add_part(row, list, "experts_routing", time, 0, layers * all * r->ops.routed_bytes);
     if (r->data.ranks <= 1)
         return;
     double bytes = all * (double)c->in.model.hidden * HIDDEN_BYTES;
@@ -339,6 +340,7 @@ static bool check_constants(const struct rt_gpu *g, struct rt_err *err)
         {"moe_smooth_p", k->moe_smooth_p, 1, 100},
         {"moe_overhead_s", k->moe_overhead_s, 0, second},
         {"moe_pad_rows", k->moe_pad_rows, 0, huge},
+        {"moe_io_bytes_per_s", k->moe_io_bytes_per_s, 1, 1e30},
         {"sampler_s", k->sampler_s, 0, second},
         {"sampler_s_per_seq", k->sampler_s_per_seq, 0, second},
         {"graph_max_tokens", k->graph_max_tokens, 0, huge},
@@ -412,6 +414,7 @@ void rt_roofline_terms(const struct rt_cost *c, const struct rt_step_shape *s, d
         struct rt_cost_row e = row_group(c, group.all);
         terms_s[RT_TERM_WEIGHTS] += e.weights_s;
         terms_s[RT_TERM_COMPUTE] += e.compute_s;
+        terms_s[RT_TERM_OTHER] += e.other_s;
         terms_s[RT_TERM_LAUNCH] += e.launch_s;
         terms_s[RT_TERM_COMM] += e.comm_s;
     }

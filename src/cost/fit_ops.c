@@ -108,6 +108,7 @@ static const struct line {
     {"moe_smooth_p", MOE, 1, 20, 0},
     {"moe_overhead_us", MOE, 0, 5000, 0.5},
     {"moe_pad_rows", MOE, 0, 256, 0.2},
+    {"moe_io_gb_per_s", MOE, 1, 1e5, 0},
     {"elementwise_us", ELEMENTWISE, 0, 500, 0.1},
     {"elementwise_us_per_token", ELEMENTWISE, 0, 10, 1e-4},
     {"elementwise_us_per_token_above", ELEMENTWISE, 0, 10, 1e-4},

@@ -65,6 +65,7 @@ static const struct number constants[] = {
     {"moe_smooth_p", K(moe_smooth_p), 1},
     {"moe_overhead_us", K(moe_overhead_s), 1e-6},
     {"moe_pad_rows", K(moe_pad_rows), 1},
+    {"moe_io_gb_per_s", K(moe_io_bytes_per_s), 1e9},
     {"sampler_us", K(sampler_s), 1e-6},
     {"sampler_us_per_seq", K(sampler_s_per_seq), 1e-6},
     {"graph_max_tokens", K(graph_max_tokens), 1},

@@ -43,6 +43,7 @@ static inline struct rt_gpu_constants fixture_constants(void)
         .moe_smooth_p = 2,
         .moe_overhead_s = 30e-6,
         .moe_pad_rows = 16,
+        .moe_io_bytes_per_s = 1.3e12,
         .sampler_s = 20e-6,
         .sampler_s_per_seq = .6e-6,
         .graph_max_tokens = 512,

@@ -191,7 +191,7 @@ def moe_nvidia(gpu, kernel, dtype, weight, activation, distribution):
             touched = max(1, sum(sum(1 for r in d if r > 0) for d in draws) / 8)
         if rows >= 1:
             yield (f"{hidden}x{inter}x{experts}", float(row["latency_us"]),
-                   f"{weight} {activation} {rows:.6g} {touched:.6g} {hidden} {inter // tp}")
+                   f"{weight} {activation} {rows:.6g} {touched:.6g} {hidden} {inter // tp} {ep}")
 
 
 def moe_vllm():
@@ -200,7 +200,7 @@ def moe_vllm():
         tokens, touched = int(row["tokens"]), int(row["activated_experts"])
         if touched * 3 * 2048 * 768 * 2 > 128e6:
             yield (f"{touched} experts", float(row["time_us"]),
-                   f"bf16 bf16 {tokens * 8} {touched} 2048 768")
+                   f"bf16 bf16 {tokens * 8} {touched} 2048 768 1")
 
 
 def reduce_nvidia(gpu):
@@ -220,7 +220,8 @@ DECODE = ["decode_eff_memory", "decode_overhead_us", "decode_us_per_wave"]
 PREFILL = ["prefill_eff_compute", "prefill_overhead_us", "prefill_pad_columns",
            "prefill_io_gb_per_s"]
 MIXED = ["mixed_pad_tokens", "mixed_tail", "mixed_decode_columns", "mixed_l2_mb"]
-MOE = ["moe_eff_compute", "moe_eff_memory", "moe_smooth_p", "moe_overhead_us", "moe_pad_rows"]
+MOE = ["moe_eff_compute", "moe_eff_memory", "moe_smooth_p", "moe_overhead_us", "moe_pad_rows",
+       "moe_io_gb_per_s"]
 REDUCE = ["allreduce_latency_us", "allreduce_step_us", "allreduce_bus_gb_per_s"]
 PRO = "rtx-pro-6000-blackwell-server"
 DENSE = ["Llama-3.1-8B", "Qwen3-32B"]

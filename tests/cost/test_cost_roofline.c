@@ -57,6 +57,7 @@ static struct rt_gpu ideal(struct rt_gpu g)
         .moe_eff_compute = 1,
         .moe_eff_memory = 1,
         .moe_smooth_p = 100,
+        .moe_io_bytes_per_s = 1e30, /* moves nothing worth naming */
         .decode_eff_memory = 1,
         .prefill_eff_compute = 1,
         .prefill_io_bytes_per_s = 1e30,
@@ -184,6 +185,70 @@ static void test_gemm_limits(void **state)
     }
     assert_near(term(c, s, RT_TERM_WEIGHTS) + term(c, s, RT_TERM_COMPUTE), want, 1e-12);
     rt_cost_free(c);
+}
+
+/* Seconds of an LM head of 8192 x n on `rows` rows, on 100 SMs with no limit but arithmetic. */
+static double head_s(const struct rt_gpu_constants *k, double sms, int64_t n, int64_t rows)
+{
+    struct rt_cost_inputs in = fixture_inputs(ideal(fixture_h100()), fixture_llama3_70b(), 1);
+    in.gpu.k.gemm_edge_rows = k->gemm_edge_rows;
+    in.gpu.k.gemm_start_columns = k->gemm_start_columns;
+    in.gpu.k.gemm_wave_share = k->gemm_wave_share;
+    in.gpu.sm_count = sms;
+    in.gpu.mem_bw_bytes_per_s = 1e18;
+    in.gpu.peak_flops[RT_BF16] = 1e12;
+    in.model.vocab = n;
+    struct rt_cost *c = make(&in);
+    struct rt_step_shape s;
+    memset(&s, 0, sizeof s);
+    s.samples = rows;
+    double t = term(c, s, RT_TERM_COMPUTE);
+    rt_cost_free(c);
+    return t;
+}
+
+/* K = 8192. 6400 columns are 100 tiles of 64, 50 of 128, 25 of 256. */
+static void test_gemm_tiles(void **state)
+{
+    struct rt_gpu_constants k = {.gemm_wave_share = 1};
+    const double row = 2 * 8192.0 * 6400 / 1e12, tile = 2 * 16 * 64 * 100 / 1e12;
+    (void)state;
+    assert_near(head_s(&k, 100, 6400, 16), 16 * row, 1e-9); /* one wave of tiles of 16 rows */
+    assert_near(head_s(&k, 100, 6400, 1), 16 * row, 1e-9);
+    assert_near(head_s(&k, 100, 6400, 65), 80 * row, 1e-9);        /* five waves */
+    assert_near(head_s(&k, 100, 64, 16), tile * 2048, 1e-9);       /* one tile: K in 4 parts */
+    assert_near(head_s(&k, 100, 6464, 16), 5 * tile * 2048, 1e-9); /* 404 quarters on 100 SMs */
+    k.gemm_start_columns = 100;
+    assert_near(head_s(&k, 100, 64, 16), tile * 2148, 1e-9);
+    k.gemm_wave_share = k.gemm_start_columns = 0; /* no waves */
+    assert_near(head_s(&k, 100, 64, 16), tile * 8192 / 100, 1e-9);
+    assert_near(head_s(&k, 100, 6400, 65), 80 * row, 1e-9); /* tiles they are */
+    k.gemm_wave_share = 1;
+    assert_near(head_s(&k, 0, 64, 16), tile * 8192 / 100, 1e-9); /* SMs are not known */
+    k.gemm_edge_rows = 128; /* a tile of 16 x 64 is (1 + 10)/(1 + 1.5) as slow as the largest */
+    assert_near(head_s(&k, 100, 6400, 16), 16 * row * 11 / 2.5, 1e-9);
+    assert_near(head_s(&k, 1, 6400, 1024), 1024 * row, 1e-9);
+}
+
+/* More rows, columns or SMs never hurt the way they should not; 300 random products. */
+static void test_gemm_rises(void **state)
+{
+    struct rt_rng r;
+    (void)state;
+    rt_rng_init(&r, 19, RT_RNG_TOOLS, 0);
+    for (int i = 0; i < 300; i++) {
+        struct rt_gpu_constants k = {.gemm_edge_rows = rt_rng_unit(&r) * 60,
+                                     .gemm_start_columns = rt_rng_unit(&r) * 300,
+                                     .gemm_wave_share = rt_rng_unit(&r)};
+        int64_t n = 1 + (int64_t)rt_rng_below(&r, 20000);
+        int64_t rows = 1 + (int64_t)rt_rng_below(&r, 3000);
+        double sms = 1 + (double)rt_rng_below(&r, 200);
+        double t = head_s(&k, sms, n, rows), ideal_s = 2 * 8192.0 * (double)(n * rows) / 1e12;
+        assert_true(t >= ideal_s * (1 - 1e-12));
+        assert_true(head_s(&k, sms, n, rows + 1) >= t * (1 - 1e-12));
+        assert_true(head_s(&k, sms, n + 1, rows) >= t * (1 - 1e-12));
+        assert_true(head_s(&k, sms, n, 2 * rows) <= 2 * t * (1 + 1e-12));
+    }
 }
 
 /* Decode attention: 8 KV heads * 128 * 2 (K, V) * 2 bytes = 4 KiB a token and layer. */
@@ -427,6 +492,16 @@ static void test_expert_overheads(void **state)
     c = make(&in);
     double rows = 32 * 2 * 128 * 3.0 * 4096 * 14336 / 989e12;
     assert_near(term(c, s, RT_TERM_COMPUTE) - before, rows, 1e-6);
+    double others = term(c, s, RT_TERM_OTHER);
+    rt_cost_free(c);
+    in.gpu.k.moe_io_bytes_per_s = 1e12; /* 2 experts a token: 3 columns and a result each */
+    c = make(&in);
+    double io = 32 * 4096 * 2 * (3 * 14336.0 + 4096) * 2 / 1e12;
+    assert_near(term(c, s, RT_TERM_OTHER) - others, io, 1e-9);
+    rt_cost_free(c);
+    in.parallel.tensor = in.parallel.expert = 4; /* whole experts: rows of all of them are moved */
+    c = make(&in);
+    assert_near(term(c, s, RT_TERM_OTHER) - others, io, 1e-2);
     rt_cost_free(c);
 }
 
@@ -721,6 +796,8 @@ int main(void)
         cmocka_unit_test(test_light_experts),
         cmocka_unit_test(test_light_is_the_floor),
         cmocka_unit_test(test_gemm_limits),
+        cmocka_unit_test(test_gemm_tiles),
+        cmocka_unit_test(test_gemm_rises),
         cmocka_unit_test(test_decode_by_hand),
         cmocka_unit_test(test_latent_by_hand),
         cmocka_unit_test(test_prefill_by_hand),
