@@ -1,5 +1,6 @@
 """Measured operator times against the formulas of src/cost: in sample, with the catalogue's
-constants, and out of sample, with constants fitted without the model that is judged.
+constants, and out of sample: with constants fitted without the model that is judged, and with the
+median of the fits of all other GPUs (what an unseen GPU would get).
 
     operators_accuracy.py PROBE [--fit] [--all] [CASE ...]
 
@@ -389,11 +390,11 @@ def nelder_mead(loss, start, steps):
     return simplex[0][1]
 
 
-PRIOR = 0.001  # of the loss, for a constant that is off the defaults by its usual spread
+PRIOR = 1  # a constant that is off the defaults by its spread counts as a row off by a factor e
 SPREAD = {"eff": 0.3, "quantized": 0.3, "overhead": 0.4, "smooth": 0.5}  # logarithms; others 0.8
 
 
-def fit(probe, gpu, keys, start, left_out, steps):
+def fit(probe, gpu, keys, start, left_out, steps, rows):
     """Constants with the least mean |log error| over the rows outside one group (-1: all). Those that
     the rows hardly decide stay near the catalogue's defaults."""
     usual = defaults()
@@ -406,7 +407,7 @@ def fit(probe, gpu, keys, start, left_out, steps):
         probe.set_gpu(gpu, constants(x))
         far = sum(((v - math.log(max(usual[key], 1e-3))) / s) ** 2
                   for v, key, s in zip(x, keys, spread))
-        return float(probe.ask(f"loss {left_out}")) + PRIOR * far
+        return float(probe.ask(f"loss {left_out}")) + PRIOR * far / rows
     return constants(nelder_mead(loss, [math.log(max(start[key], 1e-3)) for key in keys], steps))
 
 
@@ -420,6 +421,28 @@ def catalogue_constants(gpu):
     text = json.loads(pathlib.Path("src/cost/catalog/gpus.json").read_text())
     record = next(g for g in text["gpus"] if g["name"] == gpu)
     return {**text["defaults"]["constants"], **record.get("constants", {})}
+
+
+def half_rate(record):
+    """fp32 accumulation at half the tensor rate: as catalog_gpu.c tells it from the datasheet."""
+    rates = record["tflops"]
+    return rates.get("int8", 0) > 3 * rates.get("bf16", rates.get("fp16", 0))
+
+
+def others_constants(gpu, keys):
+    """Of a GPU that nobody measured: the median of the fits of all others, efficiencies of those whose
+    tensor cores run at the same of the two rates, a bus by its link."""
+    text = json.loads(pathlib.Path("src/cost/catalog/gpus.json").read_text())
+    mine = next(g for g in text["gpus"] if g["name"] == gpu)
+    found = {}
+    for key in keys:
+        of_link = (lambda g: g["link_gb_per_s"]) if "bus" in key else (lambda g: 1)
+        fits = [(g["constants"][key] / of_link(g), half_rate(g)) for g in text["gpus"]
+                if g["name"] != gpu and key in g.get("constants", {})]
+        like = [v for v, half in fits if "eff_compute" not in key or half == half_rate(mine)]
+        if like or fits:
+            found[key] = statistics.median(like or [v for v, _ in fits]) * of_link(mine)
+    return found
 
 
 def errors_of(probe, group, rows):
@@ -454,17 +477,20 @@ def judge(probe, name, all_rows, want_fit):
     for i, group in enumerate(names):
         judged = [us for g, us, _ in rows if g == group]
         if keys and len(names) > 1 and judged:
-            probe.set_gpu(gpu, fit(probe, gpu, keys, start, i, steps))
+            probe.set_gpu(gpu, fit(probe, gpu, keys, start, i, steps, len(rows)))
             outside += errors_of(probe, i, judged)
     outside = outside or inside
+    probe.set_gpu(gpu, others_constants(gpu, keys))
+    unseen = errors_of(probe, -1, [us for _, us, _ in rows])
     text = f"{name:<27} {len(rows):>5} rows, {len(names):>2} groups | catalogue " \
            f"{100 * quantile(inside, .5):5.1f} {100 * quantile(inside, .9):5.1f} | out of sample " \
-           f"{100 * quantile(outside, .5):5.1f} {100 * quantile(outside, .9):5.1f} %"
+           f"{100 * quantile(outside, .5):5.1f} {100 * quantile(outside, .9):5.1f} % | GPU left out " \
+           f"{100 * quantile(unseen, .5):5.1f} {100 * quantile(unseen, .9):5.1f} %"
     worst = max(quantile(inside, .5), quantile(outside, .5))
     print(text + ("" if goal is None else
                   f" | goal {100 * goal:.0f} %{'' if worst <= goal else ': MISSED'}"))
     if want_fit and keys:
-        best = fit(probe, gpu, keys, start, -1, 2 * steps)
+        best = fit(probe, gpu, keys, start, -1, 2 * steps, len(rows))
         probe.set_gpu(gpu, best)
         fitted = errors_of(probe, -1, [us for _, us, _ in rows])
         print("    fitted:", json.dumps({k: float(f"{v:.4g}") for k, v in best.items()}),
