@@ -90,7 +90,7 @@ static double round_up(double x)
 static double tiles_s(const struct rt_gemm_rates *r, double rows, double k, double n)
 {
     static const double parts[] = {1, 2, 4};
-    double best = INFINITY;
+    double best = (double)INFINITY;
     for (unsigned i = 0; i < RT_GEMM_TILES; i++) {
         double grid = round_up(rows / tiles[i].rows) * round_up(n / tiles[i].columns);
         for (unsigned j = 0; j < sizeof parts / sizeof parts[0]; j++) {

@@ -93,7 +93,7 @@ static double gemm_s(const struct rt_gpu *g, enum rt_dtype dtype, double m, doub
 {
     static const double tiles[][2] = {{16, 64}, {64, 64}, {128, 128}, {128, 256}};
     const double mnk[3] = {m, n, k};
-    double bytes = rt_dtype_bytes(dtype), flops = INFINITY;
+    double bytes = rt_dtype_bytes(dtype), flops = (double)INFINITY;
     for (int i = 0; i < 4; i++)
         for (double parts = 1; parts <= 4; parts *= 2)
             flops = fmin(flops, cut(g, tiles[i][0], tiles[i][1], parts, mnk));
