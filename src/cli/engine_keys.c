@@ -40,6 +40,19 @@ static const struct engine_meaning preemptions[] = {
 static const struct engine_meaning orders[] = {
     {"fcfs", "fcfs"}, {"priority", "priority"}, {NULL, NULL}};
 
+/* All but DeepGEMM take the experts that are touched, at about the pace of Triton's. */
+static const struct engine_meaning moe_backends[] = {
+    {"auto", NULL},
+    {"deep_gemm", "deep_gemm"},
+    {"triton", "triton"},
+    {"cutlass", "triton"},
+    {"flashinfer_trtllm", "triton"},
+    {"flashinfer_cutlass", "triton"},
+    {"marlin", "triton"},
+    {"aiter", "triton"},
+    {NULL, NULL},
+};
+
 static const struct engine_option options[] = {
     {"--model", FORM_MODEL, TARGET_POOL, NULL, 0, NULL},
     {"--tensor-parallel-size", FORM_INT, TARGET_POOL, "tensor_parallel", MAX_DEGREE, NULL},
@@ -71,6 +84,7 @@ static const struct engine_option options[] = {
     {"--no-enable-chunked-prefill", FORM_OFF, TARGET_ENGINE, "policy", 0, NULL},
     {"--swap-space", FORM_GIB, TARGET_ENGINE, "cpu_kv_bytes", 0, NULL},
     {"--preemption-mode", FORM_WORD, TARGET_ENGINE, "preemption", 0, preemptions},
+    {"--moe-backend", FORM_WORD, TARGET_ENGINE, "moe_backend", 0, moe_backends},
     {"--scheduling-policy", FORM_WORD, TARGET_ENGINE, "queue_order", 0, orders},
     /* Ignored, but how many values they take must be known: a model may stand behind them. */
     {"--api-key", FORM_LIST, TARGET_POOL, NULL, 0, NULL},
@@ -223,7 +237,7 @@ static bool put_word(struct engine_keys *k, const struct engine_option *o, const
     while (m->word != NULL && strcasecmp(m->word, text) != 0)
         m++;
     *understood = m->word != NULL;
-    if (!*understood && o->words != quantizations)
+    if (!*understood && o->words != quantizations && o->words != moe_backends)
         return fail_word(o, text, err);
     cJSON_DeleteItemFromObjectCaseSensitive(into, o->key);
     if (o->words == quantizations) /* of an unknown method the weights stay as published */

@@ -63,6 +63,7 @@ struct rt_operators {
     struct rt_operator op[RT_MAX_OPERATORS];
     unsigned count;
     double moe_layers, dense_layers; /* MLP blocks of each kind */
+    bool in_tiles;                   /* rt_cost_inputs: experts_in_tiles */
     struct rt_routing routing;       /* zeros without experts */
     double routed_bytes;             /* moved between them for one token, one layer */
 };
@@ -148,6 +149,11 @@ struct rt_gemm_time rt_moe_gemm(const struct rt_gemm_rates *r, double rows, doub
 double rt_moe_rows(const struct rt_gpu_constants *k, double rows, double touched);
 /* Seconds of what moves the rows between the products, for m tokens, one layer. */
 double rt_moe_io_s(const struct rt_gpu_constants *k, const struct rt_operators *ops, double m);
+/* The same where all `experts` of the GPU get whole tiles; and one grouped product of so many rows.
+ */
+double rt_moe_tile_rows(double rows, double experts);
+struct rt_gemm_time rt_moe_tiles(const struct rt_gemm_rates *r, double rows, double touched,
+                                 double k, double n);
 
 /* Attention of all layers of one kind (full, or behind a sliding window). */
 struct rt_attention_layers {

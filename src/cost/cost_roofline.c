@@ -80,7 +80,10 @@ struct rt_operator_work rt_operator_time(const struct rt_gemm_rates *rates,
 {
     struct rt_operator_work t = {.rows = rt_operator_rows(ops, op, m),
                                  .touched = rt_operator_touched(ops, op, m)};
-    if (op->routed) {
+    if (op->routed && ops->in_tiles) {
+        t.rows = rt_moe_tile_rows(t.rows, op->experts);
+        t.gemm = rt_moe_tiles(rates, t.rows, t.touched, op->k, op->n);
+    } else if (op->routed) {
         t.rows = rt_moe_rows(k, t.rows, t.touched);
         t.gemm = rt_moe_gemm(rates, t.rows, t.touched, op->k, op->n);
     } else {
@@ -175,6 +178,25 @@ static void add_links(const struct rt_cost *c, double m, struct rt_cost_row *row
     }
 }
 
+/* DeepGEMM leaves the activation to a kernel that reads and writes all rows of its buffers; in the
+ * fused kernels it is a part of moe_overhead. */
+static void add_tile_activation(const struct rt_cost *c, double all, struct rt_cost_row *row,
+                                struct rt_part_list *list)
+{
+    const struct rt_roofline *r = &c->roofline;
+    double bytes = 0;
+    for (unsigned i = 0; i < r->ops.count; i++) {
+        const struct rt_operator *op = &r->ops.op[i];
+        if (!op->routed)
+            continue;
+        double rows = op->count * rt_moe_tile_rows(rt_operator_rows(&r->ops, op, all), op->experts);
+        bool first = op->k == (double)c->in.model.hidden && bytes == 0; /* its results are read */
+        bytes += rows * (first ? op->n * HIDDEN_BYTES : op->k * r->moe_rates.activation_bytes);
+    }
+    struct rt_cost_row time = {.other_s = bytes / r->moe_rates.bytes_per_s};
+    add_part(row, list, "experts_activation", time, 0, bytes);
+}
+
 /* Routed experts, for the tokens of all ranks; they are gathered before and scattered behind. */
 static void add_routed(const struct rt_cost *c, double all, struct rt_cost_row *row,
                        struct rt_part_list *list)
@@ -186,6 +208,8 @@ static void add_routed(const struct rt_cost *c, double all, struct rt_cost_row *
     for (unsigned i = 0; i < r->ops.count; i++)
         if (r->ops.op[i].routed)
             add_operator(c, &r->ops.op[i], all, row, list);
+    if (r->ops.in_tiles)
+        add_tile_activation(c, all, row, list);
     double times = layers * rt_profile_moe(c, all, NULL);
     struct rt_cost_row time = {.other_s = times * rt_moe_io_s(&c->in.gpu.k, &r->ops, all),
                                .launch_s = times * c->in.gpu.k.moe_overhead_s};

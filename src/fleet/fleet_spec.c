@@ -269,6 +269,12 @@ static bool check_budget(const struct rt_json_at *engine, const struct rt_engine
                         (long long)e->speculative.draft_tokens + 1);
 }
 
+/* GPUs that hold a part of each expert. */
+static int64_t expert_slices(const struct rt_parallel *p)
+{
+    return p->expert > 1 ? 1 : p->tensor * p->data;
+}
+
 static bool parse_pool(const struct rt_json_at *at, const struct rt_catalog *catalog,
                        const struct rt_model *model, struct rt_pool_spec *pool, struct rt_err *err)
 {
@@ -291,7 +297,7 @@ static bool parse_pool(const struct rt_json_at *at, const struct rt_catalog *cat
         !rt_engine_parse(&engine, &pool->engine, err) ||
         !parse_draft_model(&engine, catalog, pool, err))
         return false;
-    rt_preset_resolve(&pool->engine, &pool->gpu, &pool->model);
+    rt_preset_resolve(&pool->engine, &pool->gpu, &pool->model, expert_slices(&pool->parallel));
     if (pool->engine.max_num_batched_tokens == 0)
         pool->engine.max_num_batched_tokens = rt_pool_default_step_tokens(&pool->gpu);
     return check_budget(&engine, &pool->engine, err);

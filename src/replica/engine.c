@@ -15,27 +15,23 @@
 #define MAX_CPU_BYTES (INT64_C(1) << 53) /* what JSON carries exactly */
 
 static const char *const keys[] = {
-    "preset",
-    "policy",
-    "async_scheduling",
-    "host_overlap",
-    "prefix_caching",
-    "max_num_seqs",
-    "max_num_batched_tokens",
-    "chunk_tokens",
-    "block_size",
-    "num_gpu_blocks",
-    "max_model_len",
-    "gpu_memory_utilization",
-    "watermark",
-    "queue_order",
-    "aging_s",
-    "preemption",
-    "cpu_kv_bytes",
-    "num_cpu_blocks",
-    "offload_bytes",
+    "preset",         "policy",        "async_scheduling",       "host_overlap",   "moe_backend",
+    "prefix_caching", "max_num_seqs",  "max_num_batched_tokens", "chunk_tokens",   "block_size",
+    "num_gpu_blocks", "max_model_len", "gpu_memory_utilization", "watermark",      "queue_order",
+    "aging_s",        "preemption",    "cpu_kv_bytes",           "num_cpu_blocks", "offload_bytes",
     "speculative",
 };
+
+static const char *const moe_backends[] = {"triton", "deep_gemm"};
+#define FIRST_MOE_BACKEND RT_MOE_TRITON /* the one that stands first among the names */
+_Static_assert(sizeof moe_backends / sizeof moe_backends[0] ==
+                   RT_MOE_BACKEND_COUNT - FIRST_MOE_BACKEND,
+               "a name for each");
+
+const char *rt_moe_backend_name(enum rt_moe_backend b)
+{
+    return moe_backends[b < FIRST_MOE_BACKEND ? 0 : b - FIRST_MOE_BACKEND];
+}
 
 const char *const rt_preemption_names[RT_PREEMPTION_COUNT] = {"recompute", "swap"};
 
@@ -197,6 +193,18 @@ static bool parse_overlap(const struct rt_json_at *at, struct rt_engine_spec *e,
     return true;
 }
 
+static bool parse_moe_backend(const struct rt_json_at *at, struct rt_engine_spec *e,
+                              struct rt_err *err)
+{
+    unsigned none = sizeof moe_backends / sizeof moe_backends[0], i = none;
+
+    if (!rt_json_choice(at, "moe_backend", moe_backends, none, &i, err))
+        return false;
+    if (i != none)
+        e->moe_backend = (enum rt_moe_backend)(FIRST_MOE_BACKEND + i);
+    return true;
+}
+
 static bool parse_switches(const struct rt_json_at *at, struct rt_engine_spec *e,
                            struct rt_err *err)
 {
@@ -209,7 +217,7 @@ static bool parse_switches(const struct rt_json_at *at, struct rt_engine_spec *e
                            : NULL;
 
     return parse_switch(at, "async_scheduling", other, &e->async_scheduling, err) &&
-           parse_overlap(at, e, err) &&
+           parse_overlap(at, e, err) && parse_moe_backend(at, e, err) &&
            parse_switch(at, "prefix_caching", other ? other : swap, &e->prefix_caching, err);
 }
 

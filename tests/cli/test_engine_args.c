@@ -201,6 +201,10 @@ static void types_are_translated(void **state)
         {"vllm serve x --quantization gptq_marlin", X("\"weight_dtype\":\"int4\"", ""), ""},
         {"vllm serve x --quantization mxfp4", X("\"weight_dtype\":\"fp4\"", ""), ""},
         /* how wide those are only the checkpoint knows */
+        {"vllm serve x --moe-backend deep_gemm", X("", "\"moe_backend\":\"deep_gemm\""), ""},
+        {"vllm serve x --moe_backend=flashinfer_cutlass", X("", "\"moe_backend\":\"triton\""), ""},
+        {"vllm serve x --moe-backend triton --moe-backend auto", X("", ""), ""},
+        {"vllm serve x --moe-backend emulation", X("", ""), "--moe-backend"},
         {"vllm serve x --quantization compressed-tensors", X("", ""), "--quantization"},
         {"vllm serve x -q awq -q gguf -q gguf", X("", ""), "-q, -q"},
     };

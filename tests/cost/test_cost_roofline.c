@@ -505,6 +505,51 @@ static void test_expert_overheads(void **state)
     rt_cost_free(c);
 }
 
+/* Experts in tiles (DeepGEMM): rows + experts*127 of them, in tiles of 128, whatever is touched;
+ * the slower of multiplying and loading, then the results, then an activation that reads and writes
+ * all rows. Mixtral: 8 experts of 14336 columns, 2 a token, fp8. */
+static void test_experts_in_tiles(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(ideal(fixture_h100()), fixture_mixtral(), 1);
+    in.dtypes = (struct rt_dtypes){RT_FP8, RT_FP8, RT_BF16};
+    const double flops = 1979e12, bw = 3350e9, up = 4096.0 * 28672, down = 14336.0 * 4096;
+    assert_near(in.gpu.peak_flops[RT_FP8], flops, 1e12);
+    in.gpu.peak_flops[RT_FP8] = flops;
+    struct rt_cost *fused = make(&in);
+    in.experts_in_tiles = true;
+    struct rt_cost *c = make(&in);
+    static const int64_t tokens[] = {1, 4, 64, 2048};
+    static const double padded[] = {1024, 1024, 1152, 5120}; /* 2M + 8*127, in tiles */
+    for (int i = 0; i < 4; i++) {
+        struct rt_step_shape s = fixture_prefill(tokens[i], 0);
+        double m = (double)tokens[i], rows = padded[i];
+        double touched = 8 * (1 - pow(1 - 2.0 / 8, m));
+        double loads_up = (touched * up + rows * 4096) / bw, c_up = 2 * rows * up / flops;
+        double loads_down = (touched * down + rows * 14336) / bw, c_down = 2 * rows * down / flops;
+        double want = fmax(loads_up, c_up) + fmax(loads_down, c_down) +
+                      rows * (28672 + 4096) * 2 / bw + rows * (28672 * 2 + 14336) / bw;
+        double got = 0, products = 0;
+        struct rt_cost_part parts[RT_MAX_COST_PARTS];
+        unsigned count = rt_cost_explain(c, &s, parts);
+        for (unsigned k = 0; k < count; k++) {
+            if (strncmp(parts[k].name, "experts_", 8) != 0)
+                continue;
+            got += rt_cost_part_s(&parts[k]);
+            products += parts[k].flops;
+        }
+        assert_near(got, 32 * want, 32 * want * 1e-9);
+        assert_near(products, 32 * 2 * rows * (up + down), 1);
+    }
+    /* At 2048 tokens the fused kernels multiply 4096 rows instead of 5120. */
+    struct rt_step_shape few = fixture_prefill(4, 0), many = fixture_prefill(2048, 0);
+    assert_true(rt_cost_step_ns(c, &few) > rt_cost_step_ns(fused, &few));
+    assert_near(term(c, many, RT_TERM_COMPUTE) - term(fused, many, RT_TERM_COMPUTE),
+                32 * 2 * 1024 * (up + down) / flops, 32e-6);
+    rt_cost_free(fused);
+    rt_cost_free(c);
+}
+
 /* Ring all-reduce of M*H*2 bytes: 2 a layer and one behind the embedding; the logits once. */
 static void test_links(void **state)
 {
@@ -809,6 +854,7 @@ int main(void)
         cmocka_unit_test(test_links),
         cmocka_unit_test(test_small_terms),
         cmocka_unit_test(test_expert_overheads),
+        cmocka_unit_test(test_experts_in_tiles),
         cmocka_unit_test(test_graph_padding),
         cmocka_unit_test(test_physics),
         cmocka_unit_test(test_batch),

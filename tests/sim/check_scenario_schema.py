@@ -250,6 +250,8 @@ def good_cases():
         yield f"async {on}", changed("pools.0.engine.async_scheduling", on)
         yield f"overlap {on}", changed("pools.0.engine.host_overlap", on)
         yield f"cache {on}", changed("pools.0.engine.prefix_caching", on)
+    for backend in ("triton", "deep_gemm"):
+        yield f"experts by {backend}", changed("pools.0.engine.moe_backend", backend)
     for degree in ("pipeline_parallel", "expert_parallel", "data_parallel"):
         yield f"{degree} 1", changed(f"pools.0.{degree}", 1)
     for degree in ("pipeline_parallel", "data_parallel"):
@@ -377,7 +379,7 @@ def bad_cases():
         yield f"columns {wrong!r}", changed("workload.columns", wrong)
     for path in ("router", "workload.format", "workload.failed", "pools.0.role", "pools.0.weight_dtype",
                  "pools.0.kv_dtype", "pools.0.activation_dtype", "pools.0.engine.policy",
-                 "pools.0.engine.preset",
+                 "pools.0.engine.preset", "pools.0.engine.moe_backend",
                  "pools.0.engine.queue_order", "pools.0.engine.preemption"):
         for wrong in ("nothing", "", 1, None, "CHUNKED"):
             yield f"{path} = {wrong!r}", changed(path, wrong)
