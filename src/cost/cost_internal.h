@@ -53,17 +53,26 @@ struct rt_routing {
     unsigned bins;
     double experts; /* on this GPU */
     double rows;    /* that one token brings to them: sum of experts*chance */
+    double picks;   /* of a token, on all GPUs */
+    double gpus;    /* that hold whole experts, or 1 */
+    double largest; /* deviations that the busiest of them is above the mean; 0 for one */
+};
+struct rt_routed {
+    double rows, touched;
 };
 /* `gpus` GPUs hold whole experts; 1: every GPU a slice of all. */
 void rt_routing_init(const struct rt_model *m, double skew, int64_t gpus, struct rt_routing *out);
 /* Experts of this GPU that m tokens touch. */
 double rt_routing_touched(const struct rt_routing *r, double m);
+/* Rows and touched experts of m tokens on the GPU that the others wait for. */
+struct rt_routed rt_routing_busiest(const struct rt_routing *r, double m);
 
 struct rt_operators {
     struct rt_operator op[RT_MAX_OPERATORS];
     unsigned count;
     double moe_layers, dense_layers; /* MLP blocks of each kind */
     bool in_tiles;                   /* rt_cost_inputs: experts_in_tiles */
+    bool wait_for_busiest;           /* this GPU stands for the busiest one, not for the mean */
     struct rt_routing routing;       /* zeros without experts */
     double routed_bytes;             /* moved between them for one token, one layer */
 };

@@ -80,6 +80,11 @@ struct rt_operator_work rt_operator_time(const struct rt_gemm_rates *rates,
 {
     struct rt_operator_work t = {.rows = rt_operator_rows(ops, op, m),
                                  .touched = rt_operator_touched(ops, op, m)};
+    if (op->routed && ops->wait_for_busiest) {
+        struct rt_routed busiest = rt_routing_busiest(&ops->routing, m);
+        t.rows = busiest.rows;
+        t.touched = busiest.touched;
+    }
     if (op->routed && ops->in_tiles) {
         t.rows = rt_moe_tile_rows(t.rows, op->experts);
         t.gemm = rt_moe_tiles(rates, t.rows, t.touched, op->k, op->n);
@@ -189,7 +194,8 @@ static void add_tile_activation(const struct rt_cost *c, double all, struct rt_c
         const struct rt_operator *op = &r->ops.op[i];
         if (!op->routed)
             continue;
-        double rows = op->count * rt_moe_tile_rows(rt_operator_rows(&r->ops, op, all), op->experts);
+        double rows =
+            op->count * rt_operator_time(&r->moe_rates, &c->in.gpu.k, &r->ops, op, all).rows;
         bool first = op->k == (double)c->in.model.hidden && bytes == 0; /* its results are read */
         bytes += rows * (first ? op->n * HIDDEN_BYTES : op->k * r->moe_rates.activation_bytes);
     }
@@ -392,6 +398,7 @@ bool rt_roofline_init(struct rt_cost *c, struct rt_err *err)
     r->tensor = rt_ring_of(&c->in, p->tensor, 1);
     r->data = rt_ring_of(&c->in, p->data, p->tensor * c->role.stages);
     rt_operators_build(&c->in, &r->ops);
+    r->ops.wait_for_busiest = true; /* a layer's end is where all of them meet */
     rt_gemm_rates(&c->in, &r->rates);
     rt_moe_rates(&c->in, &r->moe_rates);
     rt_attention_init(&c->in, &r->rates, &r->attention);
