@@ -51,6 +51,7 @@ void rt_nodes_init(struct rt_nodes *n); /* the defaults */
 
 struct rt_dtypes {
     enum rt_dtype weight, activation, kv;
+    enum rt_dtype head; /* embedding and LM head: quantised checkpoints keep them in 16 bit */
 };
 
 /* Everything a cost depends on. */

@@ -208,7 +208,7 @@ struct rt_cost_row {
 
 struct rt_roofline {
     struct rt_operators ops;
-    struct rt_gemm_rates rates, moe_rates;
+    struct rt_gemm_rates rates, moe_rates, head_rates;
     struct rt_attention_cost attention;
     double elementwise_scale; /* elementwise bytes of a token over all layers / reference layer's */
     struct rt_ring tensor, data; /* the GPUs of one layer; the ranks that share its experts */
@@ -233,6 +233,7 @@ struct rt_light {
     int64_t rows_m, rows_group;
     double flops, bytes_per_s; /* datasheet, one GPU */
     double weight_bytes;       /* of one number */
+    double head_bytes;         /* of one of the LM head */
     double kv_s[2];            /* seconds per context token: full layers, windowed layers */
     double area_s[2];          /* seconds per query-key pair */
     int64_t window;

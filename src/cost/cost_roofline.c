@@ -101,7 +101,9 @@ static void add_operator(const struct rt_cost *c, const struct rt_operator *op, 
                          struct rt_cost_row *row, struct rt_part_list *list)
 {
     const struct rt_roofline *r = &c->roofline;
-    const struct rt_gemm_rates *rates = op->routed ? &r->moe_rates : &r->rates;
+    const struct rt_gemm_rates *rates = op->routed ? &r->moe_rates
+                                        : op->head ? &r->head_rates
+                                                   : &r->rates;
     struct rt_operator_work t = rt_operator_time(rates, &c->in.gpu.k, &r->ops, op, m);
     double measured =
         op->routed ? rt_profile_moe(c, m, NULL) : rt_profile_gemm(c, op->k, op->n, m, NULL);
@@ -388,6 +390,19 @@ static bool check_constants(const struct rt_gpu *g, struct rt_err *err)
     return true;
 }
 
+/* The LM head has a type of its own, and is multiplied in 16 bit where it has 16. */
+static void head_rates(const struct rt_cost_inputs *in, struct rt_gemm_rates *out)
+{
+    struct rt_cost_inputs head = *in;
+    bool narrow = rt_dtype_bytes(in->dtypes.activation) < 2;
+    head.dtypes.weight = in->dtypes.head;
+    if (rt_dtype_bytes(in->dtypes.head) >= 2 && narrow)
+        head.dtypes.activation = in->gpu.peak_flops[RT_BF16] > 0 ? RT_BF16 : RT_FP16;
+    if (!(in->gpu.peak_flops[head.dtypes.activation] > 0)) /* no such unit: as everything else */
+        head.dtypes.activation = in->dtypes.activation;
+    rt_gemm_rates(&head, out);
+}
+
 bool rt_roofline_init(struct rt_cost *c, struct rt_err *err)
 {
     struct rt_roofline *r = &c->roofline;
@@ -401,6 +416,7 @@ bool rt_roofline_init(struct rt_cost *c, struct rt_err *err)
     r->ops.wait_for_busiest = true; /* a layer's end is where all of them meet */
     rt_gemm_rates(&c->in, &r->rates);
     rt_moe_rates(&c->in, &r->moe_rates);
+    head_rates(&c->in, &r->head_rates);
     rt_attention_init(&c->in, &r->rates, &r->attention);
     r->elementwise_scale =
         rt_elementwise_bytes(&c->in, &r->ops) / c->in.gpu.k.elementwise_ref_bytes;

@@ -32,6 +32,7 @@ static const char *const pool_keys[] = {
     "weight_dtype",
     "activation_dtype",
     "kv_dtype",
+    "head_dtype",
     "engine",
     "node",
     "served_models",
@@ -74,6 +75,7 @@ struct rt_dtypes rt_pool_default_dtypes(const struct rt_gpu *gpu, const struct r
         .weight = is_16_bit(model->dtype) ? wide : model->dtype,
         .activation = wide,
         .kv = wide,
+        .head = wide,
     };
 }
 
@@ -294,6 +296,7 @@ static bool parse_pool(const struct rt_json_at *at, const struct rt_catalog *cat
     if (!parse_dtype(at, "weight_dtype", &pool->dtypes.weight, err) ||
         !parse_dtype(at, "activation_dtype", &pool->dtypes.activation, err) ||
         !parse_dtype(at, "kv_dtype", &pool->dtypes.kv, err) ||
+        !parse_dtype(at, "head_dtype", &pool->dtypes.head, err) ||
         !rt_engine_parse(&engine, &pool->engine, err) ||
         !parse_draft_model(&engine, catalog, pool, err))
         return false;

@@ -136,6 +136,7 @@ static void write_pool(struct rt_writer *w, const struct rt_pool_spec *p)
     rt_writer_string(w, "weight_dtype", rt_dtype_names[p->dtypes.weight]);
     rt_writer_string(w, "activation_dtype", rt_dtype_names[p->dtypes.activation]);
     rt_writer_string(w, "kv_dtype", rt_dtype_names[p->dtypes.kv]);
+    rt_writer_string(w, "head_dtype", rt_dtype_names[p->dtypes.head]);
     write_price(w, p);
     write_engine(w, p);
     rt_writer_gpu(w, "gpu", &p->gpu);

@@ -80,7 +80,7 @@ static void test_light_7b(void **state)
     assert_near(seconds(c, fixture_decodes(c, 1, 0)), 14.1e-3, 2e-3);
     assert_near(seconds(c, fixture_decodes(c, 1, 0)), 2 * 7113805824.0 / 1008e9, 1e-4);
     rt_cost_free(c);
-    in.dtypes.weight = RT_INT8;
+    in.dtypes.weight = in.dtypes.head = RT_INT8;
     c = light(in);
     assert_near(seconds(c, fixture_decodes(c, 1, 0)), 7.05e-3, 2e-3);
     rt_cost_free(c);
@@ -505,6 +505,40 @@ static void test_expert_overheads(void **state)
     rt_cost_free(c);
 }
 
+/* The LM head is read and multiplied in its own type, whatever the others have. */
+static void test_head_dtype(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(ideal(fixture_h100()), fixture_llama31_8b(), 1);
+    struct rt_cost_part parts[RT_MAX_COST_PARTS];
+    double matrix = 128256 * 4096.0, took_s[2] = {0, 0};
+    in.dtypes = (struct rt_dtypes){RT_FP8, RT_FP8, RT_BF16, RT_BF16};
+    for (int i = 0; i < 2; i++) {
+        struct rt_cost *c = make(&in);
+        struct rt_step_shape s = fixture_decodes(c, 8, 100);
+        unsigned n = rt_cost_explain(c, &s, parts);
+        for (unsigned k = 0; k < n; k++)
+            if (strcmp(parts[k].name, "lm_head") == 0) {
+                double input = 8 * 4096 * (i == 0 ? 2 : 1), output = 8 * 128256 * 2;
+                assert_near(parts[k].bytes, matrix * (i == 0 ? 2 : 1) + input + output, 1);
+                took_s[i] = rt_cost_part_s(&parts[k]);
+            }
+        rt_cost_free(c);
+        in.dtypes.head = RT_FP8;
+    }
+    assert_near(took_s[0], (matrix * 2 + 8 * 4096 * 2 + 8 * 128256 * 2) / 3350e9, 1e-5);
+    assert_true(took_s[0] > 1.8 * took_s[1]);
+    in.dtypes.head = RT_BF16;
+    in.spec.speed_of_light = true; /* the floor counts it, too */
+    struct rt_cost *wide = make(&in);
+    in.dtypes.head = RT_FP8;
+    struct rt_cost *narrow = make(&in);
+    struct rt_step_shape s = fixture_decodes(wide, 1, 0);
+    assert_near(seconds(wide, s) - seconds(narrow, s), matrix / 3350e9, 1e-5);
+    rt_cost_free(wide);
+    rt_cost_free(narrow);
+}
+
 /* Experts in tiles (DeepGEMM): rows + experts*127 of them, in tiles of 128, whatever is touched;
  * the slower of multiplying and loading, then the results, then an activation that reads and writes
  * all rows. Mixtral: 8 experts of 14336 columns, 2 a token, fp8. */
@@ -512,7 +546,7 @@ static void test_experts_in_tiles(void **state)
 {
     (void)state;
     struct rt_cost_inputs in = fixture_inputs(ideal(fixture_h100()), fixture_mixtral(), 1);
-    in.dtypes = (struct rt_dtypes){RT_FP8, RT_FP8, RT_BF16};
+    in.dtypes = (struct rt_dtypes){RT_FP8, RT_FP8, RT_BF16, RT_FP8};
     const double flops = 1979e12, bw = 3350e9, up = 4096.0 * 28672, down = 14336.0 * 4096;
     assert_near(in.gpu.peak_flops[RT_FP8], flops, 1e12);
     in.gpu.peak_flops[RT_FP8] = flops;
@@ -855,6 +889,7 @@ int main(void)
         cmocka_unit_test(test_small_terms),
         cmocka_unit_test(test_expert_overheads),
         cmocka_unit_test(test_experts_in_tiles),
+        cmocka_unit_test(test_head_dtype),
         cmocka_unit_test(test_graph_padding),
         cmocka_unit_test(test_physics),
         cmocka_unit_test(test_batch),
