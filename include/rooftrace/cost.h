@@ -64,6 +64,7 @@ struct rt_cost_inputs {
     struct rt_dtypes dtypes;
     int64_t max_tokens;    /* M up to here is tabulated (max_num_batched_tokens) */
     bool host_exposed;     /* the GPU waits for the host between steps */
+    bool eager;            /* no captured graphs: the host launches every kernel */
     bool experts_in_tiles; /* routed experts: whole tiles of every one (moe.c), touched or not */
     int64_t max_seqs;      /* max_num_seqs: sizes the sampler's memory; 0 = not known */
 };

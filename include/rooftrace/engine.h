@@ -54,6 +54,7 @@ struct rt_engine_spec {
     bool async_scheduling; /* schedule step n+1 while step n runs */
     enum rt_host_overlap host_overlap; /* rt_engine_overlaps_host; RT_HOST_AS_SCHEDULING */
     enum rt_moe_backend moe_backend;   /* fp8 experts; RT_MOE_BY_PRESET */
+    bool cuda_graphs;                  /* false: the host launches every kernel; true */
     bool prefix_caching;               /* share KV blocks of equal prefixes */
     int64_t max_num_seqs;              /* running sequences at most; 256 */
     int64_t max_num_batched_tokens;    /* budget of a step; 0 = by memory: 8192, 2048 below 40 GB */

@@ -80,6 +80,8 @@ static const struct engine_option options[] = {
     {"--no-enable-prefix-caching", FORM_OFF, TARGET_ENGINE, "prefix_caching", 0, NULL},
     {"--async-scheduling", FORM_ON, TARGET_ENGINE, "async_scheduling", 0, NULL},
     {"--no-async-scheduling", FORM_OFF, TARGET_ENGINE, "async_scheduling", 0, NULL},
+    {"--enforce-eager", FORM_ON, TARGET_ENGINE, "cuda_graphs", 0, NULL},
+    {"--no-enforce-eager", FORM_OFF, TARGET_ENGINE, "cuda_graphs", 0, NULL},
     {"--enable-chunked-prefill", FORM_ON, TARGET_ENGINE, "policy", 0, NULL},
     {"--no-enable-chunked-prefill", FORM_OFF, TARGET_ENGINE, "policy", 0, NULL},
     {"--swap-space", FORM_GIB, TARGET_ENGINE, "cpu_kv_bytes", 0, NULL},
@@ -94,7 +96,6 @@ static const struct engine_option options[] = {
     {"--middleware", FORM_LIST, TARGET_POOL, NULL, 0, NULL},
     {"--served-model-name", FORM_LIST, TARGET_POOL, NULL, 0, NULL},
     {"--headless", FORM_FLAG, TARGET_POOL, NULL, 0, NULL},
-    {"--enforce-eager", FORM_FLAG, TARGET_POOL, NULL, 0, NULL},
     {"--trust-remote-code", FORM_FLAG, TARGET_POOL, NULL, 0, NULL},
     {"--async-engine", FORM_FLAG, TARGET_POOL, NULL, 0, NULL},
     {"--allow-credentials", FORM_FLAG, TARGET_POOL, NULL, 0, NULL},
@@ -253,6 +254,8 @@ void engine_keys_switch(struct engine_keys *k, const struct engine_option *o, bo
 
     if (strcmp(o->key, "expert_parallel") == 0)
         k->experts = on;
+    else if (strcmp(o->key, "cuda_graphs") == 0)
+        put(k, into, o->key, cJSON_CreateBool(o->form == FORM_ON ? !on : true));
     else if (strcmp(o->key, "policy") == 0)
         put(k, into, o->key, cJSON_CreateString(on ? "chunked" : "prefill_first"));
     else

@@ -382,6 +382,7 @@ static bool check_constants(const struct rt_gpu *g, struct rt_err *err)
         {"host_s_per_seq", k->host_s_per_seq, 0, second},
         {"host_sync_s_per_step", k->host_sync_s_per_step, 0, second},
         {"host_sync_s_per_seq", k->host_sync_s_per_seq, 0, second},
+        {"host_launch_s_per_layer", k->host_launch_s_per_layer, 0, second},
     };
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
         if (!(list[i].value >= list[i].min && list[i].value <= list[i].max))
@@ -422,6 +423,10 @@ bool rt_roofline_init(struct rt_cost *c, struct rt_err *err)
         rt_elementwise_bytes(&c->in, &r->ops) / c->in.gpu.k.elementwise_ref_bytes;
     if (c->in.model.window > 0 && c->in.model.local_layers > 0)
         c->windows[c->window_count++] = c->in.model.window;
+    if (c->in.eager) { /* nothing to pad to, and a step is the longer of two */
+        c->in.gpu.k.graph_max_tokens = 0;
+        c->decode_is_line = false;
+    }
     return build_tables(c, err);
 }
 
@@ -448,7 +453,19 @@ static void add_attention(const struct rt_cost *c, const struct rt_step_shape *s
         rt_attention_terms(&c->roofline.attention, s, terms_s);
 }
 
-void rt_roofline_terms(const struct rt_cost *c, const struct rt_step_shape *s, double terms_s[])
+/* What the GPU waits for the host to launch its kernels. */
+static double launch_wait_s(const struct rt_cost *c, const struct rt_step_shape *s,
+                            const double terms_s[])
+{
+    double launches = (double)c->in.model.layers * c->in.gpu.k.host_launch_s_per_layer, gpu = 0;
+    if (!c->in.eager || s->tokens == 0)
+        return 0;
+    for (int i = 0; i < RT_TERM_COUNT; i++)
+        gpu += i == RT_TERM_HOST ? 0 : terms_s[i];
+    return fmax(0, launches - gpu);
+}
+
+static void gpu_terms(const struct rt_cost *c, const struct rt_step_shape *s, double terms_s[])
 {
     struct rt_group group = rt_group_of(c, s);
     struct rt_cost_row m = row_m(c, group.own), h = row_s(c, s->samples);
@@ -467,6 +484,12 @@ void rt_roofline_terms(const struct rt_cost *c, const struct rt_step_shape *s, d
     }
     terms_s[RT_TERM_HOST] = host_s(c, s);
     add_attention(c, s, terms_s);
+}
+
+void rt_roofline_terms(const struct rt_cost *c, const struct rt_step_shape *s, double terms_s[])
+{
+    gpu_terms(c, s, terms_s);
+    terms_s[RT_TERM_LAUNCH] += launch_wait_s(c, s, terms_s);
 }
 
 /* Attention as two parts, the decodes' and the prompts'. Where one kernel does both, its launch is
@@ -504,6 +527,11 @@ void rt_roofline_explain(const struct rt_cost *c, const struct rt_step_shape *s,
     roofline_row_group(c, group.all, list);
     explain_attention(c, s, list);
     roofline_row_s(c, s->samples, list);
+    if (c->in.eager) {
+        double terms_s[RT_TERM_COUNT] = {0};
+        gpu_terms(c, s, terms_s);
+        rt_part_add(list, "launches")->terms_s[RT_TERM_LAUNCH] = launch_wait_s(c, s, terms_s);
+    }
     rt_part_add(list, "host")->terms_s[RT_TERM_HOST] = host_s(c, s);
 }
 

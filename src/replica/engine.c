@@ -15,10 +15,27 @@
 #define MAX_CPU_BYTES (INT64_C(1) << 53) /* what JSON carries exactly */
 
 static const char *const keys[] = {
-    "preset",         "policy",        "async_scheduling",       "host_overlap",   "moe_backend",
-    "prefix_caching", "max_num_seqs",  "max_num_batched_tokens", "chunk_tokens",   "block_size",
-    "num_gpu_blocks", "max_model_len", "gpu_memory_utilization", "watermark",      "queue_order",
-    "aging_s",        "preemption",    "cpu_kv_bytes",           "num_cpu_blocks", "offload_bytes",
+    "preset",
+    "policy",
+    "async_scheduling",
+    "host_overlap",
+    "moe_backend",
+    "cuda_graphs",
+    "prefix_caching",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "chunk_tokens",
+    "block_size",
+    "num_gpu_blocks",
+    "max_model_len",
+    "gpu_memory_utilization",
+    "watermark",
+    "queue_order",
+    "aging_s",
+    "preemption",
+    "cpu_kv_bytes",
+    "num_cpu_blocks",
+    "offload_bytes",
     "speculative",
 };
 
@@ -49,6 +66,7 @@ void rt_engine_init(struct rt_engine_spec *e)
     *e = (struct rt_engine_spec){
         .policy = default_policy(),
         .async_scheduling = true,
+        .cuda_graphs = true,
         .prefix_caching = true,
         .max_num_seqs = 256,
         .chunk_tokens = 512,
@@ -218,6 +236,7 @@ static bool parse_switches(const struct rt_json_at *at, struct rt_engine_spec *e
 
     return parse_switch(at, "async_scheduling", other, &e->async_scheduling, err) &&
            parse_overlap(at, e, err) && parse_moe_backend(at, e, err) &&
+           rt_json_bool(at, "cuda_graphs", &e->cuda_graphs, err) &&
            parse_switch(at, "prefix_caching", other ? other : swap, &e->prefix_caching, err);
 }
 

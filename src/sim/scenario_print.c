@@ -63,6 +63,7 @@ static void write_engine(struct rt_writer *w, const struct rt_pool_spec *p)
     rt_writer_bool(w, "async_scheduling", e->async_scheduling);
     rt_writer_bool(w, "host_overlap", rt_engine_overlaps_host(e));
     rt_writer_string(w, "moe_backend", rt_moe_backend_name(e->moe_backend));
+    rt_writer_bool(w, "cuda_graphs", e->cuda_graphs);
     rt_writer_bool(w, "prefix_caching", e->prefix_caching);
     rt_writer_int(w, "max_num_seqs", e->max_num_seqs);
     if (e->max_num_batched_tokens > 0)

@@ -232,8 +232,10 @@ static void the_rest_is_listed_by_name(void **state)
          X("", ""), "--speculative-config"},
         {"vllm serve x -O3 -O.level=3 --compilation-config.mode 3", X("", ""),
          "-O, -O, --compilation-config.mode"},
-        {"vllm serve x --disable-log-requests --enforce-eager --cpu-offload-gb 4", X("", ""),
-         "--disable-log-requests, --enforce-eager, --cpu-offload-gb"},
+        {"vllm serve x --disable-log-requests --enforce-eager --cpu-offload-gb 4",
+         X("", "\"cuda_graphs\":false"), "--disable-log-requests, --cpu-offload-gb"},
+        {"vllm serve x --no-enforce-eager", X("", "\"cuda_graphs\":true"), ""},
+        {"vllm serve x --enforce-eager=false", X("", "\"cuda_graphs\":true"), ""},
         {"vllm serve x --max-num-sqes 5", X("", ""), "--max-num-sqes"},
         {"vllm serve x --made\033up\n", X("", ""), "--made?up"},
     };

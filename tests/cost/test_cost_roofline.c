@@ -505,6 +505,39 @@ static void test_expert_overheads(void **state)
     rt_cost_free(c);
 }
 
+/* Without captured graphs a layer takes at least the host's launches, the host's time between steps
+ * comes on top, nothing is padded, and the parts still add up. */
+static void test_eager(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(fixture_h100(), fixture_llama31_8b(), 1);
+    in.gpu.k.host_launch_s_per_layer = 800e-6;
+    in.gpu.k.host_s_per_step = 1e-3;
+    in.gpu.k.host_s_per_seq = 0;
+    struct rt_cost *graphs = make(&in);
+    in.gpu.k.graph_max_tokens = 0;
+    struct rt_cost *unpadded = make(&in);
+    in.gpu.k.graph_max_tokens = 512;
+    in.eager = true;
+    struct rt_cost *eager = make(&in);
+    assert_true(rt_cost_can_run(graphs) && !rt_cost_can_run(eager));
+    for (int64_t batch = 1; batch <= 256; batch += 51) {
+        struct rt_step_shape s = fixture_decodes(eager, batch, 500);
+        struct rt_cost_part parts[RT_MAX_COST_PARTS];
+        double sum = 0, gpu = (double)rt_cost_step_ns(unpadded, &s) * 1e-9 - 1e-3;
+        assert_near((double)rt_cost_step_ns(eager, &s) * 1e-9, fmax(gpu, 32 * 800e-6) + 1e-3, 1e-6);
+        unsigned n = rt_cost_explain(eager, &s, parts);
+        for (unsigned k = 0; k < n; k++)
+            sum += rt_cost_part_s(&parts[k]);
+        assert_near(sum, (double)rt_cost_step_ns(eager, &s) * 1e-9, 1e-6);
+    }
+    struct rt_step_shape prompt = fixture_prefill(8000, 0); /* hides the launches */
+    assert_int_equal(rt_cost_step_ns(eager, &prompt), rt_cost_step_ns(unpadded, &prompt));
+    rt_cost_free(graphs);
+    rt_cost_free(unpadded);
+    rt_cost_free(eager);
+}
+
 /* The LM head is read and multiplied in its own type, whatever the others have. */
 static void test_head_dtype(void **state)
 {
@@ -890,6 +923,7 @@ int main(void)
         cmocka_unit_test(test_expert_overheads),
         cmocka_unit_test(test_experts_in_tiles),
         cmocka_unit_test(test_head_dtype),
+        cmocka_unit_test(test_eager),
         cmocka_unit_test(test_graph_padding),
         cmocka_unit_test(test_physics),
         cmocka_unit_test(test_batch),

@@ -249,6 +249,7 @@ def good_cases():
     for on in (True, False):
         yield f"async {on}", changed("pools.0.engine.async_scheduling", on)
         yield f"overlap {on}", changed("pools.0.engine.host_overlap", on)
+        yield f"graphs {on}", changed("pools.0.engine.cuda_graphs", on)
         yield f"cache {on}", changed("pools.0.engine.prefix_caching", on)
     for backend in ("triton", "deep_gemm"):
         yield f"experts by {backend}", changed("pools.0.engine.moe_backend", backend)
@@ -385,7 +386,7 @@ def bad_cases():
         for wrong in ("nothing", "", 1, None, "CHUNKED"):
             yield f"{path} = {wrong!r}", changed(path, wrong)
     for path in ("pools.0.engine.async_scheduling", "pools.0.engine.prefix_caching",
-                 "pools.0.engine.host_overlap"):
+                 "pools.0.engine.host_overlap", "pools.0.engine.cuda_graphs"):
         for wrong in (0, "false", None):
             yield f"{path} = {wrong!r}", changed(path, wrong)
     for switch in ("async_scheduling", "prefix_caching"):
