@@ -38,6 +38,24 @@ void rt_finished_list_reset(struct rt_finished_list *l); /* empties, keeps memor
 /* Appends a copy; row->session is copied into l->text. false: out of memory. */
 bool rt_finished_list_add(struct rt_finished_list *l, const struct rt_finished *row) RT_MUST_USE;
 
+/* What a request has behind it that comes from a replica that is gone: it goes on as after a
+ * preemption, its KV is computed again. */
+struct rt_progress {
+    int64_t produced_tokens; /* that have appeared; the next one follows them */
+    int64_t scheduled_ns, first_token_ns, last_token_ns, max_itl_ns; /* or RT_NEVER */
+    int64_t cached_tokens;
+    int64_t preempted_ns; /* up to lost_ns */
+    int64_t lost_ns;      /* when it lost its replica */
+    uint32_t preemptions;
+};
+
+struct rt_lost_list {         /* requests that lost their replica: arrays side by side; owned */
+    struct rt_finished *rows; /* as `unfinished`; without session */
+    int64_t *last_token_ns;   /* that appeared, or RT_NEVER */
+    size_t count, capacity;
+};
+void rt_lost_list_release(struct rt_lost_list *l);
+
 #define RT_SECONDS_RING 65536
 
 /* What many replicas of one trial add to: integers only, so the order of adding does not matter. */
@@ -126,6 +144,10 @@ int64_t rt_queue_key(unsigned order, double aging_s, const struct rt_request *q)
  * (RT_ENOMEM). */
 enum rt_reason rt_replica_push(struct rt_replica *p, const struct rt_request *req, int64_t now_ns,
                                struct rt_err *err);
+/* The same for one that another replica has lost; past = NULL: it has nothing behind it. */
+enum rt_reason rt_replica_resume(struct rt_replica *p, const struct rt_request *req,
+                                 const struct rt_progress *past, int64_t now_ns,
+                                 struct rt_err *err);
 /* Names the request taken last, until it leaves: for rt_replica_cancel. */
 uint64_t rt_replica_newest(const struct rt_replica *p);
 /* The client has gone: the request leaves at once with seat and blocks, and *out gets its row with
@@ -154,6 +176,15 @@ int64_t rt_replica_backlog_tokens(struct rt_replica *p, int64_t now_ns);
 /* Adds every request still in the replica to *out as `unfinished`; the replica is unusable after.
  */
 bool rt_replica_abort(struct rt_replica *p, int64_t now_ns, struct rt_finished_list *out,
+                      struct rt_err *err) RT_MUST_USE;
+/* It stops at once: the step in progress is cut off and gives nothing, KV and caches are lost. Adds
+ * every request to *out, those that run first, each in order. Afterwards only rt_replica_totals,
+ * _renew and _free. */
+bool rt_replica_crash(struct rt_replica *p, int64_t now_ns, struct rt_lost_list *out,
+                      struct rt_err *err) RT_MUST_USE;
+/* A new engine of the same spec in its place, empty and cold; it goes on counting where the old one
+ * ended. On failure the old one stays. */
+bool rt_replica_renew(struct rt_replica **p, const struct rt_replica_spec *spec,
                       struct rt_err *err) RT_MUST_USE;
 /* Valid until the next call. O(largest batch of decodes so far). */
 const struct rt_replica_totals *rt_replica_totals(struct rt_replica *p);

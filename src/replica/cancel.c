@@ -113,8 +113,7 @@ static void leave_rank(struct rank *r, uint32_t i)
     rt_slab_give(&r->seqs, i);
 }
 
-/* Everything that is over by now is committed; what is planned is void. */
-static bool stop_at(struct rank *r, int64_t now_ns, struct rt_err *err)
+bool rank_stop_at(struct rank *r, int64_t now_ns, struct rt_err *err)
 {
     if (r->piped)
         return true; /* the end of every step is looked at */
@@ -133,7 +132,7 @@ static bool stop_at(struct rank *r, int64_t now_ns, struct rt_err *err)
 bool rank_cancel(struct rank *r, uint32_t i, enum rt_status status, int64_t now_ns,
                  struct rt_finished_list *out, struct rt_err *err)
 {
-    if (!stop_at(r, now_ns, err))
+    if (!rank_stop_at(r, now_ns, err))
         return false;
     r->lane = lane_of(r, seq_at(r, i));
     struct rt_finished row = seq_row_so_far(r, seq_at(r, i), now_ns);

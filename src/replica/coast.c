@@ -371,7 +371,8 @@ static bool pass_alike(struct rank *r, uint32_t count, struct rt_err *err)
     struct step_begin first = {.i = p->next, .at_ns = over->record.end_ns};
     int64_t planned_ns = sum_ns(p->ns + p->next, count - 1);
     int64_t start_ns = first.at_ns + planned_ns;
-    int64_t longest_ns = p->ns[p->next] > p->ns[last] ? p->ns[p->next] : p->ns[last]; /* monotone */
+    uint32_t before = count > 1 ? last - 1 : last;
+    int64_t longest_ns = p->ns[p->next] > p->ns[before] ? p->ns[p->next] : p->ns[before];
 
     if (!step_log_coasted(r, count, err))
         return false;
@@ -406,7 +407,10 @@ static bool pass_alike(struct rank *r, uint32_t count, struct rt_err *err)
         r->lane->ahead = formed;
     }
     r->lane->last_end_ns = r->lane->round_end_ns = begun->record.end_ns;
-    return step_note_gap(r, begun_round, longest_ns, err);
+    /* durations are monotone; that of the step in progress is kept apart, as in every begin */
+    if (count > 1 && !step_note_gap(r, begun_round - 1, longest_ns, err))
+        return false;
+    return step_note_gap(r, begun_round, p->ns[last], err);
 }
 
 /* Any other quiet boundary: as the owner would let it pass. */

@@ -52,7 +52,7 @@ void admit_head(struct rank *r, struct batch *b)
     kv_share_prefix(r, q);
     swap_in(r, q);
     q->away_to_ns = b->record.start_ns;
-    if (q->preemptions == 0) {
+    if (q->scheduled_ns == RT_NEVER) {
         b->fresh[b->fresh_count++] = i;
         q->cached = q->kv;
         r->totals.prompt_tokens += q->prompt;

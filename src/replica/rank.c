@@ -120,7 +120,8 @@ void rank_release(struct rank *r)
 }
 
 /* Rule 4: requests that could never run. */
-static enum rt_reason reject_reason(const struct rank *r, const struct rt_request *q)
+static enum rt_reason reject_reason(const struct rank *r, const struct rt_request *q,
+                                    const struct rt_progress *past)
 {
     const struct rt_engine_spec *e = r->engine;
     int64_t total = q->prompt_tokens + q->output_tokens;
@@ -132,6 +133,8 @@ static enum rt_reason reject_reason(const struct rank *r, const struct rt_reques
     if (blocks_for(r, total + speculated_margin(r)) + margin > r->kv_blocks)
         return RT_REASON_KV;
     int64_t longest = r->policy->recomputes_whole ? total - 1 : q->prompt_tokens;
+    if (past && q->prompt_tokens + past->produced_tokens > longest)
+        longest = q->prompt_tokens + past->produced_tokens;
     if (r->policy->whole_prefill && longest > e->max_num_batched_tokens)
         return RT_REASON_PROMPT;
     return RT_REASON_NONE;
@@ -168,8 +171,23 @@ static bool reserve_lanes(struct rank *r)
     return true;
 }
 
-static bool take_request(struct rank *r, const struct rt_request *req, int64_t key_ns,
-                         struct rt_err *err)
+/* As if it had been preempted here when its replica was lost. */
+static void take_progress(struct seq *q, const struct rt_progress *past)
+{
+    q->produced = past->produced_tokens;
+    q->scheduled_ns = past->scheduled_ns;
+    q->first_token_ns = past->first_token_ns;
+    q->last_token_ns = past->last_token_ns;
+    q->max_itl_ns = past->max_itl_ns;
+    q->cached = past->cached_tokens;
+    q->preemptions = past->preemptions;
+    q->away_before_ns = past->preempted_ns;
+    q->away_from_ns = past->lost_ns;
+    q->away_to_ns = INT64_MAX;
+}
+
+static bool take_request(struct rank *r, const struct rt_request *req,
+                         const struct rt_progress *past, int64_t key_ns, struct rt_err *err)
 {
     uint32_t i = rt_slab_take(&r->seqs);
     if (i == SEQ_NONE || !reserve_lanes(r) || !queue_reserve(r, r->seqs.capacity))
@@ -186,10 +204,13 @@ static bool take_request(struct rank *r, const struct rt_request *req, int64_t k
         .first_token_ns = RT_NEVER,
         .last_token_ns = RT_NEVER,
         .max_itl_ns = RT_NEVER,
+        .away_from_ns = INT64_MAX,
         .class_name = req->class_name,
         .state = SEQ_WAITING,
         .run = RT_SLAB_NONE,
     };
+    if (past)
+        take_progress(q, past);
     if (!copy_texts(r, q, req)) {
         seq_release(q);
         rt_slab_give(&r->seqs, i);
@@ -200,10 +221,10 @@ static bool take_request(struct rank *r, const struct rt_request *req, int64_t k
     return true;
 }
 
-enum rt_reason rank_push(struct rank *r, const struct rt_request *req, int64_t now_ns,
-                         struct rt_err *err)
+enum rt_reason rank_push(struct rank *r, const struct rt_request *req,
+                         const struct rt_progress *past, int64_t now_ns, struct rt_err *err)
 {
-    enum rt_reason reason = reject_reason(r, req);
+    enum rt_reason reason = reject_reason(r, req, past);
     if (reason != RT_REASON_NONE) {
         r->totals.rejected++;
         return reason;
@@ -219,7 +240,7 @@ enum rt_reason rank_push(struct rank *r, const struct rt_request *req, int64_t n
         if (leads)
             coast_drop(r);
     }
-    (void)take_request(r, req, key_ns, err); /* memory: told through *err */
+    (void)take_request(r, req, past, key_ns, err); /* memory: told through *err */
     return RT_REASON_NONE;
 }
 
@@ -325,18 +346,13 @@ static int64_t tokens_appeared(const struct rank *r, const struct seq *q)
                (q->join_round < l->now->round ? round_tokens(&l->decode, l->now->round) : 1);
     if (q->state == SEQ_WAITING || q->state == SEQ_PAUSED || q->state == SEQ_PREFILL)
         return q->produced;
-    int64_t completed = l->decode.round;
-    if (l->ahead && l->ahead->record.shape.decodes > 0)
-        completed--;
-    if (l->now && l->now->record.shape.decodes > 0)
-        completed--;
+    int64_t completed = completed_rounds(l);
     /* one that was swapped in for a step that is not over has joined later than that */
     if (completed <= q->join_round)
         return q->produced;
     return q->produced + (decode_tokens_at(&l->decode, completed) - q->join_tokens);
 }
 
-/* What was formed ahead has not begun: its first tokens are not in flight yet. */
 static void undo_ahead(struct rank *r, const struct batch *ahead)
 {
     for (uint32_t e = 0; ahead && e < ahead->emit_count; e++) {
@@ -344,6 +360,12 @@ static void undo_ahead(struct rank *r, const struct batch *ahead)
         q->produced--;
         q->state = SEQ_WAITING;
     }
+}
+
+void rank_undo_ahead(struct rank *r)
+{
+    for (uint32_t l = 0; l < r->lane_count; l++)
+        undo_ahead(r, r->lanes[l].ahead);
 }
 
 struct rt_finished seq_row_so_far(const struct rank *r, const struct seq *q, int64_t now_ns)
@@ -373,8 +395,7 @@ bool rank_abort(struct rank *r, int64_t now_ns, struct rt_finished_list *out, st
     if (!coast_commit(r, now_ns, err))
         return false;
     step_flush_second(r);
-    for (uint32_t l = 0; l < r->lane_count; l++)
-        undo_ahead(r, r->lanes[l].ahead);
+    rank_undo_ahead(r);
     if (!abort_list(r, &r->running, now_ns, out) || !abort_list(r, &r->waiting, now_ns, out))
         return rt_fail_nomem(err, "unfinished requests");
     return true;

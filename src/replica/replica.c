@@ -172,18 +172,24 @@ void rt_replica_prefetch_more(const struct rt_replica *p)
         rank_prefetch(p->only);
 }
 
-enum rt_reason rt_replica_push(struct rt_replica *p, const struct rt_request *req, int64_t now_ns,
-                               struct rt_err *err)
+enum rt_reason rt_replica_resume(struct rt_replica *p, const struct rt_request *req,
+                                 const struct rt_progress *past, int64_t now_ns, struct rt_err *err)
 {
     if (p->only)
-        return rank_push(p->only, req, now_ns, err);
+        return rank_push(p->only, req, past, now_ns, err);
     uint32_t i = rt_heap_top(&p->load)->item, u = i / (p->rank_count / p->unit_count);
-    enum rt_reason reason = rank_push(p->ranks[i], req, now_ns, err);
+    enum rt_reason reason = rank_push(p->ranks[i], req, past, now_ns, err);
     if (reason != RT_REASON_NONE || err->code != RT_OK)
         return reason;
     p->newest_rank = i;
     settle(p, i, u);
     return RT_REASON_NONE;
+}
+
+enum rt_reason rt_replica_push(struct rt_replica *p, const struct rt_request *req, int64_t now_ns,
+                               struct rt_err *err)
+{
+    return rt_replica_resume(p, req, NULL, now_ns, err);
 }
 
 uint64_t rt_replica_newest(const struct rt_replica *p)
@@ -286,6 +292,27 @@ bool rt_replica_abort(struct rt_replica *p, int64_t now_ns, struct rt_finished_l
     for (uint32_t i = 0; i < p->rank_count; i++)
         if (!rank_abort(p->ranks[i], now_ns, out, err))
             return false;
+    return true;
+}
+
+bool rt_replica_crash(struct rt_replica *p, int64_t now_ns, struct rt_lost_list *out,
+                      struct rt_err *err)
+{
+    for (uint32_t i = 0; i < p->rank_count; i++)
+        if (!rank_crash(p->ranks[i], now_ns, out, err))
+            return false;
+    return true;
+}
+
+bool rt_replica_renew(struct rt_replica **p, const struct rt_replica_spec *spec, struct rt_err *err)
+{
+    struct rt_replica *fresh = NULL;
+    if (!rt_replica_new(spec, &fresh, err))
+        return false;
+    for (uint32_t i = 0; i < fresh->rank_count; i++)
+        rank_adopt(fresh->ranks[i], (*p)->ranks[i]);
+    rt_replica_free(*p);
+    *p = fresh;
     return true;
 }
 

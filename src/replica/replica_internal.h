@@ -59,8 +59,9 @@ struct seq { /* a request inside the replica */
     int64_t join_tokens; /* decode.tokens then */
     int64_t gap_round;   /* its gaps in rounds after this one are those of the stack */
     int64_t scheduled_ns, first_token_ns, last_token_ns, max_itl_ns;
-    /* Preempted last at the start of the step formed then, until that of the step that readmits it
-     * (INT64_MAX: not yet); how long it was away before that. */
+    /* Preempted last at the start of the step formed then (INT64_MAX: never), or lost by another
+     * replica at that instant, until the start of the step that readmits it (INT64_MAX: not yet);
+     * how long it was away before that. */
     int64_t away_from_ns, away_to_ns, away_before_ns;
     int64_t cached;
     int64_t swapped, swapped_kv; /* blocks in CPU memory while it waits, tokens in them */
@@ -92,6 +93,7 @@ struct gap { /* a round whose gap is longer than all after it */
 struct gap_stack { /* monotone: rounds ascend, gaps fall; answers max over (round, now] */
     struct gap *items;
     size_t first, count, capacity; /* items[first .. first + count) */
+    struct gap latest;             /* not among them yet; round 0: none */
 };
 
 struct window_sum { /* sum of min(context, tokens) over the decode set */
@@ -123,7 +125,8 @@ struct decode_set {
 
 struct emission { /* a sequence whose gap before its token of this step is its own */
     uint32_t seq;
-    int64_t gap_ns; /* since its token before, -1: it is its first */
+    int64_t gap_ns;     /* since its token before, -1: it is its first */
+    int64_t longest_ns; /* its max_itl_ns before this gap, once the step has begun */
 };
 
 struct batch { /* what one step contains */
@@ -244,6 +247,17 @@ static inline uint16_t lane_number(const struct rank *r)
     return (uint16_t)(r->lane - r->lanes);
 }
 
+/* Of the rounds formed, those whose steps are over. */
+static inline int64_t completed_rounds(const struct lane *l)
+{
+    int64_t rounds = l->decode.round;
+    if (l->ahead && l->ahead->record.shape.decodes > 0)
+        rounds--;
+    if (l->now && l->now->record.shape.decodes > 0)
+        rounds--;
+    return rounds;
+}
+
 /* The engine knows all of its tokens: none is still on its way as the batch is formed. */
 static inline bool tokens_known(const struct rank *r, const struct seq *q)
 {
@@ -255,7 +269,7 @@ static inline bool tokens_known(const struct rank *r, const struct seq *q)
 static inline int64_t seq_preempted_ns(const struct seq *q, int64_t now_ns)
 {
     int64_t to_ns = q->away_to_ns < now_ns ? q->away_to_ns : now_ns;
-    if (q->preemptions == 0 || to_ns <= q->away_from_ns)
+    if (to_ns <= q->away_from_ns)
         return q->away_before_ns;
     return q->away_before_ns + (to_ns - q->away_from_ns);
 }
@@ -295,8 +309,8 @@ bool rank_init(struct rank *r, const struct rt_replica_spec *spec, uint32_t numb
 void rank_release(struct rank *r);
 /* Asks for what every event touches beside the rank's own memory. Changes nothing. */
 void rank_prefetch(const struct rank *r);
-enum rt_reason rank_push(struct rank *r, const struct rt_request *req, int64_t now_ns,
-                         struct rt_err *err);
+enum rt_reason rank_push(struct rank *r, const struct rt_request *req,
+                         const struct rt_progress *past, int64_t now_ns, struct rt_err *err);
 bool rank_busy(const struct rank *r);
 bool rank_schedule(struct rank *r, int64_t now_ns, struct rt_err *err);
 int64_t rank_next_ns(const struct rank *r);
@@ -305,7 +319,13 @@ bool rank_step_end(struct rank *r, int64_t now_ns, struct rt_finished_list *out,
 struct rt_replica_gauges rank_gauges(struct rank *r, int64_t now_ns);
 bool rank_abort(struct rank *r, int64_t now_ns, struct rt_finished_list *out, struct rt_err *err);
 const struct rt_replica_totals *rank_totals(struct rank *r);
-/* cancel.c, ask.c */
+/* Whatever was formed ahead has not begun: its first tokens are not in flight. */
+void rank_undo_ahead(struct rank *r);
+/* cancel.c, crash.c, ask.c */
+/* Everything that is over by now is committed; what is planned is void. */
+bool rank_stop_at(struct rank *r, int64_t now_ns, struct rt_err *err);
+bool rank_crash(struct rank *r, int64_t now_ns, struct rt_lost_list *out, struct rt_err *err);
+void rank_adopt(struct rank *r, struct rank *from); /* what it has counted */
 bool rank_cancel(struct rank *r, uint32_t i, enum rt_status status, int64_t now_ns,
                  struct rt_finished_list *out, struct rt_err *err);
 int64_t rank_cached_tokens(struct rank *r, const struct rt_request *req, int64_t now_ns);
@@ -321,7 +341,9 @@ bool rank_begin_step(struct rank *r, int64_t now_ns, struct rt_err *err);
 
 /* gaps.c */
 bool gap_push(struct gap_stack *g, int64_t round, int64_t ns, int64_t oldest_round);
-int64_t gap_max_after(const struct gap_stack *g, int64_t round); /* RT_NEVER when none */
+int64_t gap_max_after(const struct gap_stack *g, int64_t round);         /* RT_NEVER when none */
+int64_t gap_max_before_latest(const struct gap_stack *g, int64_t round); /* without the latest */
+void gap_forget(struct gap_stack *g);                                    /* all of them */
 
 /* decode_set.c */
 bool decode_init(struct decode_set *d, const struct rank *r);

@@ -58,6 +58,7 @@ bool step_note_gap(struct rank *r, int64_t round, int64_t gap_ns, struct rt_err 
 static void note_emission(struct rank *r, struct emission *e, int64_t end_ns)
 {
     struct seq *q = seq_at(r, e->seq);
+    e->longest_ns = q->max_itl_ns;
     if (q->first_token_ns == RT_NEVER) {
         q->first_token_ns = end_ns;
     } else {
@@ -81,7 +82,8 @@ static void note_first_rounds(struct rank *r, struct batch *b)
             continue;
         if (!q->newly_joined)
             break; /* those before it joined earlier */
-        struct emission e = {.seq = i, .gap_ns = b->record.end_ns - q->last_token_ns};
+        struct emission e = {
+            .seq = i, .gap_ns = b->record.end_ns - q->last_token_ns, .longest_ns = q->max_itl_ns};
         if (e.gap_ns > q->max_itl_ns)
             q->max_itl_ns = e.gap_ns;
         q->newly_joined = false;
@@ -242,7 +244,7 @@ bool step_complete(struct rank *r, struct rt_finished_list *out, struct rt_err *
     r->lane->now = NULL;
     if (r->running.count == 0) {
         step_flush_second(r);
-        r->lane->gaps.count = 0;
+        gap_forget(&r->lane->gaps);
     }
     rank_check(r);
     return true;
