@@ -24,7 +24,8 @@
     X(MAX_MODEL_LEN, "max_model_len")                                                              \
     X(ADMISSION, "admission")                                                                      \
     X(MODEL, "model")                                                                              \
-    X(UNAVAILABLE, "unavailable")
+    X(UNAVAILABLE, "unavailable")                                                                  \
+    X(CRASH, "crash")
 /* clang-format on */
 
 enum rt_status {
@@ -34,7 +35,7 @@ enum rt_status {
         RT_STATUS_COUNT
 };
 
-enum rt_reason { /* of a rejection */
+enum rt_reason { /* of a rejection, or a failure */
 #define X(name, text) RT_REASON_##name,
                  RT_REASONS(X)
 #undef X
@@ -53,14 +54,16 @@ struct rt_finished {
     int64_t max_itl_ns;     /* longest gap between two of its tokens; RT_NEVER with one token */
     int64_t prompt_tokens, output_tokens; /* as asked */
     int64_t produced_tokens;              /* output_tokens when ok, less otherwise */
-    int64_t cached_tokens;  /* prompt tokens found in the prefix cache at first admission */
-    int64_t preempted_ns;   /* from each preemption to the first step after it, summed */
+    int64_t cached_tokens; /* prompt tokens found in the prefix cache at first admission */
+    int64_t
+        preempted_ns; /* from each preemption, or loss of its replica, to the first step after */
     int64_t client_wait_ns; /* in the client's queue, before arrival_ns; 0: it had none */
     uint32_t preemptions;
     uint32_t pool, replica; /* RT_NO_REPLICA when it never reached one */
     uint32_t class_name;    /* for rt_source_name */
     uint32_t class_spec;    /* its place in the scenario's `classes` + 1; 0: it is not there */
     uint8_t status, reason; /* enum rt_status, enum rt_reason */
+    uint16_t retries;       /* times it lost its replica and was sent again */
     const char *session;    /* or NULL; owned by the chunk that carries the row */
 };
 

@@ -38,6 +38,8 @@ struct rt_power {                /* scenario: power */
     bool has_gco2;
 };
 
+struct rt_supply_spec; /* supply.h */
+
 /* One pool: equal replicas of one model on one kind of GPU. Scenario: pools[]. */
 struct rt_pool_spec {
     char name[RT_NAME_SIZE];
@@ -56,6 +58,9 @@ struct rt_pool_spec {
     char served_models[RT_MAX_SERVED_MODELS][RT_NAME_SIZE];
     uint32_t served_count;
     int64_t max_prompt_tokens; /* router length_based; 0 = no limit */
+    /* Owned; NULL: the replicas are there all the time. With autoscaling `replicas` are those of
+     * the beginning. */
+    struct rt_supply_spec *supply;
 };
 
 /* Who is turned away before reaching a replica: rejected, reason admission. 0 = not asked for.
@@ -67,6 +72,21 @@ struct rt_admission_spec {
     bool shed_late;      /* its first token would come after the objective for TTFT */
 };
 
+/* What becomes of a request whose replica is gone. */
+enum rt_retry_mode {
+    RT_RETRY_RESUME,  /* elsewhere; tokens that came out stay, their KV is computed again */
+    RT_RETRY_RESTART, /* elsewhere, from its first token */
+    RT_RETRY_FAIL,    /* it fails */
+    RT_RETRY_MODE_COUNT
+};
+extern const char *const rt_retry_mode_names[RT_RETRY_MODE_COUNT]; /* "resume", ... */
+
+struct rt_retry_spec { /* scenario: retry */
+    enum rt_retry_mode mode;
+    int64_t max_retries; /* of a request; beyond it fails */
+    double delay_s;      /* until it is sent again */
+};
+
 struct rt_fleet_spec {
     struct rt_pool_spec *pools; /* owned */
     uint32_t pool_count;
@@ -76,6 +96,7 @@ struct rt_fleet_spec {
     struct rt_router_weights weights;
     struct rt_admission_spec admission;
     struct rt_power power;
+    struct rt_retry_spec retry;
 };
 
 /* What a pool became: stored with the run. */
@@ -149,6 +170,11 @@ void rt_fleet_prefetch(const struct rt_fleet *f);
  * takes requests). *replica is where it went, or was turned away; RT_NO_REPLICA: nowhere. */
 enum rt_reason rt_fleet_push(struct rt_fleet *f, const struct rt_request *req, int64_t now_ns,
                              uint32_t *replica, struct rt_err *err);
+/* One that was let in before and waited for a replica, or lost its own (past: what it has behind
+ * it, or NULL): admission control does not count it again. */
+enum rt_reason rt_fleet_push_again(struct rt_fleet *f, const struct rt_request *req,
+                                   const struct rt_progress *past, int64_t now_ns,
+                                   uint32_t *replica, struct rt_err *err);
 /* These requests left replica i: keeps the router's view. */
 void rt_fleet_left(struct rt_fleet *f, uint32_t i, const struct rt_finished *rows, size_t count);
 /* Every so often each replica reports to the router; 0: not wanted. */

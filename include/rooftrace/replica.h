@@ -167,6 +167,8 @@ bool rt_replica_step_end(struct rt_replica *p, int64_t now_ns, struct rt_finishe
                          struct rt_err *err) RT_MUST_USE;
 /* State as of now_ns (steps that end before it are committed). */
 struct rt_replica_gauges rt_replica_gauges(struct rt_replica *p, int64_t now_ns);
+/* rt_replica_totals.busy_ns with the part of steps in progress that lies before now_ns. */
+int64_t rt_replica_busy_until(struct rt_replica *p, int64_t now_ns);
 /* Leading prompt tokens that the prefix cache (with its offload tier) holds now. O(those found). */
 int64_t rt_replica_cached_tokens(struct rt_replica *p, const struct rt_request *req,
                                  int64_t now_ns);

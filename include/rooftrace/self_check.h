@@ -6,8 +6,10 @@
  *   kv_bytes   KV that decodes read, over the seconds of decode attention <= likewise
  *   capacity   output tokens over busy seconds <= the best rate any batch has in the cost model
  *   little     the area under the requests in flight = the sum of their times in the system,
- * exactly requests   arrived = finished + rejected + given up + unfinished = rows tokens     tokens
- * that appeared on replicas = tokens of the rows, exactly
+ *              exactly
+ *   requests   arrived = finished + rejected + given up + failed + unfinished = rows
+ *   tokens     tokens that appeared on replicas = tokens of the rows, exactly; tokens whose answers
+ *              were begun anew after a crash are counted apart
  *
  * All work is counted from below and all rates from above, so a law that breaks is a mistake: of
  * this program, or of constants that let a GPU do more than its datasheet says. The first three

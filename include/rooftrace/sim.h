@@ -22,8 +22,11 @@ struct rt_sample {
 
 struct rt_sim_totals {
     uint64_t arrived, finished, rejected, unfinished;
-    uint64_t timed_out, cancelled;
-    rt_u128 given_up_ns; /* of both: from arrival to leaving, summed */
+    uint64_t timed_out, cancelled, failed;
+    rt_u128 given_up_ns; /* of those, and of those rejected after waiting for a replica: from
+                            arrival to leaving, summed */
+    uint64_t retries;    /* requests that lost their replica and were sent again, each time */
+    int64_t lost_tokens; /* that had appeared, and their answer was begun anew */
     uint64_t max_in_flight;
     uint64_t events;        /* handled by the loop */
     uint64_t steps;         /* engine steps, all replicas */
@@ -56,6 +59,8 @@ struct rt_sim_totals rt_sim_totals(const struct rt_sim *s);
 /* Fleet samples so far, oldest first; valid until the next call of rt_sim_next. */
 const struct rt_sample *rt_sim_samples(const struct rt_sim *s, size_t *count);
 const struct rt_token_stats *rt_sim_token_stats(const struct rt_sim *s);
+/* NULL: all replicas are there all the time. */
+struct rt_supply *rt_sim_supply(const struct rt_sim *s);
 const struct rt_fleet *rt_sim_fleet(const struct rt_sim *s);
 struct rt_source *rt_sim_source(const struct rt_sim *s);
 

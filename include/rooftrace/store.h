@@ -61,6 +61,12 @@ struct rt_billed {
     int64_t from_ns, to_ns;
 };
 
+struct rt_scaling_row { /* one row of table `scaling_event` */
+    int64_t time_ns;
+    uint32_t pool, replica;
+    const char *from, *to, *why;
+};
+
 /* Known at the end. Read during rt_store_end only. */
 struct rt_run_end {
     enum rt_run_status status; /* not RT_RUN_RUNNING */
@@ -78,6 +84,8 @@ struct rt_run_end {
     uint32_t replica_count;                          /* 0, or as many as the pools have */
     const struct rt_billed *billed;
     size_t billed_count;
+    const struct rt_scaling_row *scaling;
+    size_t scaling_count;
     const struct rt_check_row *checks; /* RT_CHECK_COUNT rows, or NULL: not checked */
 };
 

@@ -1,6 +1,7 @@
 /* Pools become replicas here: costs are tabulated once a pool, KV memory is planned, replicas are
  * created and numbered through. */
 #include "fleet_internal.h"
+#include "rooftrace/supply.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -155,34 +156,45 @@ static bool check_hash_block(const struct pool *p, int64_t hash_block, struct rt
                    (long long)hash_block, (long long)p->engine.block_size);
 }
 
-static bool add_replicas(struct rt_fleet *f, uint32_t pool, int64_t count,
-                         const struct rt_fleet_use *use, struct rt_err *err)
+static struct rt_replica_spec replica_spec(const struct rt_fleet *f, uint32_t pool, uint32_t index)
+{
+    const struct pool *p = &f->pools[pool];
+    return (struct rt_replica_spec){
+        .engine = &p->engine,
+        .cost = p->cost,
+        .draft_cost = p->draft_cost,
+        .kv_blocks = p->plan.kv_blocks,
+        .pipeline = p->parallel.pipeline,
+        .ranks = p->parallel.data,
+        .together = rt_cost_ranks_together(p->cost),
+        .cpu_blocks = p->plan.cpu_kv_blocks,
+        .offload_blocks = p->plan.offload_blocks,
+        .block_bytes = p->plan.memory.block_bytes,
+        .pcie_bytes_per_s = p->pcie_bytes_per_s,
+        .pool = pool,
+        .index = index,
+        .hash_block = f->use.hash_block,
+        .coast = f->use.coast,
+        .compact = p->plan.replicas > RT_MANY_REPLICAS,
+        .stats = f->use.stats,
+    };
+}
+
+bool fleet_renew(struct rt_fleet *f, uint32_t i, struct rt_err *err)
+{
+    struct rt_replica_spec spec = replica_spec(f, rt_fleet_pool_of(f, i), i);
+    return rt_replica_renew(&f->replicas[i], &spec, err);
+}
+
+static bool add_replicas(struct rt_fleet *f, uint32_t pool, int64_t count, struct rt_err *err)
 {
     struct pool *p = &f->pools[pool];
-    if (!check_hash_block(p, use->hash_block, err))
+    if (!check_hash_block(p, f->use.hash_block, err))
         return false;
     p->plan.first_replica = f->replica_count;
     p->plan.replicas = (uint32_t)count;
     for (int64_t i = 0; i < count; i++) {
-        struct rt_replica_spec spec = {
-            .engine = &p->engine,
-            .cost = p->cost,
-            .draft_cost = p->draft_cost,
-            .kv_blocks = p->plan.kv_blocks,
-            .pipeline = p->parallel.pipeline,
-            .ranks = p->parallel.data,
-            .together = rt_cost_ranks_together(p->cost),
-            .cpu_blocks = p->plan.cpu_kv_blocks,
-            .offload_blocks = p->plan.offload_blocks,
-            .block_bytes = p->plan.memory.block_bytes,
-            .pcie_bytes_per_s = p->pcie_bytes_per_s,
-            .pool = pool,
-            .index = f->replica_count,
-            .hash_block = use->hash_block,
-            .coast = use->coast,
-            .compact = count > RT_MANY_REPLICAS,
-            .stats = use->stats,
-        };
+        struct rt_replica_spec spec = replica_spec(f, pool, f->replica_count);
         if (!rt_replica_new(&spec, &f->replicas[f->replica_count], err))
             return false;
         f->replica_count++;
@@ -195,8 +207,8 @@ static bool build(struct rt_fleet *f, const struct rt_fleet_spec *spec,
 {
     int64_t total = 0, ranks = 0;
     for (uint32_t p = 0; p < spec->pool_count; p++) {
-        total += spec->pools[p].replicas;
-        ranks += spec->pools[p].replicas * spec->pools[p].parallel.data;
+        total += rt_pool_slots(&spec->pools[p]);
+        ranks += rt_pool_slots(&spec->pools[p]) * spec->pools[p].parallel.data;
     }
     if (ranks > RT_MAX_REPLICAS)
         return rt_fail(err, RT_ECONFIG, "%lld data parallel ranks: expected at most %d",
@@ -204,6 +216,7 @@ static bool build(struct rt_fleet *f, const struct rt_fleet_spec *spec,
     if (total < 1 || total > RT_MAX_REPLICAS)
         return rt_fail(err, RT_ECONFIG, "%lld replicas: expected 1 to %d", (long long)total,
                        RT_MAX_REPLICAS);
+    f->use = *use;
     f->pools = calloc(spec->pool_count, sizeof f->pools[0]);
     f->replicas = calloc((size_t)total, sizeof f->replicas[0]);
     if (!f->pools || !f->replicas)
@@ -211,7 +224,7 @@ static bool build(struct rt_fleet *f, const struct rt_fleet_spec *spec,
     for (uint32_t p = 0; p < spec->pool_count; p++) {
         f->pool_count = p + 1;
         if (!plan_pool(&f->pools[p], &spec->pools[p], &spec->cost, err) ||
-            !add_replicas(f, p, spec->pools[p].replicas, use, err))
+            !add_replicas(f, p, rt_pool_slots(&spec->pools[p]), err))
             return rt_fail_in(err, "pool \"%s\"", spec->pools[p].name);
     }
     return routing_init(f, spec, use) || rt_fail_nomem(err, "the router");

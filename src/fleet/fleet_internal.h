@@ -34,6 +34,7 @@ struct bucket {          /* a token bucket: admission.c */
 };
 
 struct rt_fleet {
+    struct rt_fleet_use use;
     struct pool *pools;
     uint32_t pool_count, replica_count;
     struct rt_replica **replicas;
@@ -57,6 +58,9 @@ struct rt_fleet {
     uint32_t served_capacity;
     struct bucket requests, prompt_tokens;
 };
+
+/* fleet.c: a new engine in place of replica i; see rt_replica_renew */
+bool fleet_renew(struct rt_fleet *f, uint32_t i, struct rt_err *err) RT_MUST_USE;
 
 /* router_affinity.c, router_weighted.c: entries of the table in router.c */
 extern const struct rt_router_policy session_affinity, prefix_affinity, weighted;

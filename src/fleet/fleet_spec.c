@@ -4,8 +4,8 @@
  * (dtypes, the step's token budget) is resolved, so that the spec alone says what will be
  * simulated. Features that this version lacks are accepted at their default value and refused by
  * name otherwise. O(pools). Failure: RT_ECONFIG with the JSON path, or RT_ENOMEM. */
-#include "fleet_internal.h"
 #include "rooftrace/preset.h"
+#include "supply_internal.h"
 
 #include <cjson/cJSON.h>
 #include <ctype.h>
@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_PARALLEL 1024
+#define MAX_PARALLEL    1024
+#define DEFAULT_RETRIES 3
 /* vLLM's defaults for serving: 8192 tokens a step, 2048 on cards with little memory. */
 #define SMALL_CARD_BYTES    40e9
 #define SMALL_CARD_TOKENS   2048
@@ -41,6 +42,10 @@ static const char *const pool_keys[] = {
     "pricing",
     "price_bound",
     "power",
+    "startup",
+    "drain_timeout_s",
+    "scaling",
+    "failures",
 };
 
 void rt_fleet_spec_init(struct rt_fleet_spec *s)
@@ -49,11 +54,14 @@ void rt_fleet_spec_init(struct rt_fleet_spec *s)
     rt_cost_spec_init(&s->cost);
     routing_spec_init(s);
     s->power.pue = 1;
+    s->retry = (struct rt_retry_spec){.mode = RT_RETRY_RESUME, .max_retries = DEFAULT_RETRIES};
 }
 
 void rt_fleet_spec_release(struct rt_fleet_spec *s)
 {
     rt_cost_spec_release(&s->cost);
+    for (uint32_t i = 0; i < s->pool_count; i++)
+        supply_spec_release(s->pools[i].supply);
     free(s->pools);
     s->pools = NULL;
     s->pool_count = 0;
@@ -280,14 +288,15 @@ static int64_t expert_slices(const struct rt_parallel *p)
 static bool parse_pool(const struct rt_json_at *at, const struct rt_catalog *catalog,
                        const struct rt_model *model, struct rt_pool_spec *pool, struct rt_err *err)
 {
-    struct rt_json_at engine = rt_json_get(at, "engine");
+    struct rt_json_at engine = rt_json_get(at, "engine"), scaling = rt_json_get(at, "scaling");
+    int64_t least = scaling.node != NULL ? 0 : 1; /* the others may come later */
 
     pool->replicas = 1;
     rt_engine_init(&pool->engine);
     if (!rt_json_only(at, pool_keys, sizeof pool_keys / sizeof pool_keys[0], err) ||
         !parse_hardware(at, catalog, model, pool, err) ||
         !parse_parallel(at, &pool->parallel, err) || !parse_node(at, &pool->nodes, err) ||
-        !rt_json_int(at, "replicas", 1, RT_MAX_REPLICAS, &pool->replicas, err) ||
+        !rt_json_int(at, "replicas", least, RT_MAX_REPLICAS, &pool->replicas, err) ||
         !parse_role(at, err) || !parse_served(at, pool, err) ||
         !rt_json_int(at, "max_prompt_tokens", 1, RT_MAX_REQUEST_TOKENS, &pool->max_prompt_tokens,
                      err))
@@ -297,6 +306,7 @@ static bool parse_pool(const struct rt_json_at *at, const struct rt_catalog *cat
         !parse_dtype(at, "activation_dtype", &pool->dtypes.activation, err) ||
         !parse_dtype(at, "kv_dtype", &pool->dtypes.kv, err) ||
         !parse_dtype(at, "head_dtype", &pool->dtypes.head, err) ||
+        !supply_spec_parse(at, pool, err) ||
         !rt_engine_parse(&engine, &pool->engine, err) ||
         !parse_draft_model(&engine, catalog, pool, err))
         return false;
@@ -325,8 +335,8 @@ static bool parse_pools(const struct rt_json_at *pools, const struct rt_catalog 
         if (!rt_json_expect(&at, RT_JSON_OBJECT, err) || !parse_name(&at, s, i, err) ||
             !parse_pool(&at, catalog, model, &s->pools[i], err))
             return false;
-        replicas += s->pools[i].replicas;
-        ranks += s->pools[i].replicas * s->pools[i].parallel.data;
+        replicas += rt_pool_slots(&s->pools[i]);
+        ranks += rt_pool_slots(&s->pools[i]) * s->pools[i].parallel.data;
     }
     if (replicas > RT_MAX_REPLICAS)
         return rt_json_fail(pools, err, "expected at most %d replicas in all pools, read %lld",
@@ -351,5 +361,6 @@ bool rt_fleet_spec_parse(const struct rt_json_at *root, const struct rt_catalog 
         (cost.node != NULL && !rt_cost_spec_parse(&cost, &s->cost, err)))
         return false;
     return parse_pools(&pools, catalog, has_model ? &model : NULL, s, err) &&
-           rt_fleet_price_parse(root, s, err) && routing_spec_parse(root, s, err);
+           rt_fleet_price_parse(root, s, err) && routing_spec_parse(root, s, err) &&
+           retry_parse(root, &s->retry, err);
 }

@@ -165,17 +165,27 @@ static uint32_t pick(struct rt_fleet *f, const struct served *served, const stru
     return i;
 }
 
+/* The pools for a request; NULL: *reason, or memory is out. */
+static const struct served *find_served(struct rt_fleet *f, const struct rt_request *req,
+                                        enum rt_reason *reason, struct rt_err *err)
+{
+    const struct served *served = served_by(f, req);
+    *reason = RT_REASON_NONE;
+    if (!served)
+        (void)rt_fail_nomem(err, "names of models");
+    else if (served->count == 0)
+        *reason = RT_REASON_MODEL;
+    return served && served->count > 0 ? served : NULL;
+}
+
 enum rt_reason rt_fleet_push(struct rt_fleet *f, const struct rt_request *req, int64_t now_ns,
                              uint32_t *replica, struct rt_err *err)
 {
-    const struct served *served = served_by(f, req);
+    enum rt_reason reason;
+    const struct served *served = find_served(f, req, &reason, err);
     *replica = RT_NO_REPLICA;
-    if (!served) {
-        (void)rt_fail_nomem(err, "names of models");
-        return RT_REASON_NONE;
-    }
-    if (served->count == 0)
-        return RT_REASON_MODEL;
+    if (!served)
+        return reason;
     if (!admission_lets_in(f, req, now_ns))
         return RT_REASON_ADMISSION;
     uint32_t i = pick(f, served, req, now_ns);
@@ -186,9 +196,30 @@ enum rt_reason rt_fleet_push(struct rt_fleet *f, const struct rt_request *req, i
         rt_replica_prefetch(f->replicas[i]);
         rt_replica_prefetch_more(f->replicas[i]);
     }
-    enum rt_reason reason = admission_has_room(f, i, req, now_ns)
-                                ? rt_replica_push(f->replicas[i], req, now_ns, err)
-                                : RT_REASON_ADMISSION;
+    reason = admission_has_room(f, i, req, now_ns)
+                 ? rt_replica_push(f->replicas[i], req, now_ns, err)
+                 : RT_REASON_ADMISSION;
+    if (reason == RT_REASON_NONE)
+        count_request(f, i, 1, req->prompt_tokens);
+    else
+        settle(f, i);
+    return reason;
+}
+
+enum rt_reason rt_fleet_push_again(struct rt_fleet *f, const struct rt_request *req,
+                                   const struct rt_progress *past, int64_t now_ns,
+                                   uint32_t *replica, struct rt_err *err)
+{
+    enum rt_reason reason;
+    const struct served *served = find_served(f, req, &reason, err);
+    *replica = RT_NO_REPLICA;
+    if (!served)
+        return reason;
+    uint32_t i = pick(f, served, req, now_ns);
+    *replica = i;
+    if (i == RT_NO_REPLICA)
+        return RT_REASON_UNAVAILABLE;
+    reason = rt_replica_resume(f->replicas[i], req, past, now_ns, err);
     if (reason == RT_REASON_NONE)
         count_request(f, i, 1, req->prompt_tokens);
     else

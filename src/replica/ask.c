@@ -33,3 +33,21 @@ int64_t rank_backlog_tokens(struct rank *r, int64_t now_ns)
         tokens += seq_at(r, r->partial)->target - seq_at(r, r->partial)->kv;
     return tokens;
 }
+
+/* Of a step in progress what lies before now_ns, but for what it waits for others. */
+int64_t rank_busy_until(struct rank *r, int64_t now_ns)
+{
+    struct rt_err ignored = {0};
+    (void)coast_commit(r, now_ns, &ignored);
+    int64_t busy_ns = r->totals.busy_ns;
+    for (uint32_t l = 0; l < r->lane_count; l++) {
+        const struct batch *now = r->lanes[l].now;
+        if (!now)
+            continue;
+        int64_t works_ns = now->record.end_ns - now->record.start_ns - now->waited_ns;
+        int64_t since_ns = now_ns - now->record.start_ns;
+        if (since_ns > 0)
+            busy_ns += since_ns < works_ns ? since_ns : works_ns;
+    }
+    return busy_ns;
+}

@@ -228,6 +228,16 @@ int64_t rt_replica_backlog_tokens(struct rt_replica *p, int64_t now_ns)
     return rank_backlog_tokens(next_rank(p), now_ns);
 }
 
+int64_t rt_replica_busy_until(struct rt_replica *p, int64_t now_ns)
+{
+    int64_t busy_ns = 0, parts = 0;
+    for (uint32_t i = 0; i < p->rank_count; i++) {
+        busy_ns += rank_busy_until(p->ranks[i], now_ns);
+        parts += p->ranks[i]->lane_count;
+    }
+    return busy_ns / parts;
+}
+
 bool rt_replica_busy(const struct rt_replica *p)
 {
     return p->only ? rank_busy(p->only) : p->dirty_count == 0 && p->due.count > 0;

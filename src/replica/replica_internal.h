@@ -330,6 +330,7 @@ bool rank_cancel(struct rank *r, uint32_t i, enum rt_status status, int64_t now_
                  struct rt_finished_list *out, struct rt_err *err);
 int64_t rank_cached_tokens(struct rank *r, const struct rt_request *req, int64_t now_ns);
 int64_t rank_backlog_tokens(struct rank *r, int64_t now_ns);
+int64_t rank_busy_until(struct rank *r, int64_t now_ns);
 /* What is known of q as a row: unfinished, as of now. */
 struct rt_finished seq_row(const struct rank *r, const struct seq *q, int64_t now_ns);
 /* The same, with the tokens that have appeared; what was formed ahead is not begun. */

@@ -56,13 +56,13 @@ static bool reserve_pool(struct pool_uses *c, uint32_t name, uint32_t pool)
 }
 
 /* KV tokens that the decodes of a request read at least: its n-1 decode steps hold p, p+1, ...
- * tokens at least, so (n-1)*p + (n-1)(n-2)/2. A preempted request gets tokens from recomputing,
- * too, which is no decode step: it counts as 0. */
+ * tokens at least, so (n-1)*p + (n-1)(n-2)/2. A request that was preempted or lost its replica gets
+ * tokens from recomputing, too, which is no decode step: it counts as 0. */
 static rt_u128 decode_context(const struct rt_finished *row)
 {
     rt_u128 steps = (rt_u128)(uint64_t)(row->output_tokens - 1);
 
-    if (row->preemptions > 0 || row->output_tokens < 2)
+    if (row->preemptions > 0 || row->retries > 0 || row->output_tokens < 2)
         return 0;
     return steps * (rt_u128)(uint64_t)row->prompt_tokens + steps * (steps - 1) / 2;
 }

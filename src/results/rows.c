@@ -17,9 +17,9 @@
 #include <assert.h>
 #include <stdio.h>
 
-#define REQUEST_COLUMNS 20
+#define REQUEST_COLUMNS 21
 #define STEP_COLUMNS    (11 + RT_TERM_COUNT)
-#define MAX_COLUMNS     20
+#define MAX_COLUMNS     21
 #define TRANSACTION_NS  1000000000u
 
 static bool prepare(struct rt_insert *in, const struct rt_rows_writer *w, const char *table,
@@ -92,7 +92,7 @@ static void put_row(struct rt_insert *in, const struct rt_open_run *run,
     rt_put_int(in, r->cached_tokens);
     put_replica(in, run, r);
     rt_put_int(in, r->preemptions);
-    if (r->preemptions == 0)
+    if (r->preemptions == 0 && r->preempted_ns == 0)
         rt_put_null(in);
     else
         rt_put_int(in, r->preempted_ns);
@@ -107,6 +107,10 @@ static void put_row(struct rt_insert *in, const struct rt_open_run *run,
         rt_put_null(in);
     else
         rt_put_int(in, r->client_wait_ns);
+    if (r->retries == 0)
+        rt_put_null(in);
+    else
+        rt_put_int(in, r->retries);
 }
 
 static bool begin(struct rt_rows_writer *w, struct rt_err *err)

@@ -63,7 +63,10 @@ CREATE TABLE run (
     unsorted INTEGER,                -- rows of the trace with an earlier time than the row before
     requests_written INTEGER,        -- rows in `request`
     stalled_requests INTEGER,        -- preempted more often than they gave tokens: preemption without progress
-    stalled_preemptions INTEGER      -- how often at least a preemption of theirs came with no token since the one before
+    stalled_preemptions INTEGER,     -- how often at least a preemption of theirs came with no token since the one before
+    lost_requests INTEGER,           -- requests with status failed: they lost their replica for good
+    retries INTEGER,                 -- times a request lost its replica and was sent again
+    lost_tokens INTEGER              -- output tokens that had appeared before an answer was begun anew (retry.mode restart)
 ) STRICT;
 
 CREATE TABLE pool (
@@ -77,7 +80,7 @@ CREATE TABLE pool (
     model TEXT NOT NULL,                     -- name in the catalogue
     gpu TEXT NOT NULL,                       -- name in the catalogue
     gpu_fitted INTEGER NOT NULL,             -- 1: the GPU's constants come from measured kernels, 0: defaults
-    replicas INTEGER NOT NULL,               -- serving engines
+    replicas INTEGER NOT NULL,               -- serving engines, with autoscaling the most there can be
     first_replica INTEGER NOT NULL,          -- number of the first one; they are numbered on from here
     gpus INTEGER NOT NULL,                   -- GPUs of the whole pool
     pricing TEXT,                            -- on_demand, spot, reserved: of the catalogue; own: the scenario's; NULL: no price known
@@ -155,12 +158,14 @@ CREATE TABLE request (
     pool TEXT,                       -- where it was routed; NULL: it reached no replica
     replica INTEGER,
     preemptions INTEGER NOT NULL,
-    preempted_ns INTEGER,            -- from each preemption to the first step after it, summed; NULL: no preemption
+    preempted_ns INTEGER,            -- from each preemption, or loss of its replica, to the first step after it, summed; NULL: none
     max_itl_ns INTEGER,              -- longest gap between two of its tokens
     status TEXT NOT NULL,            -- ok, rejected, timeout, cancelled, failed, unfinished
     reason TEXT,                     -- of a rejection: kv, prompt, max_model_len, admission, model (unknown), unavailable
+                                     -- (no replica); of a failure: crash, or why no other replica took it
     produced_tokens INTEGER,         -- tokens that came out; NULL: all output_tokens did
-    client_wait_ns INTEGER           -- in the client's own queue before arrival_ns (max_concurrency); NULL: none
+    client_wait_ns INTEGER,          -- in the client's own queue before arrival_ns (max_concurrency); NULL: none
+    retries INTEGER                  -- times it lost its replica and was sent again; NULL: none
 ) STRICT;
 
 CREATE TABLE step (
@@ -216,7 +221,7 @@ CREATE TABLE replica (
 
 CREATE TABLE billing (
     -- Which GPUs were paid for, and when. Physical GPUs, never instances: tensor * pipeline * data parallel
-    -- of each replica, from the run's first instant to its last event.
+    -- of each replica, from the run's first instant to its last event, but for the time a replica is off.
     run_id INTEGER NOT NULL,
     pool TEXT NOT NULL,
     replica INTEGER,         -- whose GPUs; NULL: nobody's in particular
@@ -225,6 +230,22 @@ CREATE TABLE billing (
     to_s REAL NOT NULL
 ) STRICT;
 CREATE INDEX billing_run ON billing (run_id, pool);
+
+CREATE TABLE scaling_event (
+    -- Replicas that came and went: autoscaling, failures, maintenance. Empty for a fleet without such keys;
+    -- otherwise the first rows say what was there at the beginning. States: off (not paid for), starting,
+    -- ready, draining (finishes what it has), down (paid for, does nothing). In the order of time.
+    -- Example: SELECT time_s, replica, from_state, to_state, why FROM scaling_event WHERE run_id = 1 ORDER BY time_s LIMIT 20;
+    run_id INTEGER NOT NULL,
+    time_s REAL NOT NULL,
+    pool TEXT NOT NULL,
+    replica INTEGER NOT NULL,
+    from_state TEXT NOT NULL, -- as above
+    to_state TEXT NOT NULL,   -- likewise
+    why TEXT NOT NULL        -- begin, scale_up, scale_down, demand, started, empty, drain_timeout, crash, repaired,
+                             -- outage, outage_over, notice, reclaimed, replaced, maintenance, maintained
+) STRICT;
+CREATE INDEX scaling_event_run ON scaling_event (run_id, pool, time_s);
 
 CREATE TABLE class_use (
     -- What the requests of each class that finished ok took of each pool.
@@ -416,7 +437,8 @@ CREATE VIEW requests AS
         q.pool,
         q.replica,
         q.preemptions,
-        coalesce(q.client_wait_ns, 0) / 1e9 AS client_wait_s -- in the client's own queue, before arrival_s; in no other time here
+        coalesce(q.client_wait_ns, 0) / 1e9 AS client_wait_s, -- in the client's own queue, before arrival_s; in no other time here
+        coalesce(q.retries, 0) AS retries -- times it lost its replica and was sent again
     FROM request AS q JOIN run AS r ON r.run_id = q.run_id;
 
 CREATE VIEW steps AS
@@ -473,6 +495,8 @@ CREATE VIEW summary AS
         r.rejected,
         r.timed_out, -- requests whose clients gave up
         r.cancelled, -- requests that their users cancelled
+        r.lost_requests, -- requests that lost their replica for good
+        r.retries, -- times a request lost its replica and was sent again
         r.unfinished,
         r.input_tokens AS total_input_tokens, -- of completed requests
         r.output_tokens AS total_output_tokens, -- of completed requests
@@ -660,6 +684,29 @@ CREATE VIEW spend AS
         f.energy_kwh * r.gco2_per_kwh AS gco2 -- grams of CO2 equivalent
     FROM run AS r JOIN fleet AS f ON f.run_id = r.run_id JOIN rate AS p ON p.run_id = r.run_id;
 
+CREATE VIEW replicas_over_time AS
+    -- How many replicas of each pool were in which state, from each change on. Empty for a fleet that never
+    -- changes.
+    -- Example: SELECT pool, time_s, ready, starting, draining, paid FROM replicas_over_time WHERE run_id = 1;
+    WITH change AS (
+        SELECT run_id, pool, time_s,
+            sum((to_state = 'ready') - (from_state = 'ready')) AS ready,
+            sum((to_state = 'starting') - (from_state = 'starting')) AS starting,
+            sum((to_state = 'draining') - (from_state = 'draining')) AS draining,
+            sum((to_state = 'down') - (from_state = 'down')) AS down
+        FROM scaling_event GROUP BY run_id, pool, time_s
+    )
+    SELECT run_id,
+        pool,
+        time_s, -- from here on
+        sum(ready) OVER so_far AS ready, -- replicas, as those below
+        sum(starting) OVER so_far AS starting, -- provisioned, or loading weights
+        sum(draining) OVER so_far AS draining, -- finish what they have
+        sum(down) OVER so_far AS down, -- crashed, or under maintenance
+        sum(ready + starting + draining + down) OVER so_far AS paid -- all but those that are off
+    FROM change
+    WINDOW so_far AS (PARTITION BY run_id, pool ORDER BY time_s);
+
 CREATE VIEW class_spend AS
     -- What each class of requests cost. A pool's cost is shared out by the time its finished requests of each
     -- class spent in a batch (service_s); a pool where none finished, by that time in all pools. The classes'
@@ -714,14 +761,15 @@ CREATE VIEW class_spend AS
     JOIN run AS r ON r.run_id = c.run_id;
 
 CREATE VIEW fleet_use AS
-    -- How busy each pool was.
+    -- How busy each pool was while it was paid for.
     -- Example: SELECT pool, busy_share, kv_peak_share, output_tokens_per_s_per_gpu FROM fleet_use WHERE run_id = 1;
     SELECT p.run_id,
         p.pool,
         p.replicas,
         p.gpus,
         sum(e.steps) AS steps,
-        sum(e.busy_s) / nullif(p.replicas * r.duration_s, 0) AS busy_share, -- 0 to 1 of the time, mean over replicas
+        sum(e.busy_s) / nullif((SELECT sum(b.gpus * (b.to_s - b.from_s)) FROM billing AS b
+            WHERE b.run_id = p.run_id AND b.pool = p.pool) * p.replicas / p.gpus, 0) AS busy_share, -- 0 to 1 of the time paid for
         min(e.busy_s) / nullif(r.duration_s, 0) AS least_busy_share, -- 0 to 1, of the least busy replica
         max(e.busy_s) / nullif(r.duration_s, 0) AS most_busy_share, -- 0 to 1, of the busiest replica
         max(e.kv_blocks_peak) * 1.0 / p.kv_blocks AS kv_peak_share, -- 0 to 1, most KV blocks in use on a replica

@@ -218,6 +218,9 @@ static void put_end(struct rt_insert *in, const struct rt_open_run *run,
     rt_put_count(in, run->rows_written);
     rt_put_count(in, y->stalled_requests);
     rt_put_count(in, y->stalled_preemptions);
+    rt_put_count(in, y->by_status[RT_STATUS_FAILED]);
+    rt_put_count(in, t->retries);
+    rt_put_int(in, t->lost_tokens);
 }
 
 static bool update_run(sqlite3 *db, const char *path, const struct rt_open_run *run,
@@ -230,7 +233,8 @@ static bool update_run(sqlite3 *db, const char *path, const struct rt_open_run *
         " cached_tokens = ?, preemptions = ?, max_output_tokens_per_s = ?,"
         " max_concurrent_requests = ?, mean_concurrent_requests = ?, steps = ?, events = ?,"
         " rows_read = ?, zero_prompt = ?, zero_output = ?, unsorted = ?,"
-        " requests_written = ?, stalled_requests = ?, stalled_preemptions = ? WHERE run_id = ?";
+        " requests_written = ?, stalled_requests = ?, stalled_preemptions = ?,"
+        " lost_requests = ?, retries = ?, lost_tokens = ? WHERE run_id = ?";
     struct rt_insert in;
     bool ok = rt_insert_prepare(&in, db, path, sql, err);
 
@@ -298,6 +302,23 @@ static bool insert_billing(struct rt_insert *in, const struct rt_open_run *run,
         rt_put_int(in, b->gpus);
         rt_put_real(in, (double)b->from_ns / 1e9);
         rt_put_real(in, (double)b->to_ns / 1e9);
+        if (!rt_insert_row(in, err))
+            return false;
+    }
+    return true;
+}
+
+static bool insert_scaling(struct rt_insert *in, const struct rt_open_run *run,
+                           const struct rt_run_end *end, struct rt_err *err)
+{
+    for (size_t i = 0; i < end->scaling_count; i++) {
+        const struct rt_scaling_row *e = &end->scaling[i];
+        rt_put_int(in, run->id);
+        rt_put_real(in, (double)e->time_ns / 1e9);
+        put_place(in, run, e->pool, e->replica);
+        rt_put_text(in, e->from);
+        rt_put_text(in, e->to);
+        rt_put_text(in, e->why);
         if (!rt_insert_row(in, err))
             return false;
     }
@@ -477,9 +498,10 @@ static const struct {
     bool (*insert)(struct rt_insert *in, const struct rt_open_run *run,
                    const struct rt_run_end *end, struct rt_err *err);
 } at_end[] = {
-    {"replica", insert_replicas},  {"sample", insert_samples}, {"step_time", insert_step_times},
-    {"itl_histogram", insert_itl}, {"metric", insert_metrics}, {"slo", insert_slos},
-    {"billing", insert_billing},   {"class_use", insert_uses}, {"self_check", insert_checks},
+    {"replica", insert_replicas},      {"sample", insert_samples}, {"step_time", insert_step_times},
+    {"itl_histogram", insert_itl},     {"metric", insert_metrics}, {"slo", insert_slos},
+    {"billing", insert_billing},       {"class_use", insert_uses}, {"self_check", insert_checks},
+    {"scaling_event", insert_scaling},
 };
 
 bool rt_tables_end(sqlite3 *db, const char *path, const struct rt_open_run *run,

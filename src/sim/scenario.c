@@ -22,7 +22,7 @@
 static const char *const keys[] = {
     "workload",          "model",     "cost",       "pools",  "router",  "slo",
     "sample_interval_s", "measure_s", "frontend_s", "seed",   "classes", "router_view_interval_s",
-    "router_weights",    "admission", "timeout_s",  "cancel", "power",
+    "router_weights",    "admission", "timeout_s",  "cancel", "power",   "retry",
 };
 static const char *const slo_keys[] = {"ttft_s", "tpot_s", "e2e_s"};
 

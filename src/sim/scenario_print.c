@@ -139,6 +139,7 @@ static void write_pool(struct rt_writer *w, const struct rt_pool_spec *p)
     rt_writer_string(w, "kv_dtype", rt_dtype_names[p->dtypes.kv]);
     rt_writer_string(w, "head_dtype", rt_dtype_names[p->dtypes.head]);
     write_price(w, p);
+    rt_writer_supply(w, p);
     write_engine(w, p);
     rt_writer_gpu(w, "gpu", &p->gpu);
     rt_writer_model(w, "model", &p->model);
@@ -169,6 +170,7 @@ char *rt_scenario_print(const struct rt_scenario *s)
         write_pool(&w, &s->fleet.pools[i]);
     rt_writer_close(&w, ']');
     rt_writer_routing(&w, &s->fleet);
+    rt_writer_retry(&w, &s->fleet.retry);
     write_power(&w, &s->fleet.power);
     rt_writer_slo(&w, &s->slo);
     rt_writer_patience(&w, &s->patience);

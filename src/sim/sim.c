@@ -24,7 +24,7 @@ struct rt_sim {
     struct rt_token_stats tokens;
     struct rt_step_list *steps; /* where steps are recorded, or NULL */
     struct rt_heap events;      /* items: replicas, then those below */
-    uint32_t arrival_item, sample_item, patience_item, report_item;
+    uint32_t arrival_item, sample_item, patience_item, report_item, capacity_item;
     uint32_t *dirty; /* replicas to schedule at this instant */
     bool *is_dirty;
     uint32_t dirty_count;
@@ -35,6 +35,7 @@ struct rt_sim {
     struct class_map classes;
     struct patience patience;
     int64_t report_interval_ns; /* of replicas to the router; 0: none */
+    struct capacity *capacity;  /* NULL: all replicas are there all the time */
     struct sampler sampler;
 };
 
@@ -58,6 +59,16 @@ static void mark_dirty(struct rt_sim *s, uint32_t i)
         return;
     s->is_dirty[i] = true;
     s->dirty[s->dirty_count++] = i;
+}
+
+/* The fleet changes by itself, or a request that waits comes due. */
+static void post_capacity(struct rt_sim *s)
+{
+    int64_t next_ns = capacity_next_ns(s->capacity, s->totals.now_ns);
+    if (next_ns == RT_NEVER_AGAIN)
+        rt_heap_remove(&s->events, s->capacity_item);
+    else
+        post(s, s->capacity_item, next_ns, EVENT_TIMER);
 }
 
 static int64_t to_ns(double seconds)
@@ -86,11 +97,16 @@ static bool init(struct rt_sim *s, const struct rt_scenario *scenario, struct rt
     s->sample_item = replicas + 1;
     s->patience_item = replicas + 2;
     s->report_item = replicas + 3;
+    s->capacity_item = replicas + 4;
     s->report_interval_ns = rt_fleet_report_interval_ns(s->fleet);
     s->dirty = calloc(replicas, sizeof s->dirty[0]);
     s->is_dirty = calloc(replicas, sizeof s->is_dirty[0]);
-    if (!s->dirty || !s->is_dirty || !rt_heap_reserve(&s->events, replicas + 4))
+    if (!s->dirty || !s->is_dirty || !rt_heap_reserve(&s->events, replicas + 5))
         return rt_fail_nomem(err, "the event queue");
+    if (!capacity_new(scenario, s->fleet, &s->capacity, err))
+        return false;
+    if (s->capacity)
+        post_capacity(s);
     sampler_init(&s->sampler, scenario->sample_interval_s);
     post(s, s->arrival_item, 0, EVENT_ARRIVAL);
     post(s, s->sample_item, s->sampler.interval_ns, EVENT_TIMER);
@@ -128,6 +144,7 @@ void rt_sim_free(struct rt_sim *s)
 {
     if (!s)
         return;
+    capacity_free(s->capacity);
     rt_fleet_free(s->fleet);
     rt_token_stats_release(&s->tokens);
     class_map_release(&s->classes);
@@ -145,6 +162,8 @@ static void note_done(struct rt_sim *s, struct rt_finished *row)
     struct rt_source_done done = rt_source_done(s->source, row->id, s->totals.now_ns);
     row->client_wait_ns = done.client_wait_ns;
     row->class_spec = class_map_place(&s->classes, row->class_name);
+    if (s->capacity)
+        capacity_forget(s->capacity, row);
     if (done.ask_again) {
         s->source_due = true;
         post(s, s->arrival_item, s->totals.now_ns, EVENT_ARRIVAL);
@@ -161,11 +180,10 @@ static void post_patience(struct rt_sim *s)
         rt_heap_remove(&s->events, s->patience_item);
 }
 
-/* Requests left replica i: the rows from `before` on. */
-static void leave(struct rt_sim *s, uint32_t i, struct rt_finished_list *out, size_t before)
+/* Requests left: the rows from `before` on. */
+static void leave_nowhere(struct rt_sim *s, struct rt_finished_list *out, size_t before)
 {
     s->in_flight -= out->count - before;
-    rt_fleet_left(s->fleet, i, &out->rows[before], out->count - before);
     if (patience_next(&s->patience)) {
         for (size_t row = before; row < out->count; row++)
             patience_done(&s->patience, out->rows[row].id);
@@ -173,6 +191,29 @@ static void leave(struct rt_sim *s, uint32_t i, struct rt_finished_list *out, si
     }
     for (size_t row = before; row < out->count; row++)
         note_done(s, &out->rows[row]);
+}
+
+/* Those left replica i. */
+static bool leave(struct rt_sim *s, uint32_t i, struct rt_finished_list *out, size_t before,
+                  struct rt_err *err)
+{
+    rt_fleet_left(s->fleet, i, &out->rows[before], out->count - before);
+    leave_nowhere(s, out, before);
+    if (!s->capacity)
+        return true;
+    if (!capacity_left(s->capacity, i, s->totals.now_ns, err))
+        return false;
+    post_capacity(s);
+    return true;
+}
+
+/* Replica i has got a request, or lost one. */
+static void touched(struct rt_sim *s, uint32_t i)
+{
+    if (rt_replica_busy(rt_fleet_replica(s->fleet, i)))
+        post_replica(s, i);
+    else
+        mark_dirty(s, i);
 }
 
 static bool end_step(struct rt_sim *s, uint32_t i, struct rt_finished_list *out, struct rt_err *err)
@@ -185,7 +226,33 @@ static bool end_step(struct rt_sim *s, uint32_t i, struct rt_finished_list *out,
     if (done == 0)
         return true;
     s->totals.finished += done;
-    leave(s, i, out, before);
+    return leave(s, i, out, before, err);
+}
+
+/* One whose client leaves: from its replica, or from among those that wait for one. */
+static bool cancel(struct rt_sim *s, const struct waiting_client *c, struct rt_finished_list *out,
+                   struct rt_err *err)
+{
+    uint32_t i = c->replica;
+    size_t before = out->count;
+    int64_t now_ns = s->totals.now_ns;
+    bool waits = i == RT_NO_REPLICA;
+    *(c->status == RT_STATUS_TIMEOUT ? &s->totals.timed_out : &s->totals.cancelled) += 1;
+    if (waits ? !capacity_cancel(s->capacity, c->id, c->status, now_ns, out, err)
+              : !rt_replica_cancel(rt_fleet_replica(s->fleet, i), c->newest, c->status, now_ns, out,
+                                   err))
+        return false;
+    for (size_t row = before; row < out->count; row++)
+        s->totals.given_up_ns += (uint64_t)(now_ns - out->rows[row].arrival_ns);
+    if (waits) {
+        leave_nowhere(s, out, before);
+        return true;
+    }
+    if (!leave(s, i, out, before, err))
+        return false;
+    post_replica(s, i);
+    if (!rt_replica_busy(rt_fleet_replica(s->fleet, i)))
+        mark_dirty(s, i);
     return true;
 }
 
@@ -193,20 +260,9 @@ static bool end_step(struct rt_sim *s, uint32_t i, struct rt_finished_list *out,
 static bool give_up(struct rt_sim *s, struct rt_finished_list *out, struct rt_err *err)
 {
     const struct waiting_client *c = patience_next(&s->patience);
-    for (; c && c->leaves_ns <= s->totals.now_ns; c = patience_next(&s->patience)) {
-        uint32_t i = c->replica;
-        size_t before = out->count;
-        struct rt_replica *r = rt_fleet_replica(s->fleet, i);
-        *(c->status == RT_STATUS_TIMEOUT ? &s->totals.timed_out : &s->totals.cancelled) += 1;
-        if (!rt_replica_cancel(r, c->newest, c->status, s->totals.now_ns, out, err))
+    for (; c && c->leaves_ns <= s->totals.now_ns; c = patience_next(&s->patience))
+        if (!cancel(s, c, out, err))
             return false;
-        for (size_t row = before; row < out->count; row++)
-            s->totals.given_up_ns += (uint64_t)(s->totals.now_ns - out->rows[row].arrival_ns);
-        leave(s, i, out, before);
-        post_replica(s, i);
-        if (!rt_replica_busy(r))
-            mark_dirty(s, i);
-    }
     return true;
 }
 
@@ -253,7 +309,47 @@ static bool add_rejected(struct rt_sim *s, const struct rt_request *req, uint32_
     return true;
 }
 
-/* The client of a request that replica i has just taken. */
+/* Requests that were in the system and failed or were rejected: the rows from `before` on. */
+static void fail_rows(struct rt_sim *s, struct rt_finished_list *out, size_t before)
+{
+    for (size_t row = before; row < out->count; row++) {
+        const struct rt_finished *r = &out->rows[row];
+        *(r->status == RT_STATUS_REJECTED ? &s->totals.rejected : &s->totals.failed) += 1;
+        s->totals.given_up_ns += (uint64_t)(s->totals.now_ns - r->arrival_ns);
+    }
+    leave_nowhere(s, out, before);
+}
+
+/* Requests that wait go where they are taken. */
+static bool send_waiting(struct rt_sim *s, struct rt_finished_list *out, struct rt_err *err)
+{
+    const struct sent *sent;
+    size_t count, before = out->count;
+    bool ok = capacity_send(s->capacity, s->totals.now_ns, &sent, &count, out, err);
+    for (size_t n = 0; n < count; n++) {
+        patience_move(&s->patience, sent[n].id, sent[n].replica, sent[n].newest);
+        touched(s, sent[n].replica);
+    }
+    fail_rows(s, out, before);
+    post_capacity(s);
+    return ok;
+}
+
+/* Replicas come and go. What they had waits, or fails. */
+static bool change_fleet(struct rt_sim *s, struct rt_finished_list *out, struct rt_err *err)
+{
+    const struct rt_lost_list *lost;
+    size_t before = out->count;
+    bool ok = capacity_step(s->capacity, s->totals.now_ns, out, &lost, err);
+    for (size_t n = 0; n < lost->count; n++) {
+        patience_move(&s->patience, lost->rows[n].id, RT_NO_REPLICA, 0);
+        post_replica(s, lost->rows[n].replica);
+    }
+    fail_rows(s, out, before);
+    return ok && send_waiting(s, out, err);
+}
+
+/* The client of a request that replica i has just taken, or that waits for one. */
 static bool wait_for(struct rt_sim *s, const struct rt_request *req,
                      const struct rt_patience *patience, uint32_t i)
 {
@@ -263,11 +359,20 @@ static bool wait_for(struct rt_sim *s, const struct rt_request *req,
     if (c.leaves_ns < s->totals.now_ns)
         c.leaves_ns = s->totals.now_ns;
     c.replica = i;
-    c.newest = rt_replica_newest(rt_fleet_replica(s->fleet, i));
+    c.newest = i == RT_NO_REPLICA ? 0 : rt_replica_newest(rt_fleet_replica(s->fleet, i));
     if (!patience_add(&s->patience, &c))
         return false;
     post_patience(s);
     return true;
+}
+
+/* Fleets that come and go hear of an arrival: one that no replica takes may wait for one. */
+static bool take_note(struct rt_sim *s, const struct rt_request *req, enum rt_reason reason,
+                      uint32_t i, bool *held, struct rt_err *err)
+{
+    if (reason == RT_REASON_UNAVAILABLE)
+        return capacity_hold(s->capacity, req, s->totals.now_ns, held, err);
+    return reason != RT_REASON_NONE || capacity_took(s->capacity, req, i, err);
 }
 
 static bool route(struct rt_sim *s, struct rt_request *req, struct rt_finished_list *out,
@@ -281,7 +386,10 @@ static bool route(struct rt_sim *s, struct rt_request *req, struct rt_finished_l
     enum rt_reason reason = rt_fleet_push(s->fleet, req, s->totals.now_ns, &i, err);
     if (err->code != RT_OK)
         return false;
-    if (reason != RT_REASON_NONE)
+    bool held = false;
+    if (s->capacity && !take_note(s, req, reason, i, &held, err))
+        return false;
+    if (reason != RT_REASON_NONE && !held)
         return add_rejected(s, req, i, reason, out, err);
     if (++s->in_flight > s->totals.max_in_flight)
         s->totals.max_in_flight = s->in_flight;
@@ -289,10 +397,9 @@ static bool route(struct rt_sim *s, struct rt_request *req, struct rt_finished_l
         return rt_fail_nomem(err, "clients that may leave");
     if (s->report_interval_ns > 0 && !rt_heap_has(&s->events, s->report_item))
         post_report(s);
-    if (rt_replica_busy(rt_fleet_replica(s->fleet, i)))
-        post_replica(s, i);
-    else
-        mark_dirty(s, i);
+    if (held)
+        return send_waiting(s, out, err); /* where one starts at once */
+    touched(s, i);
     return true;
 }
 
@@ -337,6 +444,8 @@ static void take_sample(struct rt_sim *s)
         point.waiting += (double)g.waiting;
         point.kv_blocks_used += (double)g.kv_blocks_used;
     }
+    if (s->capacity)
+        point.waiting += (double)capacity_totals(s->capacity).held;
     sampler_add(&s->sampler, &point);
     if (s->totals.now_ns < INT64_MAX - s->sampler.interval_ns)
         post(s, s->sample_item, s->totals.now_ns + s->sampler.interval_ns, EVENT_TIMER);
@@ -413,7 +522,10 @@ static bool handle(struct rt_sim *s, uint32_t item, struct rt_finished_list *out
         report(s);
         return true;
     }
-    if (s->dirty_count == 0 && rt_heap_second_time(&s->events) > s->totals.now_ns)
+    if (item == s->capacity_item)
+        return change_fleet(s, out, err);
+    /* a fleet that changes may have to be looked after whenever a request leaves */
+    if (!s->capacity && s->dirty_count == 0 && rt_heap_second_time(&s->events) > s->totals.now_ns)
         return run_alone(s, item, out, err);
     if (!end_step(s, item, out, err))
         return false;
@@ -468,6 +580,8 @@ bool rt_sim_abort(struct rt_sim *s, struct rt_finished_list *out, struct rt_err 
     for (uint32_t i = 0; i < rt_fleet_replicas(s->fleet); i++)
         if (!rt_replica_abort(rt_fleet_replica(s->fleet, i), s->totals.now_ns, out, err))
             return false;
+    if (s->capacity && !capacity_abort(s->capacity, s->totals.now_ns, out, err))
+        return false;
     for (size_t row = before; row < out->count; row++)
         note_done(s, &out->rows[row]);
     s->totals.unfinished += out->count - before;
@@ -480,6 +594,10 @@ struct rt_sim_totals rt_sim_totals(const struct rt_sim *s)
     struct rt_sim_totals totals = s->totals;
     for (uint32_t i = 0; i < rt_fleet_replicas(s->fleet); i++)
         totals.steps += rt_replica_steps(rt_fleet_replica(s->fleet, i));
+    if (s->capacity) {
+        totals.retries = capacity_totals(s->capacity).retries;
+        totals.lost_tokens = capacity_totals(s->capacity).lost_tokens;
+    }
     return totals;
 }
 
@@ -492,6 +610,11 @@ const struct rt_sample *rt_sim_samples(const struct rt_sim *s, size_t *count)
 const struct rt_token_stats *rt_sim_token_stats(const struct rt_sim *s)
 {
     return &s->tokens;
+}
+
+struct rt_supply *rt_sim_supply(const struct rt_sim *s)
+{
+    return s->capacity ? capacity_supply(s->capacity) : NULL;
 }
 
 const struct rt_fleet *rt_sim_fleet(const struct rt_sim *s)

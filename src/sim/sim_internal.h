@@ -18,20 +18,35 @@ struct class_map { /* the scenario's classes by the source's index; all 0 at fir
     uint32_t capacity;
 };
 
+/* id_table.c */
+#define ID_TABLE_NONE UINT32_MAX
+struct id_table { /* all 0 at first */
+    struct id_slot {
+        uint64_t id;
+        uint32_t value; /* ID_TABLE_NONE: the slot is free */
+    } * slots;
+    uint32_t size, count; /* size: 0 or a power of two */
+};
+
+void id_table_release(struct id_table *t);
+/* The id is not in the table. false: out of memory. */
+bool id_table_put(struct id_table *t, uint64_t id, uint32_t value) RT_MUST_USE;
+uint32_t id_table_get(const struct id_table *t, uint64_t id); /* ID_TABLE_NONE: it is not there */
+uint32_t id_table_take(struct id_table *t, uint64_t id);      /* likewise; takes it out */
+
 /* patience.c: clients that leave before their answer is complete */
 struct waiting_client {
     uint64_t id;
     int64_t leaves_ns;
     enum rt_status status; /* timeout or cancelled */
-    uint32_t replica;
-    uint64_t newest; /* for rt_replica_cancel */
+    uint32_t replica;      /* RT_NO_REPLICA: its request waits for one */
+    uint64_t newest;       /* for rt_replica_cancel */
 };
 
 struct patience { /* of the requests in flight whose clients may leave; all 0 at first */
     struct rt_slab clients;
     struct rt_heap order; /* by (leaves_ns, id) */
-    uint32_t *slots;      /* hash table from id to client; SLOT_FREE */
-    uint32_t slot_count;  /* a power of two */
+    struct id_table ids;  /* of clients */
 };
 
 void patience_init(struct patience *p);
@@ -41,8 +56,54 @@ bool patience_draw(const struct rt_patience *spec, uint64_t seed, const struct r
                    struct waiting_client *out);
 bool patience_add(struct patience *p, const struct waiting_client *c) RT_MUST_USE;
 void patience_done(struct patience *p, uint64_t id); /* nothing happens when it is not there */
+/* Its request is somewhere else now; likewise. */
+void patience_move(struct patience *p, uint64_t id, uint32_t replica, uint64_t newest);
 /* The next to leave, or NULL; valid until the next call. */
 const struct waiting_client *patience_next(const struct patience *p);
+
+/* capacity.c: fleets that come and go, and requests that wait for one */
+struct capacity;
+struct sent { /* a request that waited, and where it went */
+    uint64_t id, newest;
+    uint32_t replica;
+};
+struct capacity_totals {
+    uint64_t held, retries;
+    int64_t lost_tokens; /* had appeared, and the answer began anew */
+};
+
+/* *out = NULL: all replicas are there all the time. */
+bool capacity_new(const struct rt_scenario *s, struct rt_fleet *fleet, struct capacity **out,
+                  struct rt_err *err) RT_MUST_USE;
+void capacity_free(struct capacity *c);
+/* When something happens by itself, at or after now_ns; RT_NEVER_AGAIN. */
+int64_t capacity_next_ns(const struct capacity *c, int64_t now_ns);
+/* What is due happens. Rows of requests that fail with their replica go to *out; *lost: those that
+ * have lost theirs (valid until the next step), failed ones included. */
+bool capacity_step(struct capacity *c, int64_t now_ns, struct rt_finished_list *out,
+                   const struct rt_lost_list **lost, struct rt_err *err) RT_MUST_USE;
+/* Sends what waits as far as replicas take it: *sent, valid until the next call. Rows of those that
+ * never will be served go to *out. */
+bool capacity_send(struct capacity *c, int64_t now_ns, const struct sent **sent, size_t *count,
+                   struct rt_finished_list *out, struct rt_err *err) RT_MUST_USE;
+/* Replica i has taken an arrival. */
+bool capacity_took(struct capacity *c, const struct rt_request *req, uint32_t i,
+                   struct rt_err *err) RT_MUST_USE;
+/* No replica takes an arrival: *held says whether it waits for one. */
+bool capacity_hold(struct capacity *c, const struct rt_request *req, int64_t now_ns, bool *held,
+                   struct rt_err *err) RT_MUST_USE;
+/* The request has left: its row gets what is known of its retries. */
+void capacity_forget(struct capacity *c, struct rt_finished *row);
+/* Replica i has fewer requests. */
+bool capacity_left(struct capacity *c, uint32_t i, int64_t now_ns, struct rt_err *err) RT_MUST_USE;
+/* A request that waits leaves: its row. */
+bool capacity_cancel(struct capacity *c, uint64_t id, enum rt_status status, int64_t now_ns,
+                     struct rt_finished_list *out, struct rt_err *err) RT_MUST_USE;
+/* All that wait, as `unfinished`. */
+bool capacity_abort(struct capacity *c, int64_t now_ns, struct rt_finished_list *out,
+                    struct rt_err *err) RT_MUST_USE;
+struct capacity_totals capacity_totals(const struct capacity *c);
+struct rt_supply *capacity_supply(const struct capacity *c);
 
 /* classes.c: the scenario's section `classes` */
 struct rt_writer;
@@ -69,6 +130,10 @@ void class_map_release(struct class_map *m);
 
 /* scenario_routing.c: the keys on routing and admission */
 void rt_writer_routing(struct rt_writer *w, const struct rt_fleet_spec *s);
+
+/* scenario_supply.c: a pool's keys on supply, and `retry` */
+void rt_writer_supply(struct rt_writer *w, const struct rt_pool_spec *p);
+void rt_writer_retry(struct rt_writer *w, const struct rt_retry_spec *r);
 
 /* scenario_workload.c: the section `workload` */
 void rt_writer_workload(struct rt_writer *w, const struct rt_workload_spec *s);

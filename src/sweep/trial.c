@@ -5,6 +5,7 @@
  * of the run is written down: complete, interrupted or failed, and what was in flight then has rows
  * with status `unfinished`. Memory: one chunk here, a bounded queue in the store. */
 #include "rooftrace/trial.h"
+#include "rooftrace/supply.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -59,7 +60,7 @@ static struct rt_run_pool *describe_specs(const struct rt_fleet_spec *fleet)
         pools[p].plan.max_num_batched_tokens = s->engine.max_num_batched_tokens;
         pools[p].plan.gpus = s->parallel.tensor * s->parallel.pipeline * s->parallel.data;
         pools[p].plan.first_replica = first;
-        pools[p].plan.replicas = (uint32_t)s->replicas;
+        pools[p].plan.replicas = (uint32_t)rt_pool_slots(s);
         first += pools[p].plan.replicas;
     }
     return pools;
@@ -210,11 +211,32 @@ static const struct rt_replica_totals **list_totals(const struct rt_fleet *fleet
     return totals;
 }
 
+/* Of a fleet that comes and goes: while a replica was not off. */
+static struct rt_billed *list_spans(const struct rt_trial *t, size_t *count)
+{
+    const struct rt_fleet *fleet = rt_sim_fleet(t->sim);
+    const struct rt_supply_span *spans =
+        rt_supply_spans(rt_sim_supply(t->sim), rt_sim_totals(t->sim).now_ns, count);
+    struct rt_billed *billed = spans ? calloc(*count + 1, sizeof billed[0]) : NULL;
+
+    for (size_t n = 0; billed && n < *count; n++) {
+        uint32_t pool = rt_fleet_pool_of(fleet, spans[n].replica);
+        billed[n] = (struct rt_billed){.pool = pool,
+                                       .replica = spans[n].replica,
+                                       .gpus = rt_fleet_pool(fleet, pool)->gpus,
+                                       .from_ns = spans[n].from_ns,
+                                       .to_ns = spans[n].to_ns};
+    }
+    return billed;
+}
+
 /* Every GPU of every replica, from the first instant to the last. */
 static struct rt_billed *list_billed(const struct rt_trial *t, size_t *count)
 {
     const struct rt_fleet *fleet = rt_sim_fleet(t->sim);
     int64_t end_ns = rt_sim_totals(t->sim).now_ns;
+    if (rt_sim_supply(t->sim))
+        return list_spans(t, count);
     struct rt_billed *billed = calloc(rt_fleet_replicas(fleet), sizeof billed[0]);
 
     *count = rt_fleet_replicas(fleet);
@@ -225,6 +247,25 @@ static struct rt_billed *list_billed(const struct rt_trial *t, size_t *count)
                 .pool = p, .replica = i, .gpus = plan->gpus, .from_ns = 0, .to_ns = end_ns};
     }
     return billed;
+}
+
+static struct rt_scaling_row *list_scaling(const struct rt_trial *t, size_t *count)
+{
+    const struct rt_supply *supply = rt_sim_supply(t->sim);
+    const struct rt_supply_event *events = NULL;
+    *count = 0;
+    if (supply)
+        events = rt_supply_events(supply, count);
+    struct rt_scaling_row *rows = calloc(*count + 1, sizeof rows[0]);
+    for (size_t n = 0; rows && n < *count; n++)
+        rows[n] = (struct rt_scaling_row){
+            .time_ns = events[n].time_ns,
+            .pool = rt_fleet_pool_of(rt_sim_fleet(t->sim), events[n].replica),
+            .replica = events[n].replica,
+            .from = rt_slot_state_names[events[n].from],
+            .to = rt_slot_state_names[events[n].to],
+            .why = rt_supply_reason_names[events[n].why]};
+    return rows;
 }
 
 static bool end_run(struct rt_trial *t, enum rt_run_status status, const char *message,
@@ -247,10 +288,12 @@ static bool end_run(struct rt_trial *t, enum rt_run_status status, const char *m
     end.samples = rt_sim_samples(t->sim, &end.sample_count);
     const struct rt_replica_totals **totals = list_totals(rt_sim_fleet(t->sim));
     struct rt_billed *billed = list_billed(t, &end.billed_count);
+    struct rt_scaling_row *scaling = list_scaling(t, &end.scaling_count);
     end.replicas = totals;
     end.billed = billed;
-    bool ok = totals && billed ? rt_metrics_result(t->metrics, tokens, &end.metrics, err)
-                               : rt_fail_nomem(err, "the replicas' totals");
+    end.scaling = scaling;
+    bool ok = totals && billed && scaling ? rt_metrics_result(t->metrics, tokens, &end.metrics, err)
+                                          : rt_fail_nomem(err, "the replicas' totals");
     end.wall_s = wall_seconds(t);
     if (ok) {
         ok = rt_store_end(t->store, t->run_id, &end, err);
@@ -258,6 +301,7 @@ static bool end_run(struct rt_trial *t, enum rt_run_status status, const char *m
     }
     free(totals);
     free(billed);
+    free(scaling);
     return ok;
 }
 
@@ -316,7 +360,8 @@ enum rt_trial_answer rt_trial_step(struct rt_trial *t, struct rt_trial_progress 
     struct rt_sim_totals totals = rt_sim_totals(t->sim);
     *p = (struct rt_trial_progress){
         .arrived = totals.arrived,
-        .finished = totals.finished + totals.rejected + totals.timed_out + totals.cancelled,
+        .finished =
+            totals.finished + totals.rejected + totals.timed_out + totals.cancelled + totals.failed,
         .simulated_s = 1e-9 * (double)totals.now_ns,
         .steps = totals.steps,
     };

@@ -288,6 +288,16 @@ static inline struct rt_run_end fixture_end(struct fixture *f, uint64_t n)
                                         .in_flight_area = 40000000000u};
     end.source = (struct rt_source_stats){
         .rows = n, .rows_read = n + 1, .zero_prompt = 2, .zero_output = 3, .unsorted = 4};
+    static const struct rt_scaling_row scaling[] = {
+        {0, 0, 0, "off", "ready", "begin"},
+        {0, 0, 1, "off", "ready", "begin"},
+        {1000000000, 0, 1, "ready", "down", "crash"},
+        {2000000000, 0, 0, "ready", "draining", "scale_down"},
+        {2000000000, 0, 1, "down", "starting", "repaired"},
+        {3000000000, 0, 0, "draining", "off", "empty"},
+    };
+    end.scaling = scaling;
+    end.scaling_count = sizeof scaling / sizeof scaling[0];
     end.samples = f->samples;
     end.sample_count = 4;
     end.itl = &f->tokens.itl;

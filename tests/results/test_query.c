@@ -328,6 +328,20 @@ static void select_only_reads(void **state)
     assert_sql(f->db, "SELECT count(*) FROM request", "3\n");
 }
 
+/* States add up over time, events of one instant together. */
+static void replicas_over_time_add_up(void **state)
+{
+    struct fixture *f = *state;
+
+    run_of(f, 3);
+    assert_sql(f->db,
+               "SELECT time_s, ready, starting, draining, down, paid FROM replicas_over_time"
+               " WHERE run_id = 1 ORDER BY time_s",
+               "0.0|2|0|0|0|2\n1.0|1|0|0|1|2\n2.0|0|1|1|0|2\n3.0|0|1|0|0|1\n");
+    assert_sql(f->db, "SELECT count(*), min(pool), max(why) FROM scaling_event WHERE replica = 1",
+               "3|big|repaired\n");
+}
+
 /* ---- the schema tells about itself ---- */
 
 /* Every table and view says what it is; every view has an example. */
@@ -649,6 +663,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_journal_that_was_left, set_up, tear_down),
         cmocka_unit_test_setup_teardown(select_reads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(select_only_reads, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(replicas_over_time_add_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(schema_is_commented, set_up, tear_down),
         cmocka_unit_test_setup_teardown(examples_run, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_view_requests_is_a_scan, set_up, tear_down),

@@ -63,7 +63,7 @@ static char *expected_rows(const struct rt_finished_list *list)
         else
             fprintf(out, "|%s|%u", pools[r->pool], r->replica);
         fprintf(out, "|%u", r->preemptions);
-        print_time(out, r->preemptions > 0 ? r->preempted_ns : RT_NEVER);
+        print_time(out, r->preemptions > 0 || r->preempted_ns > 0 ? r->preempted_ns : RT_NEVER);
         print_time(out, r->max_itl_ns);
         fprintf(out, "|%s|%s", rt_status_names[r->status],
                 r->reason ? rt_reason_names[r->reason] : "NULL");
@@ -72,6 +72,7 @@ static char *expected_rows(const struct rt_finished_list *list)
         else
             fprintf(out, "|%lld", (long long)r->produced_tokens);
         print_time(out, r->client_wait_ns > 0 ? r->client_wait_ns : RT_NEVER);
+        print_time(out, r->retries > 0 ? r->retries : RT_NEVER);
         fprintf(out, "\n");
     }
     fclose(out);
@@ -132,7 +133,7 @@ static void extreme_integers(void **state)
                "1|9223372036854775807|NULL|Ünï \"quote\" 'x'|9223372036854775807|"
                "9223372036854775807|9223372036854775807|9223372036854775807|1099511627776|"
                "1099511627776|0|NULL|NULL|4294967295|9223372036854775807|0|unfinished|NULL|0|"
-               "9223372036854775807\n");
+               "9223372036854775807|NULL\n");
     rt_finished_list_release(&list);
 }
 

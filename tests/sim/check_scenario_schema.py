@@ -90,6 +90,9 @@ def all_numbers():
     yield from numbers(defs["pool"]["properties"]["node"], "pools.0.node.")
     yield from numbers(defs["engine"], "pools.0.engine.")
     yield from numbers(defs["slo"], "slo.")
+    yield from numbers(SCENARIO["properties"]["retry"], "retry.")
+    startup = defs["pool"]["properties"]["startup"]
+    yield from numbers(startup, "pools.0.startup.")
 
 
 # Ends that the C reader refuses for a further reason, or that cost memory in proportion.
@@ -314,12 +317,86 @@ def good_cases():
     for name in SCENARIO["properties"]["router"]["enum"]:
         yield f"router {name}", changed("router", name)
     yield from routing_cases(True)
+    yield from supply_cases(True)
     for name in SCENARIO["$defs"]["workload"]["properties"]["format"]["enum"]:
         yield f"format {name}", changed("workload.format", name)
     for columns in ("arrival=ts:ms,prompt=in,output=out", "output=o,arrival=a.b:iso,prompt=p,session=s"):
         yield f"columns {columns}", changed("workload.columns", columns)
     for name in ("keep", "drop"):
         yield f"failed {name}", changed("workload.failed", name)
+
+
+def supply_cases(good):
+    """Autoscaling and failures."""
+    def pool(**keys):
+        return {**BASE, "pools": [{**copy.deepcopy(BASE["pools"][0]), **keys}]}
+
+    ticks = {"interval_s": 5, "scale_up_window_s": 0, "scale_down_window_s": 60, "tolerance": 0}
+    steps = [{"at_s": 0, "replicas": 2}, {"at_s": 60, "replicas": 0, "$note": 1}]
+    scalings = [
+        {"policy": "fixed"}, {"policy": "fixed", "max_replicas": 9, "$note": 1},
+        {"policy": "schedule", "max_replicas": 2, "steps": steps},
+        {"policy": "schedule", "max_replicas": 2, "steps": steps, "period_s": 61},
+        {"policy": "queue_depth", "max_replicas": 4, "target_requests": 0.001},
+        {"policy": "queue_depth", "target_requests": 1e6, **ticks},
+        {"policy": "utilisation", "min_replicas": 0, "target_share": 1, **ticks},
+        {"policy": "kv_use", "max_replicas": 65536, "target_share": 0.5},
+        {"policy": "predictive", "requests_per_s": 1e-9},
+        {"policy": "predictive", "requests_per_s": 2, "season_s": 3600, **ticks}]
+    wrong_scalings = [
+        {}, {"policy": "magic"}, {"policy": "queue_depth"}, {"policy": "kv_use"},
+        {"policy": "predictive"}, {"policy": "schedule"}, {"policy": "fixed", "target_requests": 5},
+        {"policy": "queue_depth", "target_share": 0.5}, {"policy": "fixed", "steps": steps},
+        {"policy": "schedule", "max_replicas": 2, "steps": []},
+        {"policy": "schedule", "max_replicas": 2, "steps": [{"at_s": 1}]},
+        {"policy": "schedule", "max_replicas": 2, "steps": [{"at_s": 1, "replicas": -1}]},
+        {"policy": "schedule", "max_replicas": 2, "steps": {"at_s": 1, "replicas": 1}},
+        {"policy": "queue_depth", "target_requests": 0}, {"policy": "utilisation", "target_share": 1.1},
+        {"policy": "queue_depth", "target_requests": 5, "interval_s": 0},
+        {"policy": "queue_depth", "target_requests": 5, "tolerance": 2},
+        {"policy": "fixed", "max_replicas": 0}, {"policy": "fixed", "max_replicas": 65537},
+        {"policy": "fixed", "min_replicas": -1}, {"policy": 1}, [], None, "fixed"]
+    for scaling in scalings if good else wrong_scalings:
+        yield f"scaling {scaling!r}", pool(scaling=scaling)
+    if good:
+        yield "nothing at first", pool(replicas=0, scaling={
+            "policy": "queue_depth", "min_replicas": 0, "target_requests": 5})
+        for n in (1, 65536):
+            yield f"{n} replicas", pool(replicas=n)
+    else:
+        for n in (0, -1, 65537, 1.5, "1", None):
+            yield f"{n!r} replicas", pool(replicas=n)
+    failures = [
+        {}, {"down": 0}, {"down": 1, "$note": 1},
+        {"time_to_crash": {"mean_s": 90, "weibull_shape": 0.1}, "time_to_repair": {"mean_s": 0.001}},
+        {"outages": []}, {"outages": [{"at_s": 0, "replica": 0}]},
+        {"outages": [{"at_s": 9, "replica": 0, "for_s": 1, "notice_s": 9}]},
+        {"maintenance": {"start_s": 0, "down_s": 1}},
+        {"maintenance": {"start_s": 9e9, "down_s": 1e-9, "every_s": 1, "at_once": 65536}},
+        {"spot": {"mean_s": 100, "back_s": 1}}, {"spot": {"mean_s": 9e9, "notice_s": 0, "back_s": 1}}]
+    wrong_failures = [
+        {"time_to_crash": {"mean_s": 90}}, {"time_to_repair": {"mean_s": 90}}, {"down": -1},
+        {"time_to_crash": {"mean_s": 0}, "time_to_repair": {"mean_s": 1}}, {"crashes": []},
+        {"time_to_crash": {"weibull_shape": 1}, "time_to_repair": {"mean_s": 1}},
+        {"time_to_crash": {"mean_s": 90, "weibull_shape": 0}, "time_to_repair": {"mean_s": 1}},
+        {"time_to_crash": 90, "time_to_repair": 1}, {"outages": [{"at_s": 1}]}, {"outages": {}},
+        {"outages": [{"replica": 0}]}, {"outages": [{"at_s": -1, "replica": 0}]},
+        {"outages": [{"at_s": 1, "replica": 0, "for_s": 0}]},
+        {"maintenance": {"start_s": 0}}, {"maintenance": {"down_s": 1}},
+        {"maintenance": {"start_s": 0, "down_s": 1, "at_once": 0}},
+        {"maintenance": {"start_s": 0, "down_s": 1, "every_s": 0}},
+        {"spot": {"mean_s": 100}}, {"spot": {"back_s": 1}}, {"spot": {"mean_s": 100, "back_s": 1, "x": 1}},
+        [], None]
+    for failure in failures if good else wrong_failures:
+        yield f"failures {failure!r}", pool(failures=failure)
+    startups = [{}, {"provision_s": 60, "load_s": 0}, {"load_gb_per_s": 2}]
+    wrong_startups = [{"load_s": 1, "load_gb_per_s": 1}, {"load": 1}, [], 5]
+    for startup in startups if good else wrong_startups:
+        yield f"startup {startup!r}", pool(startup=startup)
+    retries = [{}, {"mode": "fail"}, {"mode": "restart"}, {"mode": "resume", "max_retries": 0}]
+    wrong_retries = [{"mode": "again"}, {"mode": 1}, {"retries": 1}, [], "fail"]
+    for retry in retries if good else wrong_retries:
+        yield f"retry {retry!r}", changed("retry", retry)
 
 
 def routing_cases(good):
@@ -363,6 +440,7 @@ def routing_cases(good):
 def bad_cases():
     yield from load_cases(False)
     yield from routing_cases(False)
+    yield from supply_cases(False)
     yield from transform_cases(False)
     for wrong in ([], 5, "x", None, True):
         yield f"document {wrong!r}", wrong
@@ -489,6 +567,19 @@ def only_c_cases():
         "speculative": {"draft_tokens": 2, "acceptance": 0.5}})
     yield "acceptance of another number", changed("pools.0.engine.speculative", {
         "draft_tokens": 2, "acceptance": [0.5]})
+    schedule = {"policy": "schedule", "max_replicas": 2, "steps": [{"at_s": 5, "replicas": 1}]}
+    for scaling in ({**schedule, "steps": [{"at_s": 5, "replicas": 3}]},
+                    {**schedule, "steps": schedule["steps"] * 2}, {**schedule, "period_s": 5},
+                    {"policy": "fixed", "min_replicas": 2}, {"policy": "fixed", "min_replicas": 2,
+                                                             "max_replicas": 3},
+                    {"policy": "queue_depth", "target_requests": 1, "interval_s": 0.001,
+                     "scale_down_window_s": 101}):
+        yield f"scaling {scaling!r}", changed("pools.0.scaling", scaling)
+    for failures in ({"outages": [{"at_s": 5, "replica": 1}]},
+                     {"outages": [{"at_s": 5, "replica": 0}, {"at_s": 6, "replica": 0}]},
+                     {"time_to_crash": {"mean_s": 1}, "time_to_repair": {"mean_s": 1}},
+                     {"spot": {"mean_s": 1, "back_s": 1}}):
+        yield f"failures {failures!r}", changed("pools.0.failures", failures)
     yield "measure reversed", changed("measure_s", [2, 1])
     yield "window empty", changed("workload.window_s", [1, 1])
     yield "2^40 blocks of 16", changed("pools.0.engine.num_gpu_blocks", 2**40)
