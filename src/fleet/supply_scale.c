@@ -80,14 +80,18 @@ static int64_t count_there(const struct rt_supply *s, const struct supply_pool *
     return there;
 }
 
+/* One slot that changes may change others: the next one to be maintained. So all are counted anew.
+ */
 static void get_there(struct rt_supply *s, uint32_t p, int64_t now_ns, enum rt_supply_reason why)
 {
     struct supply_pool *pool = &s->pools[p];
-    int64_t there = count_there(s, pool);
-    uint32_t i;
-    for (; there < pool->wanted && (i = next_to_start(s, pool)) != UINT32_MAX; there++)
-        slot_clear(s, i, CAUSE_UNWANTED, now_ns, why);
-    for (; there > pool->wanted; there--)
+    uint32_t i = 0;
+    while (i != UINT32_MAX && count_there(s, pool) < pool->wanted) {
+        i = next_to_start(s, pool);
+        if (i != UINT32_MAX)
+            slot_clear(s, i, CAUSE_UNWANTED, now_ns, why);
+    }
+    while (count_there(s, pool) > pool->wanted)
         slot_set(s, next_to_stop(s, pool), CAUSE_UNWANTED, now_ns, RT_SUPPLY_SCALE_DOWN);
     pool->apply = false;
 }
@@ -107,11 +111,13 @@ static void look(struct rt_supply *s, const struct supply_pool *p, int64_t now_n
         struct slot *slot = &s->slots[i];
         struct rt_replica *r = rt_fleet_replica(s->fleet, i);
         v->current += slot->state == RT_SLOT_READY || slot->state == RT_SLOT_STARTING;
-        if (slot->state != RT_SLOT_READY)
+        if (slot->state != RT_SLOT_READY && slot->state != RT_SLOT_DRAINING)
             continue;
-        int64_t until_ns = rt_replica_busy_until(r, now_ns);
-        busy_ns += until_ns > slot->busy_ns ? until_ns - slot->busy_ns : 0;
-        slot->busy_ns = until_ns;
+        int64_t until_ns = rt_replica_busy_until(r, now_ns), before_ns = slot->busy_ns;
+        slot->busy_ns = until_ns; /* one that drains may be taken back */
+        if (slot->state == RT_SLOT_DRAINING)
+            continue;
+        busy_ns += until_ns > before_ns ? until_ns - before_ns : 0;
         v->ready++;
         v->requests += s->fleet->views[i].outstanding;
         used += rt_replica_gauges(r, now_ns).kv_blocks_used;

@@ -10,12 +10,13 @@ void admit_whole_prompts(struct rank *r, struct batch *b)
     uint32_t i;
     while ((i = next_to_admit(r)) != SEQ_NONE) {
         struct seq *q = seq_at(r, i);
+        int64_t known = q->prompt + q->produced; /* produced: elsewhere, its replica was lost */
         int64_t blocks = blocks_for(r, q->prompt + q->output + speculated_margin(r));
-        if (b->record.shape.tokens + q->prompt > budget || blocks > r->free_blocks)
+        if (b->record.shape.tokens + known > budget || blocks > r->free_blocks)
             break;
         admit_head(r, b);
         kv_take(r, q, blocks);
-        batch_add_prefill(r, b, i, q->prompt);
+        batch_add_prefill(r, b, i, known);
     }
 }
 
