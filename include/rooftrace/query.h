@@ -27,8 +27,10 @@ struct rt_run_summary {
     double gpu_hours, cost_usd, cost_low_usd, cost_high_usd; /* view `spend` */
     double usd_per_million_output_tokens, usd_per_million_prompt_tokens, usd_per_million_tokens;
     double energy_kwh, gco2;
-    int64_t checks, checks_failed; /* self-checks that apply; -1: not made */
-    struct rt_summary_metric {     /* milliseconds */
+    int64_t lost_requests, retries; /* whose replica was gone: for good, and sent again */
+    int64_t fleet_changes;          /* rows of scaling_event after the first instant */
+    int64_t checks, checks_failed;  /* self-checks that apply; -1: not made */
+    struct rt_summary_metric {      /* milliseconds */
         double mean, median, std, p90, p95, p99, p999, max;
     } ttft, tpot, itl, e2e;
 };

@@ -7,6 +7,7 @@
 #include "cli_internal.h"
 #include "rooftrace/preset.h"
 #include "rooftrace/report.h"
+#include "rooftrace/scaler.h"
 #include "rooftrace/trace.h"
 #include "rooftrace/trial.h"
 #include "synth_options_internal.h"
@@ -91,6 +92,21 @@ static const struct rt_option table[] = {
     {RT_OPT_NUMBER("--cancel-share", "P", 0, 1,
                    "share of requests that users cancel, if not done,")},
     {RT_OPT_NUMBER("--cancel-mean-s", "X", 1e-9, 9e9, "after so long in the mean, exponential")},
+    {RT_OPT_HEADING("autoscaling and failures (docs/scaling.md has more keys):")},
+    {RT_OPT_TEXT("--autoscale", "POLICY[:TARGET]",
+                 "how many replicas there are: queue_depth:32, kv_use:0.7, ...,\n"
+                 "schedule:0=2,3600=8 (as many as --replicas)")},
+    {RT_OPT_INT("--min-replicas", "N", 0, RT_MAX_REPLICAS, "at least (1)")},
+    {RT_OPT_INT("--max-replicas", "N", 1, RT_MAX_REPLICAS, "at most (--replicas)")},
+    {RT_OPT_NUMBER("--scale-interval-s", "X", 1e-3, 86400, "between two looks (15)")},
+    {RT_OPT_NUMBER("--startup-s", "X", 0, 9e9, "of a replica (its weights at 1 GB/s)")},
+    {RT_OPT_NUMBER("--drain-timeout-s", "X", 1e-9, 9e9, "one that goes waits so long (no limit)")},
+    {RT_OPT_NUMBER("--crash-mean-s", "X", 1e-3, 9e9, "replicas crash after, exponential (never)")},
+    {RT_OPT_NUMBER("--repair-mean-s", "X", 1e-3, 9e9, "and are repaired after")},
+    {RT_OPT_INT("--replicas-down", "N", 0, RT_MAX_REPLICAS,
+                "are down all the time: headroom for them? (0)")},
+    {RT_OPT_TEXT("--retry", "MODE",
+                 "of requests whose replica is gone: resume, restart, fail\n(resume)")},
     {RT_OPT_HEADING("money and power:")},
     {RT_OPT_TEXT("--price", "USD|NAME[:BOUND]",
                  "of a GPU hour: a number, or on_demand, spot, reserved, with :low\n"
@@ -187,6 +203,9 @@ static void print_names(FILE *out)
     fputs("\nrouters:\n", out);
     for (unsigned i = 0; i < rt_router_count(); i++)
         fprintf(out, "  %-18s %s\n", rt_router_at(i)->name, rt_router_at(i)->help);
+    fputs("\nautoscaling policies:\n", out);
+    for (unsigned i = 0; i < rt_scaler_count(); i++)
+        fprintf(out, "  %-18s %s\n", rt_scaler_at(i)->name, rt_scaler_at(i)->help);
 }
 
 static const struct cli_page page = {

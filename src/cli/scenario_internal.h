@@ -51,6 +51,10 @@ struct cJSON *scenario_number_item(const char *text);
 /* scenario_price.c: --price for every pool, over what the file says. */
 void scenario_put_price(struct scenario_builder *b);
 
+/* scenario_supply.c: options on autoscaling and failures, for every pool. */
+void scenario_put_supply(struct scenario_builder *b);
+bool scenario_supply_given(const struct rt_options *o);
+
 /* The preset for every pool. Notes what the file says itself about the engine. */
 void scenario_put_preset(struct scenario_builder *b, const char *preset);
 /* What --engine-args said, for every pool. */

@@ -99,6 +99,7 @@ static const struct place {
     {"--admit-burst-prompt-tokens", ADMISSION, "burst_prompt_tokens", false},
     {"--queue-limit", ADMISSION, "queue_limit", false},
     {"--shed-late", ADMISSION, "shed_late", false},
+    {"--drain-timeout-s", POOL, "drain_timeout_s", false},
     {"--timeout-s", ROOT, "timeout_s", false},
     {"--cancel-share", CANCEL, "share", false},
     {"--cancel-mean-s", CANCEL, "mean_s", false},
@@ -407,10 +408,11 @@ static bool any_given(const struct rt_options *o, bool sizing)
         if (rt_options_given(o, places[i].option))
             return true;
     return rt_options_given(o, "--preset") || rt_options_given(o, "--engine-args") ||
-           rt_options_given(o, "--price") || rt_options_given(o, "--goodput") ||
-           (!sizing && rt_options_given(o, "--slo")) || rt_options_given(o, "--cost") ||
-           rt_options_given(o, "--cost-coefficients") || rt_options_given(o, "--profile") ||
-           rt_options_given(o, "--speed-of-light") || synth_options_given(o);
+           rt_options_given(o, "--price") || scenario_supply_given(o) ||
+           rt_options_given(o, "--goodput") || (!sizing && rt_options_given(o, "--slo")) ||
+           rt_options_given(o, "--cost") || rt_options_given(o, "--cost-coefficients") ||
+           rt_options_given(o, "--profile") || rt_options_given(o, "--speed-of-light") ||
+           synth_options_given(o);
 }
 
 /* Traffic that is made stands in the place of a trace; what belongs to the trace goes with it. */
@@ -448,6 +450,7 @@ static bool put_options(struct scenario_builder *b, struct rt_err *err)
         if (rt_options_given(b->o, places[i].option))
             put_option(b, &places[i]);
     scenario_put_price(b);
+    scenario_put_supply(b);
     return put_synthetic(b, err) && put_cost(b, err) && (b->sizing || put_slo(b, "--slo", err)) &&
            put_slo(b, "--goodput", err) && (b->ok || rt_fail_nomem(err, "options"));
 }

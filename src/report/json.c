@@ -160,6 +160,9 @@ static void put_own(struct object *o, const struct rt_run_summary *s)
     put_count(o, "timed_out", s->timed_out);
     put_count(o, "cancelled", s->cancelled);
     put_count(o, "unfinished", s->unfinished);
+    put_count(o, "lost_requests", s->lost_requests);
+    put_count(o, "retries", s->retries);
+    put_count(o, "fleet_changes", s->fleet_changes);
     put_count(o, "preemptions", s->preemptions);
     put_count(o, "cached_tokens", s->cached_tokens);
     put_count(o, "steps", s->steps);

@@ -126,7 +126,12 @@ static void own_lines(FILE *out, const struct rt_run_summary *s)
     event_line(out, "Rejected requests:", s->rejected);
     event_line(out, "Timed out requests:", s->timed_out);
     event_line(out, "Cancelled requests:", s->cancelled);
+    event_line(out, "Requests lost with their replica:", s->lost_requests);
+    event_line(out, "Requests sent again:", s->retries);
     event_line(out, "Unfinished requests:", s->unfinished);
+    event_line(out, "Changes of the fleet:", s->fleet_changes);
+    if (s->fleet_changes > 0)
+        real_line(out, "GPU seconds billed:", s->gpu_hours * 3600);
     count_line(out, "Preemptions:", s->preemptions);
     event_line(out, "Preemptions without progress:", s->stalled_preemptions);
     event_line(out, "Prompt tokens from prefix cache:", s->cached_tokens);

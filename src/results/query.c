@@ -168,6 +168,8 @@ static const char summary_sql[] =
     "s.run_id), r.stalled_requests, r.stalled_preemptions, m.gpu_hours, m.cost_usd,"
     " m.cost_low_usd, m.cost_high_usd, m.usd_per_million_output_tokens,"
     " m.usd_per_million_prompt_tokens, m.usd_per_million_tokens, m.energy_kwh, m.gco2,"
+    " r.lost_requests, r.retries, (SELECT count(*) FROM scaling_event AS v WHERE v.run_id ="
+    " s.run_id AND v.why <> 'begin'),"
     " (SELECT CASE WHEN count(*) > 0 THEN count(c.ok) END FROM self_check AS c WHERE c.run_id ="
     " s.run_id), (SELECT sum(c.ok = 0) FROM self_check AS c WHERE c.run_id = s.run_id),"
     " " METRIC("ttft") ", " METRIC("tpot") ", " METRIC("itl") ", " METRIC(
@@ -227,6 +229,9 @@ static void read_summary(struct reader *r, struct rt_run_summary *out)
     out->stalled_requests = read_int(r);
     out->stalled_preemptions = read_int(r);
     read_money(r, out);
+    out->lost_requests = read_int(r);
+    out->retries = read_int(r);
+    out->fleet_changes = read_int(r);
     out->checks = read_int(r);
     out->checks_failed = read_int(r);
     read_metric(r, &out->ttft);

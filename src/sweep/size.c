@@ -11,6 +11,8 @@
  * histograms for every trial under way. */
 #include "size_driver_internal.h"
 
+#include "rooftrace/supply.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
@@ -44,7 +46,9 @@ static int fleet_stands(struct unit *u, const struct rt_size_plan *plan, struct 
         rt_fail_nomem(err, "a candidate");
         return -1;
     }
-    ok = rt_fleet_new(&one.fleet, &use, &fleet, err);
+    ok = s->fleet.pools[0].supply == NULL || !s->fleet.pools[0].supply->scales ||
+         rt_fail(err, RT_ECONFIG, "autoscaling: sizing tries fixed numbers of replicas");
+    ok = ok && rt_fleet_new(&one.fleet, &use, &fleet, err);
     if (ok) {
         u->gpus = rt_fleet_pool(fleet, 0)->gpus;
         u->need = size_need(fleet, &one, u->traffic, plan);
