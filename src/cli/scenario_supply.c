@@ -52,11 +52,9 @@ static cJSON *steps_item(const char *text)
         size_t len = strcspn(text, ","), at = strcspn(text, "=");
         char left[64] = "", right[64] = "";
         cJSON *step = cJSON_CreateObject();
-        if (at < len) {
-            snprintf(left, sizeof left, "%.*s", (int)(at < 63 ? at : 63), text);
-            size_t rest = len - at - 1;
-            snprintf(right, sizeof right, "%.*s", (int)(rest < 63 ? rest : 63), text + at + 1);
-        }
+        size_t first = at < len ? at : len, rest = at < len ? len - at - 1 : 0;
+        snprintf(left, sizeof left, "%.*s", (int)(first < 63 ? first : 63), text);
+        snprintf(right, sizeof right, "%.*s", (int)(rest < 63 ? rest : 63), text + len - rest);
         ok = step && cJSON_AddItemToObject(step, "at_s", scenario_number_item(left)) &&
              cJSON_AddItemToObject(step, "replicas", scenario_number_item(right)) &&
              cJSON_AddItemToArray(steps, step);

@@ -776,7 +776,8 @@ CREATE VIEW fleet_use AS
         sum(e.preemptions) AS preemptions,
         sum(e.cached_tokens) * 1.0 / nullif(sum(e.prompt_tokens), 0) AS cached_share, -- 0 to 1, of prompt tokens
         sum(e.computed_tokens) * 1.0 / nullif(sum(e.steps), 0) AS tokens_per_step,
-        sum(e.output_tokens) / nullif(p.gpus * r.duration_s, 0) AS output_tokens_per_s_per_gpu
+        sum(e.output_tokens) / nullif((SELECT sum(b.gpus * (b.to_s - b.from_s)) FROM billing AS b
+            WHERE b.run_id = p.run_id AND b.pool = p.pool), 0) AS output_tokens_per_s_per_gpu -- of the time paid for
     FROM pool AS p
     JOIN run AS r ON r.run_id = p.run_id
     JOIN replica AS e ON e.run_id = p.run_id AND e.pool = p.pool

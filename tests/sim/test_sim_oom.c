@@ -1,6 +1,7 @@
 /* Out of memory in a simulation: the n-th allocation fails, for every n until all goes through.
  * Fleets of two models with classes, clients that leave, admission control and every kind of
- * router. It must end in RT_ENOMEM, and nothing leaks (asan looks). */
+ * router; some of them with autoscaling, crashes and retries. It must end in RT_ENOMEM, and nothing
+ * leaks (asan looks). */
 #include "rooftrace/sim.h"
 #include "support/failing_alloc.h"
 #include "support/test.h"
@@ -60,9 +61,9 @@ static void load_free(struct rt_source *s)
     (void)s;
 }
 
-static void parse(const char *router, struct rt_scenario *s)
+static void parse(const char *router, const char *supply, struct rt_scenario *s)
 {
-    char text[1200];
+    char text[2000];
     struct rt_err err = {0};
     struct rt_catalog *catalog = NULL;
     struct rt_json *doc = NULL;
@@ -72,11 +73,11 @@ static void parse(const char *router, struct rt_scenario *s)
              " \"router_view_interval_s\": 0.02, \"timeout_s\": 0.2, \"cancel\": {\"share\": 0.3,"
              " \"mean_s\": 0.1}, \"classes\": [{\"name\": \"llama-3.1-8b\", \"priority\": 1}],"
              " \"admission\": {\"queue_limit\": 5}, \"pools\": ["
-             "{\"gpu\": \"rtx-4090\", \"model\": \"llama-3.1-8b\", \"replicas\": 2, \"engine\":"
+             "{\"gpu\": \"rtx-4090\", \"model\": \"llama-3.1-8b\", \"replicas\": 2%s, \"engine\":"
              " {\"num_gpu_blocks\": 30, \"max_num_seqs\": 3, \"queue_order\": \"priority\"}},"
              "{\"gpu\": \"rtx-4090\", \"model\": \"llama-3.2-1b\", \"engine\": {\"prefix_caching\":"
              " false, \"num_gpu_blocks\": 30, \"max_num_seqs\": 3}}]}",
-             router);
+             router, supply);
     assert_ok(rt_catalog_open(NULL, &catalog, &err), &err);
     assert_ok(rt_json_parse(text, strlen(text), "oom", &doc, &err), &err);
     struct rt_json_at root = rt_json_root(doc);
@@ -106,11 +107,11 @@ static bool run(const struct rt_scenario *s, bool whole, uint64_t *left, struct 
     return answer == RT_SIM_DONE;
 }
 
-static long fail_every_allocation(const char *router, bool whole)
+static long fail_every_allocation(const char *router, const char *supply, bool whole)
 {
     struct rt_scenario s;
     long n = 0;
-    parse(router, &s);
+    parse(router, supply, &s);
     for (bool ok = false; !ok; n++) {
         struct rt_err err = {RT_OK, ""};
         uint64_t left = 0;
@@ -127,18 +128,33 @@ static long fail_every_allocation(const char *router, bool whole)
 static void simulations(void **state)
 {
     (void)state;
-    assert_true(fail_every_allocation("session_affinity", true) > 50);
-    assert_true(fail_every_allocation("least_kv", true) > 50);
+    assert_true(fail_every_allocation("session_affinity", "", true) > 50);
+    assert_true(fail_every_allocation("least_kv", "", true) > 50);
 }
 
 static void fleets(void **state)
 {
     (void)state;
-    assert_true(fail_every_allocation("prefix_affinity", false) > 20);
+    assert_true(fail_every_allocation("prefix_affinity", "", false) > 20);
+}
+
+/* Replicas that crash under load, are started and drained, and requests that wait for them. */
+static void fleets_that_change(void **state)
+{
+    static const char supply[] =
+        ", \"startup\": {\"load_s\": 0.01}, \"drain_timeout_s\": 0.02, \"scaling\": {\"policy\":"
+        " \"predictive\", \"min_replicas\": 0, \"max_replicas\": 3, \"interval_s\": 0.03,"
+        " \"requests_per_s\": 40, \"season_s\": 0.3, \"scale_down_window_s\": 0}, \"failures\":"
+        " {\"outages\": [{\"at_s\": 0.05, \"replica\": 0, \"for_s\": 0.02}, {\"at_s\": 0.06,"
+        " \"replica\": 1, \"for_s\": 0.05}, {\"at_s\": 0.065, \"replica\": 2, \"for_s\": 0.02}]}";
+    (void)state;
+    assert_true(fail_every_allocation("least_outstanding", supply, true) > 100);
+    assert_true(fail_every_allocation("prefix_affinity", supply, false) > 30);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(simulations), cmocka_unit_test(fleets)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(simulations), cmocka_unit_test(fleets),
+                                       cmocka_unit_test(fleets_that_change)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
