@@ -6,8 +6,8 @@
  *   - tokens of the rows, with those whose answer was begun anew, are those the replicas gave, gap
  *     by gap; retries of the rows are those counted;
  *   - Little's area is the sum of the stays;
- *   - a replica's states follow each other, it finishes requests only while it serves, and is paid
- *     for while it is not off; no pool has more than its slots.
+ *   - a replica's states follow each other, it has requests only while it serves, within its seats
+ *     and blocks, and is paid for while it is not off; no pool has more than its slots.
  *
  * Seeds are printed; RT_SEED=n RT_CASES=1 repeats one case. */
 #include "array_source.h"
@@ -287,6 +287,25 @@ static void keep_supply(struct outcome *out, const struct rt_sim *sim)
     out->spans = copy_of(spans, out->span_count * sizeof spans[0]);
 }
 
+/* Limits are kept, and what does not serve has nothing. */
+static void look(const struct trial *t, const struct rt_sim *sim)
+{
+    const struct rt_fleet *fleet = rt_sim_fleet(sim);
+    for (uint32_t i = 0; i < rt_fleet_replicas(fleet); i++) {
+        const struct rt_pool_spec *pool = &t->scenario.fleet.pools[rt_fleet_pool_of(fleet, i)];
+        int64_t ranks = pool->parallel.data;
+        struct rt_replica_gauges g =
+            rt_replica_gauges(rt_fleet_replica(fleet, i), rt_sim_totals(sim).now_ns);
+        CHECK(t, g.running >= 0 && g.running <= ranks * pool->engine.max_num_seqs, "seats of %u",
+              i);
+        CHECK(t, g.kv_blocks_used >= 0 && g.kv_blocks_used <= ranks * pool->engine.num_gpu_blocks,
+              "KV of %u", i);
+        CHECK(t, g.waiting >= 0, "a negative queue");
+        CHECK(t, rt_fleet_state(fleet, i) != RT_REPLICA_DOWN || g.running + g.waiting == 0,
+              "replica %u does not serve and has requests", i);
+    }
+}
+
 static void run(struct trial *t, bool coast, bool steps, struct outcome *out)
 {
     struct rt_finished_list rows;
@@ -304,6 +323,8 @@ static void run(struct trial *t, bool coast, bool steps, struct outcome *out)
         answer = rt_sim_next(sim, 1, &rows, &err);
         CHECK(t, answer != RT_SIM_ERROR, "%s", err.msg);
         keep(t, out, &rows, rt_sim_totals(sim).now_ns);
+        if (!coast) /* looking commits what was planned: the coasting run is left alone */
+            look(t, sim);
         rt_finished_list_reset(&rows);
         rt_step_list_reset(&records);
     } while (answer == RT_SIM_MORE);
