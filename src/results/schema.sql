@@ -164,9 +164,17 @@ CREATE TABLE request (
     reason TEXT,                     -- of a rejection: kv, prompt, max_model_len, admission, model (unknown), unavailable
                                      -- (no replica); of a failure: crash, or why no other replica took it
     produced_tokens INTEGER,         -- tokens that came out; NULL: all output_tokens did
-    client_wait_ns INTEGER,          -- in the client's own queue before arrival_ns (max_concurrency); NULL: none
-    retries INTEGER                  -- times it lost its replica and was sent again; NULL: none
+    client_wait_ns INTEGER           -- in the client's own queue before arrival_ns (max_concurrency); NULL: none
 ) STRICT;
+
+CREATE TABLE request_retry (
+    -- Requests that lost their replica and were sent again; the view `requests` has it as a column. Of the
+    -- requests that have rows only.
+    run_id INTEGER NOT NULL,
+    request_id INTEGER NOT NULL,     -- of `request`
+    retries INTEGER NOT NULL,        -- times
+    PRIMARY KEY (run_id, request_id)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE step (
     -- Every engine step that ended, with `--steps`: about 100 bytes each. In the order they were found to be
@@ -438,7 +446,8 @@ CREATE VIEW requests AS
         q.replica,
         q.preemptions,
         coalesce(q.client_wait_ns, 0) / 1e9 AS client_wait_s, -- in the client's own queue, before arrival_s; in no other time here
-        coalesce(q.retries, 0) AS retries -- times it lost its replica and was sent again
+        coalesce((SELECT t.retries FROM request_retry AS t
+            WHERE t.run_id = q.run_id AND t.request_id = q.request_id), 0) AS retries -- times it lost its replica and was sent again
     FROM request AS q JOIN run AS r ON r.run_id = q.run_id;
 
 CREATE VIEW steps AS

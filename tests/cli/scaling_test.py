@@ -81,7 +81,7 @@ class Tables(Case):
     def test_nothing_changes_without_such_keys(self):
         run = self.run_it(self.scenario(self.ROWS, {"replicas": 2}))
         self.assertEqual(self.rows("SELECT count(*) FROM scaling_event"), [(0,)])
-        self.assertEqual(self.rows("SELECT count(*) FROM request WHERE retries IS NOT NULL"), [(0,)])
+        self.assertEqual(self.rows("SELECT count(*) FROM request_retry"), [(0,)])
         self.assertNotIn("Changes of the fleet", run.stdout)
 
     def test_options_are_keys(self):
@@ -142,12 +142,12 @@ class Retries(Case):
 
     def test_rows_and_totals(self):
         for mode, want in (("resume", ("ok", 1, 50, 1, 0, 0)), ("restart", ("ok", 1, 50, 1, 20, 0)),
-                           ("fail", ("failed", None, 20, 0, 0, 1))):
+                           ("fail", ("failed", 0, 20, 0, 0, 1))):
             with self.subTest(mode):
                 self.db = self.folder / f"{mode}.db"
                 run = self.run_it(self.scenario([(0, 10, 50), (0.5, 10, 1)], self.DOWN, retry={"mode": mode}))
                 status, retries, tokens = self.rows(
-                    "SELECT status, retries, coalesce(produced_tokens, output_tokens) FROM request WHERE request_id = 0")[0]
+                    "SELECT status, retries, produced_tokens FROM requests WHERE request_id = 0")[0]
                 totals = self.rows("SELECT retries, lost_tokens, lost_requests FROM run")[0]
                 self.assertEqual((status, retries, tokens, *totals), want)
                 self.assertEqual("Requests sent again:" in run.stdout, mode != "fail")
@@ -168,6 +168,8 @@ class Retries(Case):
         self.assertEqual(one, two)
         self.assertGreater(one[3], 0)
         self.assertGreater(one[4], 10)
+        self.assertEqual(self.rows("SELECT sum(retries) FROM requests"), [one[4:5]])
+        self.assertEqual(self.rows("SELECT sum(retries) FROM request_retry"), [one[4:5]])
         self.assertEqual(self.rows("SELECT sum(status = 'ok'), sum(status = 'rejected'), sum(status = 'timeout'),"
                                    " sum(status = 'failed') FROM request"), [one[:4]])
         self.assertEqual(self.rows("SELECT metric, mean, p99 FROM metric WHERE run_id = 1"),
