@@ -71,7 +71,7 @@ static int64_t note_seen(const struct rank *r, uint32_t i, struct rt_finished *r
     int64_t round_ns = cut ? now->record.end_ns - now->gap_ns : l->round_end_ns;
     int64_t last_ns = q->last_token_ns, longest_ns = q->max_itl_ns;
     bool in_rounds = decodes(q);
-    if (e) {
+    if (now && e) {
         last_ns = e->gap_ns >= 0 ? now->record.end_ns - e->gap_ns : RT_NEVER;
         longest_ns = e->longest_ns;
         in_rounds = false;
