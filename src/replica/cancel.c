@@ -88,6 +88,8 @@ static bool yields_now(const struct rank *r, const struct seq *q)
 {
     if (!r->lane->now)
         return false;
+    if (seq_is_remote(q))
+        return false;
     if (q->state == SEQ_WAITING || q->state == SEQ_PAUSED) /* preempted since it was formed */
         return q->last_token_ns >= r->lane->now->record.end_ns;
     return q->state != SEQ_PREFILL;
@@ -97,7 +99,9 @@ static bool yields_now(const struct rank *r, const struct seq *q)
 static void leave_rank(struct rank *r, uint32_t i)
 {
     struct seq *q = seq_at(r, i);
-    if (q->state == SEQ_WAITING || q->state == SEQ_PAUSED || q->state == SEQ_GONE) {
+    if (seq_is_remote(q)) {
+        remote_leave(r, i);
+    } else if (q->state == SEQ_WAITING || q->state == SEQ_PAUSED || q->state == SEQ_GONE) {
         r->cpu_free_blocks += q->swapped;
         queue_leave(r, i);
     } else {
@@ -113,8 +117,7 @@ static void leave_rank(struct rank *r, uint32_t i)
     rt_slab_give(&r->seqs, i);
 }
 
-/* Everything that is over by now is committed; what is planned is void. */
-static bool stop_at(struct rank *r, int64_t now_ns, struct rt_err *err)
+bool rank_stop_at(struct rank *r, int64_t now_ns, struct rt_err *err)
 {
     if (r->piped)
         return true; /* the end of every step is looked at */
@@ -133,7 +136,7 @@ static bool stop_at(struct rank *r, int64_t now_ns, struct rt_err *err)
 bool rank_cancel(struct rank *r, uint32_t i, enum rt_status status, int64_t now_ns,
                  struct rt_finished_list *out, struct rt_err *err)
 {
-    if (!stop_at(r, now_ns, err))
+    if (!rank_stop_at(r, now_ns, err))
         return false;
     r->lane = lane_of(r, seq_at(r, i));
     struct rt_finished row = seq_row_so_far(r, seq_at(r, i), now_ns);

@@ -27,6 +27,8 @@ void decode_pass(struct rank *r, struct batch *b, int64_t budget)
         preempt_last(r, b);
     }
     if (!b->preempted)
+        remote_join(r, b, budget);
+    if (!b->preempted)
         resume_swapped(r, b, budget);
     batch_add_decodes(r, b);
 }

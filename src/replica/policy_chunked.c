@@ -74,6 +74,8 @@ static void form(struct rank *r, struct batch *b)
 {
     make_room(r, b);
     if (!b->preempted)
+        remote_join(r, b, r->engine.max_num_batched_tokens);
+    if (!b->preempted)
         resume_swapped(r, b, r->engine.max_num_batched_tokens);
     batch_add_decodes(r, b);
     if (r->partial != SEQ_NONE)
