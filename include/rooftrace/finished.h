@@ -44,6 +44,13 @@ enum rt_reason { /* of a rejection */
 extern const char *const rt_status_names[RT_STATUS_COUNT];
 extern const char *const rt_reason_names[RT_REASON_COUNT];
 
+struct rt_prefill_part { /* of a request whose prompt another replica computed */
+    uint32_t replica;
+    int64_t prefilled_ns; /* end of its prefill */
+    int64_t kv_ready_ns;  /* its KV was where it decodes; RT_NEVER: it left before */
+    int64_t moved_tokens; /* KV that took the link: of the prompt, less what was cached there */
+};
+
 struct rt_finished {
     uint64_t id;
     int64_t arrival_ns;
@@ -61,7 +68,8 @@ struct rt_finished {
     uint32_t class_name;    /* for rt_source_name */
     uint32_t class_spec;    /* its place in the scenario's `classes` + 1; 0: it is not there */
     uint8_t status, reason; /* enum rt_status, enum rt_reason */
-    const char *session;    /* or NULL; owned by the chunk that carries the row */
+    const char *session;    /* or NULL; owned by the chunk that carries the row, as the next */
+    const struct rt_prefill_part *prefill; /* NULL: one replica did it all, or it got no further */
 };
 
 #endif

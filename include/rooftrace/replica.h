@@ -87,9 +87,9 @@ struct rt_replica_spec {
     double block_bytes, pcie_bytes_per_s;
     uint32_t pool, index; /* as rows name it */
     enum rt_role role;
-    bool silent;          /* prefill: the tokens it gives are thrown away and count nowhere */
-    bool coast;           /* false: every step end is an event (tests, step records). So it is
-                             with a pipeline, and where ranks step together */
+    bool silent; /* prefill: the tokens it gives are thrown away and count nowhere */
+    bool coast;  /* false: every step end is an event (tests, step records). So it is
+                    with a pipeline, and where ranks step together */
     struct rt_token_stats *stats; /* shared by the trial's replicas; outlives them */
 };
 

@@ -22,8 +22,8 @@ struct rt_sample {
 
 struct rt_sim_totals {
     uint64_t arrived, finished, rejected, unfinished;
-    uint64_t timed_out, cancelled;
-    rt_u128 given_up_ns; /* of both: from arrival to leaving, summed */
+    uint64_t timed_out, cancelled, failed;
+    rt_u128 given_up_ns; /* of the three: from arrival to leaving, summed */
     uint64_t max_in_flight;
     uint64_t events;        /* handled by the loop */
     uint64_t steps;         /* engine steps, all replicas */

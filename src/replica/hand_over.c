@@ -147,9 +147,8 @@ static bool reserve_rooms(struct remote *m)
     if (wanted <= m->room_capacity)
         return true;
     uint64_t capacity = 2 * wanted;
-    struct rt_room *rooms = capacity < UINT32_MAX
-                                ? realloc(m->rooms, (size_t)capacity * sizeof rooms[0])
-                                : NULL;
+    struct rt_room *rooms =
+        capacity < UINT32_MAX ? realloc(m->rooms, (size_t)capacity * sizeof rooms[0]) : NULL;
     if (!rooms)
         return false;
     m->rooms = rooms;
@@ -221,8 +220,8 @@ static void join(struct rank *r, struct batch *b, uint32_t i)
 void remote_join(struct rank *r, struct batch *b, int64_t budget)
 {
     int64_t least = r->policy->needs_spare_block ? 1 : 0;
-    while (remote_joins(r) && r->partial == SEQ_NONE &&
-           r->running.count < r->engine.max_num_seqs && r->lane->decode.count < budget) {
+    while (remote_joins(r) && r->partial == SEQ_NONE && r->running.count < r->engine.max_num_seqs &&
+           r->lane->decode.count < budget) {
         uint32_t i = r->remote->arrived.head;
         int64_t free_blocks = r->free_blocks + remote_spare(r, seq_at(r, i));
         if (free_blocks - decode_crossings(&r->lane->decode) < least)

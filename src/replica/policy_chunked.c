@@ -89,5 +89,6 @@ const struct rt_policy policy_chunked = {
     .help =
         "vLLM V1: chunked prefill beside decodes under one token budget; preemption by recompute",
     .speculates = true,
+    .takes_kv = true,
     .form = form,
 };

@@ -365,8 +365,9 @@ bool rank_abort(struct rank *r, int64_t now_ns, struct rt_finished_list *out, st
         undo_ahead(r, r->lanes[l].ahead);
     const struct remote *m = r->remote;
     if (!abort_list(r, &r->running, now_ns, out) || !abort_list(r, &r->waiting, now_ns, out) ||
-        (m && (!abort_list(r, &m->arrived, now_ns, out) || !abort_list(r, &m->loading, now_ns, out) ||
-               !abort_list(r, &m->expected, now_ns, out))))
+        (m &&
+         (!abort_list(r, &m->arrived, now_ns, out) || !abort_list(r, &m->loading, now_ns, out) ||
+          !abort_list(r, &m->expected, now_ns, out))))
         return rt_fail_nomem(err, "unfinished requests");
     return true;
 }

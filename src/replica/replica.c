@@ -182,7 +182,8 @@ bool rt_replica_cancel(struct rt_replica *p, uint64_t newest, enum rt_status sta
     return true;
 }
 
-/* ---- hand-over -------------------------------------------------------------------------------- */
+/* ---- hand-over --------------------------------------------------------------------------------
+ */
 
 static uint32_t unit_of(const struct rt_replica *p, uint32_t i)
 {
@@ -239,7 +240,8 @@ bool rt_replica_kv_arrived(struct rt_replica *p, uint64_t place, int64_t now_ns,
     return true;
 }
 
-/* ---- what is asked ---------------------------------------------------------------------------- */
+/* ---- what is asked ----------------------------------------------------------------------------
+ */
 
 /* The rank that takes the next request. */
 static struct rank *next_rank(const struct rt_replica *p)

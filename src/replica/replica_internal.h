@@ -172,9 +172,9 @@ struct lane { /* a cohort of sequences that step together, and its batch */
     int64_t round_end_ns; /* end of the last one that contained decodes */
 };
 
-struct remote { /* what hand-over needs, in a rank with a role */
-    bool keeps;           /* it is the prefill side */
-    struct seq_list held; /* prefill: finished, their KV is still here */
+struct remote {                                 /* what hand-over needs, in a rank with a role */
+    bool keeps;                                 /* it is the prefill side */
+    struct seq_list held;                       /* prefill: finished, their KV is still here */
     struct seq_list expected, loading, arrived; /* decode: by state, in order */
     struct rt_room *rooms; /* given, not told yet; capacity: for all that are expected, too */
     uint32_t room_count, room_capacity;
@@ -230,6 +230,7 @@ struct rt_policy {
     bool recomputes_whole;  /* with whole_prefill: a preempted request must fit, too */
     bool speculates;        /* its decodes can verify drafts */
     bool pauses_decodes;    /* there are steps without the decodes */
+    bool takes_kv;          /* its form calls remote_join: role decode */
     bool needs_spare_block; /* a decode runs only while a block is free, even if it needs none */
     void (*form)(struct rank *r, struct batch *b);
 };

@@ -236,7 +236,8 @@ static void check_conservation(const struct rt_self_check_inputs *in, struct rt_
     const struct rt_tally *y = in->tally;
     rt_u128 waiting = (rt_u128)y->by_status[RT_STATUS_UNFINISHED] * (uint64_t)t->now_ns;
     rt_u128 own = y->in_system_ns + t->given_up_ns + waiting - y->unfinished_arrival_ns;
-    uint64_t left = t->finished + t->rejected + t->timed_out + t->cancelled + t->unfinished;
+    uint64_t left =
+        t->finished + t->rejected + t->timed_out + t->cancelled + t->failed + t->unfinished;
     int64_t given = 0;
 
     for (uint32_t i = 0; i < rt_fleet_replicas(in->fleet); i++)

@@ -3,17 +3,15 @@
  *     "timeout_s": 30, "cancel": {"share": 0.05, "mean_s": 10}
  *
  * Whether and when a request is cancelled is drawn from (seed, its place in the trace), so it is
- * the same on every fleet. One heap holds those in flight whose clients may leave, one hash table
- * (linear probing, at most half full, no tombstones) finds a request that is done before. Nothing
- * is paid by requests whose clients stay. O(log clients) a call. */
+ * the same on every fleet. One heap holds those in flight whose clients may leave, a table by id
+ * finds a request that is done before. Nothing is paid by requests whose clients stay. O(log
+ * clients) a call. */
 #include "sim_internal.h"
 #include "sim_print_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-#define SLOT_FREE     UINT32_MAX
-#define FIRST_SLOTS   64u
 #define MAX_TIMEOUT_S 9e9
 #define MIN_TIMEOUT_S 1e-9
 
@@ -90,7 +88,7 @@ void patience_release(struct patience *p)
 {
     rt_slab_release(&p->clients);
     rt_heap_release(&p->order);
-    free(p->slots);
+    id_table_release(&p->by_id);
 }
 
 static struct waiting_client *client(const struct patience *p, uint32_t i)
@@ -98,41 +96,9 @@ static struct waiting_client *client(const struct patience *p, uint32_t i)
     return rt_slab_at(&p->clients, i);
 }
 
-static uint32_t home_of(const struct patience *p, uint64_t id)
-{
-    return (uint32_t)((id * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & (p->slot_count - 1);
-}
-
-/* The id's slot, or the free one where it would go. */
-static uint32_t slot_of(const struct patience *p, uint64_t id)
-{
-    uint32_t s = home_of(p, id);
-    while (p->slots[s] != SLOT_FREE && client(p, p->slots[s])->id != id)
-        s = (s + 1) & (p->slot_count - 1);
-    return s;
-}
-
-static bool grow(struct patience *p)
-{
-    struct patience grown = *p;
-    grown.slot_count = p->slot_count > 0 ? 2 * p->slot_count : FIRST_SLOTS;
-    grown.slots =
-        p->slot_count < UINT32_C(1) << 31 ? malloc(grown.slot_count * sizeof grown.slots[0]) : NULL;
-    if (!grown.slots)
-        return false;
-    for (uint32_t s = 0; s < grown.slot_count; s++)
-        grown.slots[s] = SLOT_FREE;
-    for (uint32_t s = 0; s < p->slot_count; s++)
-        if (p->slots[s] != SLOT_FREE)
-            grown.slots[slot_of(&grown, client(p, p->slots[s])->id)] = p->slots[s];
-    free(p->slots);
-    *p = grown;
-    return true;
-}
-
 bool patience_add(struct patience *p, const struct waiting_client *c)
 {
-    if (p->clients.used >= p->slot_count / 2 && !grow(p))
+    if (!id_table_reserve(&p->by_id))
         return false;
     uint32_t i = rt_slab_take(&p->clients);
     if (i == RT_SLAB_NONE)
@@ -141,38 +107,29 @@ bool patience_add(struct patience *p, const struct waiting_client *c)
         rt_slab_give(&p->clients, i);
         return false;
     }
-    uint32_t slot = slot_of(p, c->id);
     *client(p, i) = *c;
-    p->slots[slot] = i;
+    id_table_put(&p->by_id, c->id, i);
     rt_heap_set(&p->order, i, c->leaves_ns, c->id);
     return true;
 }
 
-/* Entries behind the hole move up where they can be found all the same. */
-static void free_slot(struct patience *p, uint32_t hole)
-{
-    uint32_t mask = p->slot_count - 1;
-    p->slots[hole] = SLOT_FREE;
-    for (uint32_t s = (hole + 1) & mask; p->slots[s] != SLOT_FREE; s = (s + 1) & mask) {
-        uint32_t home = home_of(p, client(p, p->slots[s])->id);
-        if (((s - home) & mask) < ((s - hole) & mask))
-            continue;
-        p->slots[hole] = p->slots[s];
-        p->slots[s] = SLOT_FREE;
-        hole = s;
-    }
-}
-
 void patience_done(struct patience *p, uint64_t id)
 {
-    if (p->clients.used == 0)
+    uint32_t i = id_table_get(&p->by_id, id);
+    if (i == ID_NONE)
         return;
-    uint32_t slot = slot_of(p, id), i = p->slots[slot];
-    if (i == SLOT_FREE)
-        return;
-    free_slot(p, slot);
+    id_table_remove(&p->by_id, id);
     rt_heap_remove(&p->order, i);
     rt_slab_give(&p->clients, i);
+}
+
+void patience_move(struct patience *p, uint64_t id, uint32_t replica, uint64_t newest)
+{
+    uint32_t i = id_table_get(&p->by_id, id);
+    if (i == ID_NONE)
+        return;
+    client(p, i)->replica = replica;
+    client(p, i)->newest = newest;
 }
 
 const struct waiting_client *patience_next(const struct patience *p)

@@ -15,7 +15,7 @@
 #define STEPS_A_CALL                                                                               \
     16384 /* and after so many step records; its last event may add 256 for each replica */
 
-enum event_kind { EVENT_STEP_END = 0, EVENT_TIMER = 2, EVENT_ARRIVAL = 3 }; /* 1: hand-overs */
+enum event_kind { EVENT_STEP_END, EVENT_HAND_OVER, EVENT_TIMER, EVENT_ARRIVAL };
 
 struct rt_sim {
     const struct rt_scenario *scenario;
@@ -24,7 +24,7 @@ struct rt_sim {
     struct rt_token_stats tokens;
     struct rt_step_list *steps; /* where steps are recorded, or NULL */
     struct rt_heap events;      /* items: replicas, then those below */
-    uint32_t arrival_item, sample_item, patience_item, report_item;
+    uint32_t arrival_item, sample_item, patience_item, report_item, relay_item;
     uint32_t *dirty; /* replicas to schedule at this instant */
     bool *is_dirty;
     uint32_t dirty_count;
@@ -34,6 +34,7 @@ struct rt_sim {
     struct rt_sim_totals totals;
     struct class_map classes;
     struct patience patience;
+    struct relay *relay;        /* NULL: no replica hands over */
     int64_t report_interval_ns; /* of replicas to the router; 0: none */
     struct sampler sampler;
 };
@@ -86,10 +87,12 @@ static bool init(struct rt_sim *s, const struct rt_scenario *scenario, struct rt
     s->sample_item = replicas + 1;
     s->patience_item = replicas + 2;
     s->report_item = replicas + 3;
+    s->relay_item = replicas + 4;
     s->report_interval_ns = rt_fleet_report_interval_ns(s->fleet);
     s->dirty = calloc(replicas, sizeof s->dirty[0]);
     s->is_dirty = calloc(replicas, sizeof s->is_dirty[0]);
-    if (!s->dirty || !s->is_dirty || !rt_heap_reserve(&s->events, replicas + 4))
+    if (!s->dirty || !s->is_dirty || !rt_heap_reserve(&s->events, replicas + 5) ||
+        (rt_fleet_hands_over(s->fleet) && !relay_new(s->fleet, &s->relay)))
         return rt_fail_nomem(err, "the event queue");
     sampler_init(&s->sampler, scenario->sample_interval_s);
     post(s, s->arrival_item, 0, EVENT_ARRIVAL);
@@ -128,6 +131,7 @@ void rt_sim_free(struct rt_sim *s)
 {
     if (!s)
         return;
+    relay_free(s->relay);
     rt_fleet_free(s->fleet);
     rt_token_stats_release(&s->tokens);
     class_map_release(&s->classes);
@@ -161,11 +165,43 @@ static void post_patience(struct rt_sim *s)
         rt_heap_remove(&s->events, s->patience_item);
 }
 
-/* Requests left replica i: the rows from `before` on. */
-static void leave(struct rt_sim *s, uint32_t i, struct rt_finished_list *out, size_t before)
+/* Something happened to replica i between its steps. */
+static void look_at(struct rt_sim *s, uint32_t i)
 {
-    s->in_flight -= out->count - before;
+    if (rt_replica_busy(rt_fleet_replica(s->fleet, i)))
+        post_replica(s, i);
+    else
+        mark_dirty(s, i);
+}
+
+static void post_relay(struct rt_sim *s)
+{
+    int64_t next_ns = relay_next_ns(s->relay, s->totals.now_ns);
+    for (uint32_t i = relay_woken(s->relay); i != RT_NO_REPLICA; i = relay_woken(s->relay))
+        look_at(s, i);
+    if (next_ns == RT_NEVER_AGAIN)
+        rt_heap_remove(&s->events, s->relay_item);
+    else
+        post(s, s->relay_item, next_ns, EVENT_HAND_OVER);
+}
+
+/* Rows of requests that go on to another replica leave the list. */
+static bool pass_on(struct rt_sim *s, struct rt_finished_list *out, size_t before,
+                    struct rt_err *err)
+{
+    bool ok = relay_rows(s->relay, out, before, s->totals.now_ns, err);
+    post_relay(s);
+    return ok;
+}
+
+/* Requests left replica i: the rows from `before` on. */
+static bool leave(struct rt_sim *s, uint32_t i, struct rt_finished_list *out, size_t before,
+                  struct rt_err *err)
+{
     rt_fleet_left(s->fleet, i, &out->rows[before], out->count - before);
+    if (s->relay && !pass_on(s, out, before, err))
+        return false;
+    s->in_flight -= out->count - before;
     if (patience_next(&s->patience)) {
         for (size_t row = before; row < out->count; row++)
             patience_done(&s->patience, out->rows[row].id);
@@ -173,6 +209,7 @@ static void leave(struct rt_sim *s, uint32_t i, struct rt_finished_list *out, si
     }
     for (size_t row = before; row < out->count; row++)
         note_done(s, &out->rows[row]);
+    return true;
 }
 
 static bool end_step(struct rt_sim *s, uint32_t i, struct rt_finished_list *out, struct rt_err *err)
@@ -181,11 +218,11 @@ static bool end_step(struct rt_sim *s, uint32_t i, struct rt_finished_list *out,
     struct rt_replica *r = rt_fleet_replica(s->fleet, i);
     if (!rt_replica_step_end(r, s->totals.now_ns, out, err))
         return false;
-    size_t done = out->count - before;
-    if (done == 0)
+    if (out->count == before)
         return true;
-    s->totals.finished += done;
-    leave(s, i, out, before);
+    if (!leave(s, i, out, before, err))
+        return false;
+    s->totals.finished += out->count - before;
     return true;
 }
 
@@ -202,11 +239,40 @@ static bool give_up(struct rt_sim *s, struct rt_finished_list *out, struct rt_er
             return false;
         for (size_t row = before; row < out->count; row++)
             s->totals.given_up_ns += (uint64_t)(s->totals.now_ns - out->rows[row].arrival_ns);
-        leave(s, i, out, before);
+        if (!leave(s, i, out, before, err))
+            return false;
         post_replica(s, i);
         if (!rt_replica_busy(r))
             mark_dirty(s, i);
     }
+    return true;
+}
+
+/* A request of the fleet that no replica can go on with. */
+static void lose(struct rt_sim *s, struct rt_finished *row)
+{
+    s->in_flight--;
+    s->totals.failed++;
+    s->totals.given_up_ns += (uint64_t)(s->totals.now_ns - row->arrival_ns);
+    patience_done(&s->patience, row->id);
+    post_patience(s);
+    note_done(s, row);
+}
+
+/* KV that is where it decodes, and prompts that are computed. */
+static bool hand_over(struct rt_sim *s, struct rt_finished_list *out, struct rt_err *err)
+{
+    while (relay_next_ns(s->relay, s->totals.now_ns) <= s->totals.now_ns) {
+        struct relay_told told;
+        size_t before = out->count;
+        if (!relay_due(s->relay, s->totals.now_ns, out, &told, err))
+            return false;
+        if (told.replica != RT_NO_REPLICA)
+            patience_move(&s->patience, told.id, told.replica, told.place);
+        for (size_t row = before; row < out->count; row++)
+            lose(s, &out->rows[row]);
+    }
+    post_relay(s);
     return true;
 }
 
@@ -285,14 +351,13 @@ static bool route(struct rt_sim *s, struct rt_request *req, struct rt_finished_l
         return add_rejected(s, req, i, reason, out, err);
     if (++s->in_flight > s->totals.max_in_flight)
         s->totals.max_in_flight = s->in_flight;
+    if (s->relay && rt_fleet_role(s->fleet, i) == RT_ROLE_PREFILL && !relay_take(s->relay, req, i))
+        return rt_fail_nomem(err, "requests in flight");
     if (!wait_for(s, req, &patience, i))
         return rt_fail_nomem(err, "clients that may leave");
     if (s->report_interval_ns > 0 && !rt_heap_has(&s->events, s->report_item))
         post_report(s);
-    if (rt_replica_busy(rt_fleet_replica(s->fleet, i)))
-        post_replica(s, i);
-    else
-        mark_dirty(s, i);
+    look_at(s, i);
     return true;
 }
 
@@ -349,6 +414,8 @@ static bool schedule(struct rt_sim *s, uint32_t i, struct rt_err *err)
     if (!rt_replica_schedule(rt_fleet_replica(s->fleet, i), s->totals.now_ns, err))
         return false;
     post_replica(s, i);
+    if (s->relay)
+        relay_touch(s->relay, i);
     return true;
 }
 
@@ -360,7 +427,11 @@ static bool schedule_dirty(struct rt_sim *s, struct rt_err *err)
             return false;
     }
     s->dirty_count = 0;
-    return true;
+    if (!s->relay)
+        return true;
+    bool ok = relay_send(s->relay, s->totals.now_ns, err);
+    post_relay(s);
+    return ok;
 }
 
 static void advance_clock(struct rt_sim *s, int64_t now_ns)
@@ -413,7 +484,9 @@ static bool handle(struct rt_sim *s, uint32_t item, struct rt_finished_list *out
         report(s);
         return true;
     }
-    if (s->dirty_count == 0 && rt_heap_second_time(&s->events) > s->totals.now_ns)
+    if (item == s->relay_item)
+        return hand_over(s, out, err);
+    if (!s->relay && s->dirty_count == 0 && rt_heap_second_time(&s->events) > s->totals.now_ns)
         return run_alone(s, item, out, err);
     if (!end_step(s, item, out, err))
         return false;
@@ -453,6 +526,8 @@ bool rt_sim_abort(struct rt_sim *s, struct rt_finished_list *out, struct rt_err 
     for (uint32_t i = 0; i < rt_fleet_replicas(s->fleet); i++)
         if (!rt_replica_abort(rt_fleet_replica(s->fleet, i), s->totals.now_ns, out, err))
             return false;
+    if (s->relay && !relay_abort(s->relay, out, before, err))
+        return false;
     for (size_t row = before; row < out->count; row++)
         note_done(s, &out->rows[row]);
     s->totals.unfinished += out->count - before;

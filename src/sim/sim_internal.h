@@ -18,6 +18,50 @@ struct class_map { /* the scenario's classes by the source's index; all 0 at fir
     uint32_t capacity;
 };
 
+/* id_table.c */
+#define ID_NONE UINT32_MAX
+struct id_table { /* all 0 at first */
+    struct id_slot {
+        uint64_t id;
+        uint32_t item; /* ID_NONE: free */
+    } * slots;
+    uint32_t slot_count, used; /* a power of two; entries */
+};
+bool id_table_reserve(struct id_table *t) RT_MUST_USE;             /* for one more */
+void id_table_put(struct id_table *t, uint64_t id, uint32_t item); /* it is not in */
+uint32_t id_table_get(const struct id_table *t, uint64_t id);      /* or ID_NONE */
+void id_table_remove(struct id_table *t, uint64_t id);             /* it is in */
+void id_table_release(struct id_table *t);
+
+/* relay.c: requests that a prefill and a decode replica serve */
+struct relay;
+struct relay_told {
+    uint64_t id, place; /* for rt_replica_cancel from now on */
+    uint32_t replica;   /* RT_NO_REPLICA: nobody was told */
+};
+bool relay_new(struct rt_fleet *f,
+               struct relay **out) RT_MUST_USE; /* false: relay_free all the same */
+void relay_free(struct relay *y);
+/* Prefill replica `from` has just taken the request. false: out of memory. */
+bool relay_take(struct relay *y, const struct rt_request *req, uint32_t from) RT_MUST_USE;
+/* Rows that a replica gave, from the given one on: those of requests that go on leave the list,
+ * the others are completed. */
+bool relay_rows(struct relay *y, struct rt_finished_list *list, size_t from, int64_t now_ns,
+                struct rt_err *err) RT_MUST_USE;
+int64_t relay_next_ns(const struct relay *y, int64_t now_ns); /* of relay_due */
+/* KV that arrives by now, and the next request that was prefilled; call again while next_ns is now.
+ * A row of one that nobody decodes is added to *out. */
+bool relay_due(struct relay *y, int64_t now_ns, struct rt_finished_list *out,
+               struct relay_told *told, struct rt_err *err) RT_MUST_USE;
+/* A replica that something happened to, or RT_NO_REPLICA: schedule it, or look at its next_ns. */
+uint32_t relay_woken(struct relay *y);
+void relay_touch(struct relay *y, uint32_t replica); /* it may have given rooms */
+/* At the end of an instant: the transfers for which there is room begin. */
+bool relay_send(struct relay *y, int64_t now_ns, struct rt_err *err) RT_MUST_USE;
+/* The rows of an abort, from the given one on, are completed; others added. */
+bool relay_abort(struct relay *y, struct rt_finished_list *out, size_t from,
+                 struct rt_err *err) RT_MUST_USE;
+
 /* patience.c: clients that leave before their answer is complete */
 struct waiting_client {
     uint64_t id;
@@ -30,8 +74,7 @@ struct waiting_client {
 struct patience { /* of the requests in flight whose clients may leave; all 0 at first */
     struct rt_slab clients;
     struct rt_heap order; /* by (leaves_ns, id) */
-    uint32_t *slots;      /* hash table from id to client; SLOT_FREE */
-    uint32_t slot_count;  /* a power of two */
+    struct id_table by_id;
 };
 
 void patience_init(struct patience *p);
@@ -41,6 +84,8 @@ bool patience_draw(const struct rt_patience *spec, uint64_t seed, const struct r
                    struct waiting_client *out);
 bool patience_add(struct patience *p, const struct waiting_client *c) RT_MUST_USE;
 void patience_done(struct patience *p, uint64_t id); /* nothing happens when it is not there */
+void patience_move(struct patience *p, uint64_t id, uint32_t replica,
+                   uint64_t newest); /* likewise */
 /* The next to leave, or NULL; valid until the next call. */
 const struct waiting_client *patience_next(const struct patience *p);
 
