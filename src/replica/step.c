@@ -83,7 +83,7 @@ static void note_first_rounds(struct rank *r, struct batch *b)
             break; /* those before it joined earlier */
         struct emission e = {.seq = i, .gap_ns = -1};
         if (q->first_token_ns == RT_NEVER) { /* its prompt was computed elsewhere */
-            q->first_token_ns = q->last_token_ns = b->record.end_ns;
+            q->first_token_ns = b->record.end_ns;
         } else {
             e.gap_ns = b->record.end_ns - q->last_token_ns;
             if (e.gap_ns > q->max_itl_ns)
