@@ -220,6 +220,8 @@ static void join(struct rank *r, struct batch *b, uint32_t i)
 void remote_join(struct rank *r, struct batch *b, int64_t budget)
 {
     int64_t least = r->policy->needs_spare_block ? 1 : 0;
+    if (b->preempted && r->lane->decode.count > 0)
+        return; /* else what they hold kept the last one out, who cannot come back before */
     while (remote_joins(r) && r->partial == SEQ_NONE && r->running.count < r->engine.max_num_seqs &&
            r->lane->decode.count < budget) {
         uint32_t i = r->remote->arrived.head;

@@ -73,8 +73,7 @@ static void admit(struct rank *r, struct batch *b)
 static void form(struct rank *r, struct batch *b)
 {
     make_room(r, b);
-    if (!b->preempted)
-        remote_join(r, b, r->engine.max_num_batched_tokens);
+    remote_join(r, b, r->engine.max_num_batched_tokens);
     if (!b->preempted)
         resume_swapped(r, b, r->engine.max_num_batched_tokens);
     batch_add_decodes(r, b);

@@ -286,7 +286,8 @@ void remote_free(struct rank *r);
 void remote_keep(struct rank *r, uint32_t i);
 /* Blocks for those that are expected, while there are. */
 bool remote_give_rooms(struct rank *r, struct rt_err *err);
-/* Those whose KV is here, while they fit beside the decodes and those are fewer than budget. */
+/* Those whose KV is here, while they fit beside the decodes and those are fewer than budget; but
+ * none beside decodes that are left when somebody was preempted. */
 void remote_join(struct rank *r, struct batch *b, int64_t budget);
 void remote_leave(struct rank *r, uint32_t i); /* with what it holds */
 /* KV tokens a sequence brings, and the blocks kept free for its next token when those are full. */

@@ -165,12 +165,11 @@ static void post_patience(struct rt_sim *s)
         rt_heap_remove(&s->events, s->patience_item);
 }
 
-/* Something happened to replica i between its steps. */
+/* Something happened to replica i between its steps; a step may have ended with it. */
 static void look_at(struct rt_sim *s, uint32_t i)
 {
-    if (rt_replica_busy(rt_fleet_replica(s->fleet, i)))
-        post_replica(s, i);
-    else
+    post_replica(s, i);
+    if (!rt_replica_busy(rt_fleet_replica(s->fleet, i)))
         mark_dirty(s, i);
 }
 
@@ -241,9 +240,7 @@ static bool give_up(struct rt_sim *s, struct rt_finished_list *out, struct rt_er
             s->totals.given_up_ns += (uint64_t)(s->totals.now_ns - out->rows[row].arrival_ns);
         if (!leave(s, i, out, before, err))
             return false;
-        post_replica(s, i);
-        if (!rt_replica_busy(r))
-            mark_dirty(s, i);
+        look_at(s, i);
     }
     return true;
 }
@@ -357,7 +354,10 @@ static bool route(struct rt_sim *s, struct rt_request *req, struct rt_finished_l
         return rt_fail_nomem(err, "clients that may leave");
     if (s->report_interval_ns > 0 && !rt_heap_has(&s->events, s->report_item))
         post_report(s);
-    look_at(s, i);
+    if (rt_replica_busy(rt_fleet_replica(s->fleet, i)))
+        post_replica(s, i);
+    else
+        mark_dirty(s, i);
     return true;
 }
 

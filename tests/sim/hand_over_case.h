@@ -6,8 +6,9 @@
 #include "rooftrace/sim.h"
 #include "support/test.h"
 
-#define KV_BYTES_PER_TOKEN 131072.0 /* llama-3.1-8b in 16 bit: 2 * 8 heads * 128 * 32 layers * 2   \
-                                     */
+#define KV_BYTES_PER_TOKEN                                                                         \
+    131072.0 /* llama-3.1-8b in 16 bit: 2 * 8 heads * 128 * 32 layers * 2                          \
+              */
 #define KV_LAYERS 32
 
 struct replay {
