@@ -45,7 +45,7 @@ extern const char *const rt_status_names[RT_STATUS_COUNT];
 extern const char *const rt_reason_names[RT_REASON_COUNT];
 
 struct rt_prefill_part { /* of a request whose prompt another replica computed */
-    uint32_t replica;
+    uint32_t pool, replica;
     int64_t prefilled_ns; /* end of its prefill */
     int64_t kv_ready_ns;  /* its KV was where it decodes; RT_NEVER: it left before */
     int64_t moved_tokens; /* KV that took the link: of the prompt, less what was cached there */

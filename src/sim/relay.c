@@ -154,7 +154,10 @@ bool relay_take(struct relay *y, const struct rt_request *req, uint32_t from)
                       .from_place = rt_replica_newest(rt_fleet_replica(y->fleet, from)),
                       .to = RT_NO_REPLICA,
                       .phase = PHASE_PREFILL,
-                      .part = {.replica = from, .prefilled_ns = RT_NEVER, .kv_ready_ns = RT_NEVER}};
+                      .part = {.pool = rt_fleet_pool_of(y->fleet, from),
+                               .replica = from,
+                               .prefilled_ns = RT_NEVER,
+                               .kv_ready_ns = RT_NEVER}};
     bool copied = copy_texts(g, req);
     if (!copied || !rt_heap_reserve(&y->pending, y->legs.capacity) ||
         !rt_heap_reserve(&y->rooms, y->legs.capacity) ||
