@@ -24,22 +24,37 @@ void case_parse(const char *keys, struct rt_scenario *s)
     rt_catalog_free(catalog);
 }
 
+/* The simulation wants its list back empty. */
+static void keep_steps(struct rt_step_list *from, struct rt_step_list *into)
+{
+    for (size_t n = 0; n < from->count; n++) {
+        struct rt_step_row *row = rt_step_list_add(into);
+        assert_non_null(row);
+        *row = from->rows[n];
+    }
+    rt_step_list_reset(from);
+}
+
 void case_replay(const char *keys, const struct array_load *load, bool coast, size_t rows,
                  struct replay *out)
 {
     struct rt_err err = {0};
+    struct rt_step_list lately = {0};
     enum rt_sim_answer answer = RT_SIM_MORE;
     memset(out, 0, sizeof *out);
     case_parse(keys, &out->scenario);
     out->scenario.coast = coast;
     rt_finished_list_init(&out->rows);
     assert_ok(rt_sim_new(&out->scenario, array_source_new(load), &out->sim, &err), &err);
-    rt_sim_record_steps(out->sim, &out->steps);
+    rt_sim_record_steps(out->sim, &lately);
     while (answer == RT_SIM_MORE && out->rows.count < rows) {
         answer = rt_sim_next(out->sim, out->rows.count + 1, &out->rows, &err);
         if (answer == RT_SIM_ERROR)
             fail_msg("%s", err.msg);
+        keep_steps(&lately, &out->steps);
     }
+    rt_step_list_release(&lately);
+    rt_sim_record_steps(out->sim, NULL);
     if (answer == RT_SIM_MORE)
         assert_ok(rt_sim_abort(out->sim, &out->rows, &err), &err);
     out->totals = rt_sim_totals(out->sim);
