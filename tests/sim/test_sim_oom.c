@@ -60,9 +60,18 @@ static void load_free(struct rt_source *s)
     (void)s;
 }
 
-static void parse(const char *router, struct rt_scenario *s)
+#define TOGETHER                                                                                   \
+    "{\"gpu\": \"rtx-4090\", \"model\": \"llama-3.1-8b\", \"replicas\": 2, \"engine\":"            \
+    " {\"num_gpu_blocks\": 30, \"max_num_seqs\": 3, \"queue_order\": \"priority\"}}"
+#define APART                                                                                      \
+    "{\"gpu\": \"rtx-4090\", \"model\": \"llama-3.1-8b\", \"role\": \"prefill\", \"engine\":"      \
+    " {\"num_gpu_blocks\": 30, \"max_num_seqs\": 3, \"queue_order\": \"priority\"}},"              \
+    "{\"gpu\": \"rtx-4090\", \"model\": \"llama-3.1-8b\", \"role\": \"decode\", \"engine\":"       \
+    " {\"num_gpu_blocks\": 9, \"max_num_seqs\": 3, \"queue_order\": \"priority\"}}"
+
+static void parse(const char *router, const char *pools, struct rt_scenario *s)
 {
-    char text[1200];
+    char text[1400];
     struct rt_err err = {0};
     struct rt_catalog *catalog = NULL;
     struct rt_json *doc = NULL;
@@ -71,12 +80,10 @@ static void parse(const char *router, struct rt_scenario *s)
              " \"coefficients_s\": [0.005, 2e-05, 4e-08, 5e-10, 6e-06]}, \"router\": \"%s\","
              " \"router_view_interval_s\": 0.02, \"timeout_s\": 0.2, \"cancel\": {\"share\": 0.3,"
              " \"mean_s\": 0.1}, \"classes\": [{\"name\": \"llama-3.1-8b\", \"priority\": 1}],"
-             " \"admission\": {\"queue_limit\": 5}, \"pools\": ["
-             "{\"gpu\": \"rtx-4090\", \"model\": \"llama-3.1-8b\", \"replicas\": 2, \"engine\":"
-             " {\"num_gpu_blocks\": 30, \"max_num_seqs\": 3, \"queue_order\": \"priority\"}},"
+             " \"admission\": {\"queue_limit\": 5}, \"pools\": [%s,"
              "{\"gpu\": \"rtx-4090\", \"model\": \"llama-3.2-1b\", \"engine\": {\"prefix_caching\":"
              " false, \"num_gpu_blocks\": 30, \"max_num_seqs\": 3}}]}",
-             router);
+             router, pools);
     assert_ok(rt_catalog_open(NULL, &catalog, &err), &err);
     assert_ok(rt_json_parse(text, strlen(text), "oom", &doc, &err), &err);
     struct rt_json_at root = rt_json_root(doc);
@@ -106,11 +113,11 @@ static bool run(const struct rt_scenario *s, bool whole, uint64_t *left, struct 
     return answer == RT_SIM_DONE;
 }
 
-static long fail_every_allocation(const char *router, bool whole)
+static long fail_every_allocation(const char *router, const char *pools, bool whole)
 {
     struct rt_scenario s;
     long n = 0;
-    parse(router, &s);
+    parse(router, pools, &s);
     for (bool ok = false; !ok; n++) {
         struct rt_err err = {RT_OK, ""};
         uint64_t left = 0;
@@ -127,18 +134,26 @@ static long fail_every_allocation(const char *router, bool whole)
 static void simulations(void **state)
 {
     (void)state;
-    assert_true(fail_every_allocation("session_affinity", true) > 50);
-    assert_true(fail_every_allocation("least_kv", true) > 50);
+    assert_true(fail_every_allocation("session_affinity", TOGETHER, true) > 50);
+    assert_true(fail_every_allocation("least_kv", TOGETHER, true) > 50);
+}
+
+static void hand_overs(void **state)
+{
+    (void)state;
+    assert_true(fail_every_allocation("round_robin", APART, true) > 50);
 }
 
 static void fleets(void **state)
 {
     (void)state;
-    assert_true(fail_every_allocation("prefix_affinity", false) > 20);
+    assert_true(fail_every_allocation("prefix_affinity", TOGETHER, false) > 20);
+    assert_true(fail_every_allocation("prefix_affinity", APART, false) > 20);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(simulations), cmocka_unit_test(fleets)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(simulations), cmocka_unit_test(hand_overs),
+                                       cmocka_unit_test(fleets)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
