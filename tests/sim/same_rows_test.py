@@ -129,8 +129,7 @@ def scenarios(folder):
         yield f"sliding windows, drafts, {switch[2:]}", [*windowed, *drafts, switch], FINISHES
     apart = ["--prefill-replicas", 2, "--decode-replicas", 2, "--kv-transfer-gb-per-s", 2]
     yield "prefill and decode apart", [*SAMPLE, *FLEET, *apart], HANDS_OVER
-    yield "apart, tight, every step", [*SAMPLE, *FLEET, *apart, *tight, "--rate-scale", 10, "--steps",
-                                       "--max-requests", 300, "--kv-transfer-layerwise"], PREEMPTS
+    yield "apart, tight", [*SAMPLE, *FLEET, *apart, *tight, "--rate-scale", 10, "--kv-transfer-layerwise"], PREEMPTS
     yield "apart, prefix cache, first token of the decode side", [
         *cache, *FLEET, *apart, "--first-token", "decode", "--decode-router", "prefix_affinity"], HANDS_OVER
     yield "apart, clients that leave", [*SAMPLE, *FLEET, *apart, "--cancel-share", 0.5, "--cancel-mean-s", 0.3,
