@@ -74,17 +74,24 @@ enum rt_reason hand_over_refuses(const struct rt_fleet *f, uint32_t pool,
     return reason;
 }
 
-bool rt_fleet_expect(struct rt_fleet *f, const struct rt_request *req, uint32_t from,
-                     const struct rt_handed *handed, int64_t now_ns, uint32_t *replica,
-                     struct rt_err *err)
+/* The decode pools that could hold it. */
+static struct routed fitting(struct rt_fleet *f, uint32_t pool, const struct rt_request *req)
 {
     struct hand_over *h = f->hand;
-    const struct side *s = &h->sides[rt_fleet_pool_of(f, from)];
+    const struct side *s = &h->sides[pool];
     uint32_t fit = 0;
     for (uint32_t d = 0; d < s->decoder_count; d++)
         if (refuses(f, s->decoders[d], req) == RT_REASON_NONE)
             h->fit[fit++] = s->decoders[d];
-    *replica = routing_pick(f, &h->desk, &(struct routed){h->fit, fit}, req, now_ns);
+    return (struct routed){h->fit, fit};
+}
+
+bool rt_fleet_expect(struct rt_fleet *f, const struct rt_request *req, uint32_t from,
+                     const struct rt_handed *handed, int64_t now_ns, uint32_t *replica,
+                     struct rt_err *err)
+{
+    struct routed among = fitting(f, rt_fleet_pool_of(f, from), req);
+    *replica = routing_pick(f, &f->hand->desk, &among, req, now_ns);
     if (*replica == RT_NO_REPLICA)
         return true;
     if (!rt_replica_expect(f->replicas[*replica], req, handed, now_ns, err))

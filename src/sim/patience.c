@@ -3,14 +3,13 @@
  *     "timeout_s": 30, "cancel": {"share": 0.05, "mean_s": 10}
  *
  * Whether and when a request is cancelled is drawn from (seed, its place in the trace), so it is
- * the same on every fleet. One heap holds those in flight whose clients may leave, a table by id
+ * the same on every fleet. One heap holds those in flight whose clients may leave, one hash table
  * finds a request that is done before. Nothing is paid by requests whose clients stay. O(log
  * clients) a call. */
 #include "sim_internal.h"
 #include "sim_print_internal.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #define MAX_TIMEOUT_S 9e9
 #define MIN_TIMEOUT_S 1e-9
@@ -88,7 +87,7 @@ void patience_release(struct patience *p)
 {
     rt_slab_release(&p->clients);
     rt_heap_release(&p->order);
-    id_table_release(&p->by_id);
+    id_table_release(&p->ids);
 }
 
 static struct waiting_client *client(const struct patience *p, uint32_t i)
@@ -98,35 +97,31 @@ static struct waiting_client *client(const struct patience *p, uint32_t i)
 
 bool patience_add(struct patience *p, const struct waiting_client *c)
 {
-    if (!id_table_reserve(&p->by_id))
-        return false;
     uint32_t i = rt_slab_take(&p->clients);
     if (i == RT_SLAB_NONE)
         return false;
-    if (!rt_heap_reserve(&p->order, p->clients.capacity)) {
+    if (!rt_heap_reserve(&p->order, p->clients.capacity) || !id_table_put(&p->ids, c->id, i)) {
         rt_slab_give(&p->clients, i);
         return false;
     }
     *client(p, i) = *c;
-    id_table_put(&p->by_id, c->id, i);
     rt_heap_set(&p->order, i, c->leaves_ns, c->id);
     return true;
 }
 
 void patience_done(struct patience *p, uint64_t id)
 {
-    uint32_t i = id_table_get(&p->by_id, id);
-    if (i == ID_NONE)
+    uint32_t i = id_table_take(&p->ids, id);
+    if (i == ID_TABLE_NONE)
         return;
-    id_table_remove(&p->by_id, id);
     rt_heap_remove(&p->order, i);
     rt_slab_give(&p->clients, i);
 }
 
 void patience_move(struct patience *p, uint64_t id, uint32_t replica, uint64_t newest)
 {
-    uint32_t i = id_table_get(&p->by_id, id);
-    if (i == ID_NONE)
+    uint32_t i = id_table_get(&p->ids, id);
+    if (i == ID_TABLE_NONE)
         return;
     client(p, i)->replica = replica;
     client(p, i)->newest = newest;

@@ -81,9 +81,9 @@ static void forget_copies(struct leg *g)
 
 static void release_legs(struct relay *y)
 {
-    for (uint32_t s = 0; s < y->by_id.slot_count; s++)
-        if (y->by_id.slots[s].item != ID_NONE)
-            forget_copies(leg_at(y, y->by_id.slots[s].item));
+    for (uint32_t s = 0; s < y->by_id.size; s++)
+        if (y->by_id.slots[s].value != ID_TABLE_NONE)
+            forget_copies(leg_at(y, y->by_id.slots[s].value));
 }
 
 void relay_free(struct relay *y)
@@ -161,12 +161,11 @@ bool relay_take(struct relay *y, const struct rt_request *req, uint32_t from)
     bool copied = copy_texts(g, req);
     if (!copied || !rt_heap_reserve(&y->pending, y->legs.capacity) ||
         !rt_heap_reserve(&y->rooms, y->legs.capacity) ||
-        !rt_heap_reserve(&y->transfers, y->legs.capacity) || !id_table_reserve(&y->by_id)) {
+        !rt_heap_reserve(&y->transfers, y->legs.capacity) || !id_table_put(&y->by_id, req->id, l)) {
         forget_copies(g);
         rt_slab_give(&y->legs, l);
         return false;
     }
-    id_table_put(&y->by_id, req->id, l);
     return true;
 }
 
@@ -176,7 +175,7 @@ static void forget(struct relay *y, uint32_t l)
     rt_heap_remove(&y->pending, l);
     rt_heap_remove(&y->rooms, l);
     rt_heap_remove(&y->transfers, l);
-    id_table_remove(&y->by_id, g->req.id);
+    (void)id_table_take(&y->by_id, g->req.id);
     forget_copies(g);
     rt_slab_give(&y->legs, l);
 }
@@ -241,11 +240,11 @@ bool relay_rows(struct relay *y, struct rt_finished_list *list, size_t from, int
     bool ok = true;
     for (size_t n = from; n < list->count; n++) {
         uint32_t l = id_table_get(&y->by_id, list->rows[n].id);
-        if (l != ID_NONE && goes_on(y, leg_at(y, l), &list->rows[n])) {
+        if (l != ID_TABLE_NONE && goes_on(y, leg_at(y, l), &list->rows[n])) {
             go_on(y, l, &list->rows[n], now_ns);
             continue;
         }
-        ok = ok && (l == ID_NONE || end_row(y, l, list, n, now_ns, err));
+        ok = ok && (l == ID_TABLE_NONE || end_row(y, l, list, n, now_ns, err));
         list->rows[kept++] = list->rows[n];
     }
     list->count = kept;
@@ -352,7 +351,7 @@ static void gather_rooms(struct relay *y, uint32_t replica)
     struct rt_room room;
     while (rt_replica_room(rt_fleet_replica(y->fleet, replica), &room)) {
         uint32_t l = id_table_get(&y->by_id, room.id);
-        assert(l != ID_NONE && leg_at(y, l)->to == replica);
+        assert(l != ID_TABLE_NONE && leg_at(y, l)->to == replica);
         leg_at(y, l)->part.moved_tokens = room.tokens;
         rt_heap_set(&y->rooms, l, 0, room.id);
     }
@@ -390,7 +389,7 @@ bool relay_abort(struct relay *y, struct rt_finished_list *out, size_t from, str
     bool ok = true;
     for (size_t n = from; n < out->count; n++) {
         uint32_t l = id_table_get(&y->by_id, out->rows[n].id);
-        if (l == ID_NONE)
+        if (l == ID_TABLE_NONE)
             continue;
         ok = complete_row(leg_at(y, l), &out->rows[n], out) && ok;
         forget(y, l);

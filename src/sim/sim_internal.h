@@ -19,19 +19,47 @@ struct class_map { /* the scenario's classes by the source's index; all 0 at fir
 };
 
 /* id_table.c */
-#define ID_NONE UINT32_MAX
+#define ID_TABLE_NONE UINT32_MAX
 struct id_table { /* all 0 at first */
     struct id_slot {
         uint64_t id;
-        uint32_t item; /* ID_NONE: free */
+        uint32_t value; /* ID_TABLE_NONE: the slot is free */
     } * slots;
-    uint32_t slot_count, used; /* a power of two; entries */
+    uint32_t size, count; /* size: 0 or a power of two */
 };
-bool id_table_reserve(struct id_table *t) RT_MUST_USE;             /* for one more */
-void id_table_put(struct id_table *t, uint64_t id, uint32_t item); /* it is not in */
-uint32_t id_table_get(const struct id_table *t, uint64_t id);      /* or ID_NONE */
-void id_table_remove(struct id_table *t, uint64_t id);             /* it is in */
+
 void id_table_release(struct id_table *t);
+/* The id is not in the table. false: out of memory. */
+bool id_table_put(struct id_table *t, uint64_t id, uint32_t value) RT_MUST_USE;
+uint32_t id_table_get(const struct id_table *t, uint64_t id); /* ID_TABLE_NONE: it is not there */
+uint32_t id_table_take(struct id_table *t, uint64_t id);      /* likewise; takes it out */
+
+/* patience.c: clients that leave before their answer is complete */
+struct waiting_client {
+    uint64_t id;
+    int64_t leaves_ns;
+    enum rt_status status; /* timeout or cancelled */
+    uint32_t replica;      /* RT_NO_REPLICA: its request waits for one */
+    uint64_t newest;       /* for rt_replica_cancel */
+};
+
+struct patience { /* of the requests in flight whose clients may leave; all 0 at first */
+    struct rt_slab clients;
+    struct rt_heap order; /* by (leaves_ns, id) */
+    struct id_table ids;  /* of clients */
+};
+
+void patience_init(struct patience *p);
+void patience_release(struct patience *p);
+/* When the client of a request leaves: *out but for replica and newest. false: it stays. */
+bool patience_draw(const struct rt_patience *spec, uint64_t seed, const struct rt_request *req,
+                   struct waiting_client *out);
+bool patience_add(struct patience *p, const struct waiting_client *c) RT_MUST_USE;
+void patience_done(struct patience *p, uint64_t id); /* nothing happens when it is not there */
+/* Its request is somewhere else now; likewise. */
+void patience_move(struct patience *p, uint64_t id, uint32_t replica, uint64_t newest);
+/* The next to leave, or NULL; valid until the next call. */
+const struct waiting_client *patience_next(const struct patience *p);
 
 /* relay.c: requests that a prefill and a decode replica serve */
 struct relay;
@@ -61,33 +89,6 @@ bool relay_send(struct relay *y, int64_t now_ns, struct rt_err *err) RT_MUST_USE
 /* The rows of an abort, from the given one on, are completed; others added. */
 bool relay_abort(struct relay *y, struct rt_finished_list *out, size_t from,
                  struct rt_err *err) RT_MUST_USE;
-
-/* patience.c: clients that leave before their answer is complete */
-struct waiting_client {
-    uint64_t id;
-    int64_t leaves_ns;
-    enum rt_status status; /* timeout or cancelled */
-    uint32_t replica;
-    uint64_t newest; /* for rt_replica_cancel */
-};
-
-struct patience { /* of the requests in flight whose clients may leave; all 0 at first */
-    struct rt_slab clients;
-    struct rt_heap order; /* by (leaves_ns, id) */
-    struct id_table by_id;
-};
-
-void patience_init(struct patience *p);
-void patience_release(struct patience *p);
-/* When the client of a request leaves: *out but for replica and newest. false: it stays. */
-bool patience_draw(const struct rt_patience *spec, uint64_t seed, const struct rt_request *req,
-                   struct waiting_client *out);
-bool patience_add(struct patience *p, const struct waiting_client *c) RT_MUST_USE;
-void patience_done(struct patience *p, uint64_t id); /* nothing happens when it is not there */
-void patience_move(struct patience *p, uint64_t id, uint32_t replica,
-                   uint64_t newest); /* likewise */
-/* The next to leave, or NULL; valid until the next call. */
-const struct waiting_client *patience_next(const struct patience *p);
 
 /* classes.c: the scenario's section `classes` */
 struct rt_writer;
