@@ -163,4 +163,19 @@ bool rt_cost_can_run(const struct rt_cost *c);
 int64_t rt_cost_decode_run(const struct rt_cost *c, struct rt_step_shape *s, uint32_t n,
                            int64_t *ns);
 
+/* The same steps without a list: duration i, from 0, follows from the batch's line in the cost's
+ * table and its context, which grows by `decodes` a step. */
+struct rt_decode_line;
+struct rt_decode_run {
+    const struct rt_decode_line *line; /* the cost's; NULL: none */
+    double x0, dx;                     /* context of step 0, growth a step */
+};
+#define RT_MAX_RUN 2048u /* steps a call: sums of steps below 2^51 ns stay below 2^62 */
+/* False when the batch is not plain (rt_cost_is_plain): such steps have to be listed. */
+bool rt_cost_run(const struct rt_cost *c, const struct rt_step_shape *s, struct rt_decode_run *run);
+int64_t rt_run_ns(const struct rt_decode_run *run, uint32_t i);
+/* Steps from..from+n-1, n <= RT_MAX_RUN: their durations, and the sum, at most INT64_MAX. */
+int64_t rt_run_list(const struct rt_decode_run *run, uint32_t from, uint32_t n, int64_t *ns);
+int64_t rt_run_sum(const struct rt_decode_run *run, uint32_t from, uint32_t n);
+
 #endif

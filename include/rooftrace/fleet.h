@@ -119,6 +119,11 @@ struct rt_dtypes rt_pool_default_dtypes(const struct rt_gpu *gpu, const struct r
 /* Default of engine.max_num_batched_tokens: 8192, 2048 below 40 GB of memory. */
 int64_t rt_pool_default_step_tokens(const struct rt_gpu *gpu);
 
+/* Beyond so many replicas (of some 8 KB each, as they take turns) the processor's caches do not
+ * hold them: then what can be worked out is not kept, and memory is asked for ahead. Same results.
+ */
+#define RT_MANY_REPLICAS 256
+
 struct rt_fleet_use { /* what a trial adds to the spec; see rt_replica_spec */
     bool coast;
     int64_t
@@ -140,6 +145,9 @@ const struct rt_pool_plan *rt_fleet_pool(const struct rt_fleet *f, uint32_t pool
 uint32_t rt_fleet_pool_of(const struct rt_fleet *f, uint32_t i);
 const struct rt_cost *rt_fleet_cost(const struct rt_fleet *f, uint32_t pool);
 
+/* There will be an arrival soon: rt_replica_prefetch of the replica that most routers would pick
+ * now if nothing else happened. */
+void rt_fleet_prefetch(const struct rt_fleet *f);
 /* An arrival: admission, router, replica. The answer as for rt_replica_push, or RT_REASON_MODEL
  * (no pool serves the model it names), RT_REASON_ADMISSION, RT_REASON_UNAVAILABLE (no replica
  * takes requests). *replica is where it went, or was turned away; RT_NO_REPLICA: nowhere. */

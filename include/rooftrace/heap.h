@@ -38,6 +38,17 @@ static inline const struct rt_heap_node *rt_heap_top(const struct rt_heap *h)
     return h->count == 0 ? (const struct rt_heap_node *)0 : &h->nodes[0];
 }
 
+/* The second least item, NULL when there is none. */
+static inline const struct rt_heap_node *rt_heap_second(const struct rt_heap *h)
+{
+    const struct rt_heap_node *least = (const struct rt_heap_node *)0;
+    for (uint32_t child = 1; child < h->count && child <= 4; child++)
+        if (!least || h->nodes[child].time < least->time ||
+            (h->nodes[child].time == least->time && h->nodes[child].tie < least->tie))
+            least = &h->nodes[child];
+    return least;
+}
+
 /* Time of the second least item, INT64_MAX when there is none: is the top alone at its instant? */
 static inline int64_t rt_heap_second_time(const struct rt_heap *h)
 {

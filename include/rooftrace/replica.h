@@ -71,7 +71,7 @@ enum rt_role { /* pools[].role */
 extern const char *const rt_role_names[RT_ROLE_COUNT];
 
 struct rt_replica_spec {
-    const struct rt_engine_spec *engine; /* max_num_batched_tokens resolved, >= 1 */
+    const struct rt_engine_spec *engine; /* max_num_batched_tokens resolved, >= 1; outlives it */
     const struct rt_cost *cost;
     const struct rt_cost *draft_cost; /* of the draft model, without sliding windows; or NULL */
     int64_t kv_blocks;                /* > 0; of one rank, like the other blocks below */
@@ -87,9 +87,10 @@ struct rt_replica_spec {
     double block_bytes, pcie_bytes_per_s;
     uint32_t pool, index; /* as rows name it */
     enum rt_role role;
-    bool silent; /* prefill: the tokens it gives are thrown away and count nowhere */
-    bool coast;  /* false: every step end is an event (tests, step records). So it is
-                    with a pipeline, and where ranks step together */
+    bool silent;  /* prefill: the tokens it gives are thrown away and count nowhere */
+    bool coast;   /* false: every step end is an event (tests, step records). So it is
+                     with a pipeline, and where ranks step together */
+    bool compact; /* one of very many: works things out twice rather than keep them; same results */
     struct rt_token_stats *stats; /* shared by the trial's replicas; outlives them */
 };
 
@@ -116,6 +117,11 @@ struct rt_replica;
 bool rt_replica_new(const struct rt_replica_spec *spec, struct rt_replica **out,
                     struct rt_err *err) RT_MUST_USE;
 void rt_replica_free(struct rt_replica *p);
+/* The replica will be asked something soon: brings its memory, and once that is there the arrays it
+ * points to, into the processor's caches, all lines at once rather than one after another as they
+ * are used. Changes nothing; pays where many replicas take turns. */
+void rt_replica_prefetch(const struct rt_replica *p);
+void rt_replica_prefetch_more(const struct rt_replica *p);
 /* Steps that end from now on are appended to *steps, which outlives the replica; NULL: no longer.
  * The same rows with and without coasting. One event appends some 256 steps of a
  * replica at most. */

@@ -405,61 +405,113 @@ bool rt_cost_can_run(const struct rt_cost *c)
     return c->window_count == 0 && c->decode_is_line;
 }
 
-/* What stays the same over a run, and how its one changing sum x starts and grows. All x are
- * integers below 2^53, so x0 + i*dx is exact and equals the conversion of the advanced integer. */
-struct run_line {
-    struct rt_decode_line line;
-    double x0, dx;
-};
-
-static inline double line_ns(const struct run_line *l, int32_t i)
+/* Duration of the i-th step before rounding. The sums x are integers below 2^53, so x0 + i*dx is
+ * exact and equals the conversion of the advanced integer. */
+static inline double run_ns(const struct rt_decode_line *line, double x0, double dx, int32_t i)
 {
-    return step_seconds(l->line.terms_s, l->line.slope_s * (l->x0 + (double)i * l->dx)) * 1e9;
+    return step_seconds(line->terms_s, line->slope_s * (x0 + (double)i * dx)) * 1e9;
 }
 
-RT_WIDE static int64_t run_chunk(const struct run_line *l, int32_t n, int64_t *ns)
+/* Every operation is monotone in x, so all durations lie between the first and the last. */
+static inline bool run_is_small(const struct rt_decode_run *r, int32_t from, int32_t n)
 {
+    double first = run_ns(r->line, r->x0, r->dx, from);
+    double last = run_ns(r->line, r->x0, r->dx, from + n - 1);
+    return first >= 0 && last >= 0 && first < TWO_51 && last < TWO_51;
+}
+
+static int64_t add_ns(int64_t sum, int64_t ns)
+{
+    return ns > INT64_MAX - sum ? INT64_MAX : sum + ns;
+}
+
+RT_WIDE static int64_t list_small(const struct rt_decode_run *r, int32_t from, int32_t n,
+                                  int64_t *ns)
+{
+    const struct rt_decode_line line = *r->line;
+    double x0 = r->x0, dx = r->dx;
     int64_t sum = 0;
-    /* Every operation is monotone in x, so all durations lie between the first and the last. */
-    double first = line_ns(l, 0), last = line_ns(l, n - 1);
-    if (first >= 0 && last >= 0 && first < TWO_51 && last < TWO_51) {
-        const struct run_line line = *l;
-        for (int32_t i = 0; i < n; i++) {
-            ns[i] = round_small(line_ns(&line, i));
-            sum += ns[i];
-        }
-        return sum;
-    }
     for (int32_t i = 0; i < n; i++) {
-        ns[i] = round_any(line_ns(l, i));
-        sum = ns[i] > INT64_MAX - sum ? INT64_MAX : sum + ns[i];
+        ns[i] = round_small(run_ns(&line, x0, dx, from + i));
+        sum += ns[i];
     }
+    return sum;
+}
+
+RT_WIDE static int64_t sum_small(const struct rt_decode_run *r, int32_t from, int32_t n)
+{
+    const struct rt_decode_line line = *r->line;
+    double x0 = r->x0, dx = r->dx;
+    int64_t sum = 0;
+    for (int32_t i = 0; i < n; i++)
+        sum += round_small(run_ns(&line, x0, dx, from + i));
+    return sum;
+}
+
+bool rt_cost_run(const struct rt_cost *c, const struct rt_step_shape *s, struct rt_decode_run *run)
+{
+    *run = (struct rt_decode_run){
+        .line = find_line(c, s), .x0 = line_context(c, s), .dx = (double)s->decodes};
+    return run->line != NULL;
+}
+
+int64_t rt_run_ns(const struct rt_decode_run *run, uint32_t i)
+{
+    return round_any(run_ns(run->line, run->x0, run->dx, (int32_t)i));
+}
+
+int64_t rt_run_list(const struct rt_decode_run *run, uint32_t from, uint32_t n, int64_t *ns)
+{
+    int32_t first = (int32_t)from, count = (int32_t)n;
+    int64_t sum = 0;
+    assert(n <= RT_MAX_RUN);
+    if (n == 0)
+        return 0;
+    if (run_is_small(run, first, count))
+        return list_small(run, first, count, ns);
+    for (uint32_t i = 0; i < n; i++) {
+        ns[i] = rt_run_ns(run, from + i);
+        sum = add_ns(sum, ns[i]);
+    }
+    return sum;
+}
+
+int64_t rt_run_sum(const struct rt_decode_run *run, uint32_t from, uint32_t n)
+{
+    int32_t first = (int32_t)from, count = (int32_t)n;
+    int64_t sum = 0;
+    assert(n <= RT_MAX_RUN);
+    if (n == 0)
+        return 0;
+    if (run_is_small(run, first, count))
+        return sum_small(run, first, count);
+    for (uint32_t i = 0; i < n; i++)
+        sum = add_ns(sum, rt_run_ns(run, from + i));
     return sum;
 }
 
 int64_t rt_cost_decode_run(const struct rt_cost *c, struct rt_step_shape *s, uint32_t n,
                            int64_t *ns)
 {
-    const int32_t chunk = 1 << 11; /* sums of steps below 2^51 ns stay below 2^62 */
     int64_t sum = 0;
     assert(rt_cost_can_run(c));
     assert(s->prefill_tokens == 0 && s->tokens == s->decodes);
     assert(s->sequences == s->decodes && s->samples == s->decodes);
-    const struct rt_decode_line *known = find_line(c, s);
-    struct run_line run = {.dx = (double)s->decodes};
-    if (known != NULL)
-        run.line = *known;
-    else
-        decode_line(c, s->decodes, s, &run.line);
+    struct rt_decode_line beyond; /* the table */
+    struct rt_decode_run run;
+    bool known = rt_cost_run(c, s, &run);
+    if (!known) {
+        decode_line(c, s->decodes, s, &beyond);
+        run.line = &beyond;
+    }
     while (n > 0) {
-        int32_t now = n < (uint32_t)chunk ? (int32_t)n : chunk;
+        uint32_t now = n < RT_MAX_RUN ? n : RT_MAX_RUN;
         run.x0 = line_context(c, s);
-        int64_t part = run_chunk(&run, now, ns);
-        sum = part > INT64_MAX - sum ? INT64_MAX : sum + part;
-        s->decode_context += now * s->decodes;
-        s->held_tokens += now * s->decodes;
+        sum = add_ns(sum, rt_run_list(&run, 0, now, ns));
+        s->decode_context += (int64_t)now * s->decodes;
+        s->held_tokens += (int64_t)now * s->decodes;
         ns += now;
-        n -= (uint32_t)now;
+        n -= now;
     }
     return sum;
 }

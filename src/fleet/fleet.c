@@ -180,6 +180,7 @@ static bool add_replicas(struct rt_fleet *f, uint32_t pool, int64_t count,
             .role = p->role,
             .silent = p->role == RT_ROLE_PREFILL && f->hides_prefill,
             .coast = use->coast,
+            .compact = count > RT_MANY_REPLICAS,
             .stats = use->stats,
         };
         if (!rt_replica_new(&spec, &f->replicas[f->replica_count], err))

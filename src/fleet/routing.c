@@ -198,6 +198,10 @@ enum rt_reason rt_fleet_push(struct rt_fleet *f, const struct rt_request *req, i
     *replica = i;
     if (i == RT_NO_REPLICA)
         return RT_REASON_UNAVAILABLE;
+    if (f->replica_count > RT_MANY_REPLICAS) {
+        rt_replica_prefetch(f->replicas[i]);
+        rt_replica_prefetch_more(f->replicas[i]);
+    }
     enum rt_reason reason = RT_REASON_ADMISSION;
     if (admission_has_room(f, i, req, now_ns))
         reason = rt_fleet_role(f, i) == RT_ROLE_PREFILL
@@ -208,6 +212,13 @@ enum rt_reason rt_fleet_push(struct rt_fleet *f, const struct rt_request *req, i
     else
         settle(f, i);
     return reason;
+}
+
+void rt_fleet_prefetch(const struct rt_fleet *f)
+{
+    const struct rt_candidates *c = &f->pools[0].candidates;
+    if (c->count > 0)
+        rt_replica_prefetch(f->replicas[c->first + rt_heap_top(&c->by_key)->item]);
 }
 
 /* ---- beginning and end ----------------------------------------------------------------------- */

@@ -16,7 +16,7 @@ int64_t rank_cached_tokens(struct rank *r, const struct rt_request *req, int64_t
         .run = RT_SLAB_NONE,
     };
     struct kv_prefix found = kv_find_prefix(r, &like);
-    return (found.blocks + found.offloaded) * r->engine.block_size;
+    return (found.blocks + found.offloaded) * r->engine->block_size;
 }
 
 int64_t rank_backlog_tokens(struct rank *r, int64_t now_ns)

@@ -38,7 +38,7 @@ static void check_lane(const struct rank *r, const struct lane *l)
 {
     const struct decode_set *d = &l->decode;
     int64_t members = 0, decodes = 0, context = 0;
-    for (int64_t p = 0; p < r->engine.block_size; p++)
+    for (int64_t p = 0; p < r->engine->block_size; p++)
         members += d->phase[p];
     for (uint32_t i = r->running.head; i != SEQ_NONE; i = seq_at(r, i)->next) {
         const struct seq *q = seq_at(r, i);
@@ -95,7 +95,7 @@ void rank_check(const struct rank *r)
         check_lane(r, &r->lanes[l]);
     if (r->cpu_blocks > 0)
         check_swapped(r);
-    assert(s.count == r->running.count && s.count <= r->engine.max_num_seqs);
+    assert(s.count == r->running.count && s.count <= r->engine->max_num_seqs);
     assert(s.prefills == (r->partial != SEQ_NONE)); /* one unfinished prompt at most */
     assert(used >= 0 && used <= r->kv_blocks);
     assert(!r->ordered || (r->queue.count == r->waiting.count && r->victims.count == s.count));

@@ -12,6 +12,7 @@
 #include "replica_internal.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A step of all the decodes there are now, that changes nothing but their contexts. */
@@ -25,14 +26,14 @@ static bool alike(const struct rank *r, const struct batch *b)
 static bool all_alike(const struct rank *r)
 {
     return alike(r, r->lane->now) &&
-           (!r->engine.async_scheduling || (r->lane->ahead && alike(r, r->lane->ahead)));
+           (!r->engine->async_scheduling || (r->lane->ahead && alike(r, r->lane->ahead)));
 }
 
 /* Nobody can be admitted before somebody finishes, whatever the batch. */
 static bool full_or_nobody_waits(const struct rank *r)
 {
     return (r->waiting.count == 0 && !remote_joins(r)) ||
-           r->running.count >= r->engine.max_num_seqs;
+           r->running.count >= r->engine->max_num_seqs;
 }
 
 /* What is formed next is nothing but decodes. While steps are alike, a queue head that was not
@@ -65,7 +66,7 @@ static int64_t blocks_in(const struct rank *r, int64_t rounds)
 static int64_t rounds_with_blocks(const struct rank *r, int64_t limit)
 {
     int64_t spare = r->free_blocks - (r->policy->needs_spare_block ? 1 : 0), low = 0;
-    int64_t most = tokens_in(&r->lane->decode, limit) / r->engine.block_size + 1;
+    int64_t most = tokens_in(&r->lane->decode, limit) / r->engine->block_size + 1;
     if (r->policy->reserves_output || most * r->lane->decode.count <= spare)
         return limit;
     while (low < limit) { /* blocks_in ascends: the most rounds whose blocks are spare */
@@ -95,6 +96,11 @@ static struct rt_step_shape decodes_in(const struct rank *r, int64_t rounds)
     return s;
 }
 
+static int64_t add_ns(int64_t sum, int64_t ns)
+{
+    return ns > INT64_MAX - sum ? INT64_MAX : sum + ns;
+}
+
 /* The n-th step that will begin, from 0. */
 struct rt_step_shape coast_shape(const struct rank *r, int64_t n)
 {
@@ -109,26 +115,49 @@ static int64_t first_planned_round(const struct rank *r)
     return r->lane->ahead ? r->lane->decode.round : r->lane->decode.round + 1;
 }
 
-/* Durations of the planned steps: what was formed ahead, then rounds. Returns their sum. */
-static int64_t plan_durations(struct rank *r, uint32_t steps)
+/* Durations of the planned rounds into ns. Returns their sum. */
+static int64_t list_rounds(const struct rank *r, uint32_t rounds, int64_t *ns)
 {
-    int64_t *ns = r->plan.ns, sum = 0;
-    uint32_t first = r->lane->ahead ? 1 : 0;
-    if (r->lane->ahead)
-        sum = ns[0] = rt_cost_step_ns(r->cost, &r->lane->ahead->record.shape);
-    if (first == steps)
-        return sum;
     struct rt_step_shape s = decodes_in(r, 0);
-    if (r->lane->decode.per_round == 0 && rt_cost_can_run(r->cost)) {
-        int64_t rounds = rt_cost_decode_run(r->cost, &s, steps - first, ns + first);
-        return rounds > INT64_MAX - sum ? INT64_MAX : sum + rounds;
-    }
-    for (uint32_t i = first; i < steps; i++) {
-        s = decodes_in(r, i - first);
+    int64_t sum = 0;
+    if (r->lane->decode.per_round == 0 && rt_cost_can_run(r->cost))
+        return rt_cost_decode_run(r->cost, &s, rounds, ns);
+    for (uint32_t i = 0; i < rounds; i++) {
+        s = decodes_in(r, i);
         ns[i] = rt_cost_step_ns(r->cost, &s);
-        sum = ns[i] > INT64_MAX - sum ? INT64_MAX : sum + ns[i];
+        sum = add_ns(sum, ns[i]);
     }
     return sum;
+}
+
+/* The line that the durations of the planned rounds lie on, if they do and are not to be listed. */
+static bool find_line(struct rank *r)
+{
+    struct rt_step_shape s;
+    if (!r->compact || r->lane->decode.per_round != 0)
+        return false;
+    s = decodes_in(r, 0);
+    return rt_cost_run(r->cost, &s, &r->plan.run);
+}
+
+/* How long the planned steps take: what was formed ahead, then rounds. INT64_MAX: too long, or not
+ * known for lack of memory. */
+static int64_t plan_durations(struct rank *r, uint32_t steps)
+{
+    struct coast_plan *p = &r->plan;
+    p->first = r->lane->ahead ? 1 : 0;
+    p->ahead_ns = r->lane->ahead ? rt_cost_step_ns(r->cost, &r->lane->ahead->record.shape) : 0;
+    p->run.line = NULL;
+    if (find_line(r))
+        return add_ns(p->ahead_ns, rt_run_sum(&p->run, 0, steps - p->first));
+    if (!p->listed)
+        p->listed = aligned_alloc(64 /* a cache line */, COAST_STEPS * sizeof p->listed[0]);
+    if (!p->listed)
+        return INT64_MAX;
+    p->listed[0] = p->ahead_ns;
+    return steps == p->first
+               ? p->ahead_ns
+               : add_ns(p->ahead_ns, list_rounds(r, steps - p->first, p->listed + p->first));
 }
 
 /* Rounds that are sure to be formed at the boundaries that follow: up to the one in which a member
@@ -155,7 +184,7 @@ void coast_plan(struct rank *r)
         return;
     coast_drop(r);
     if (!r->coast || r->lane->now->last_count > 0 || !only_decodes_follow(r) ||
-        (r->engine.async_scheduling && !r->lane->ahead))
+        (r->engine->async_scheduling && !r->lane->ahead))
         return;
     int64_t steps = rounds_to_form(r); /* one begins at each boundary at which one is formed */
     if (steps <= 0)
@@ -409,28 +438,69 @@ static bool pass_boundaries(struct rank *r, uint32_t count, struct rt_err *err)
 }
 
 /* How many boundaries, the end of the step in progress first, lie before the instant: planned steps
- * that begin before it. */
-static uint32_t boundaries_before(const struct rank *r, int64_t before_ns)
+ * that begin before it. Durations are known up to step `to`, and no more than those do. */
+static uint32_t boundaries_before(const struct rank *r, uint32_t to, int64_t before_ns)
 {
     const struct coast_plan *p = &r->plan;
     struct step_begin s = {.i = p->next, .at_ns = r->lane->now->record.end_ns};
-    if (p->next == p->count || s.at_ns >= before_ns)
-        return 0;
-    if (p->end_ns - p->ns[p->count - 1] < before_ns) /* the last one does */
-        return p->count - p->next;
-    seek_ending(p, &s, p->count - 1, before_ns);
+    if (before_ns >= p->end_ns && p->end_ns - p->ns[p->count - 1] < before_ns)
+        return p->count - p->next; /* the last one does */
+    seek_ending(p, &s, to - 1, before_ns);
     return s.i - p->next + 1;
 }
 
-bool coast_commit(struct rank *r, int64_t before_ns, struct rt_err *err)
+/* Up to which planned step durations are needed to see how many begin before the instant: on a
+ * rising line none is shorter than the next one. */
+static uint32_t steps_before(const struct coast_plan *p, int64_t now_end_ns, int64_t before_ns)
 {
-    uint32_t count = r->lane->now ? boundaries_before(r, before_ns) : 0;
-    if (count == 0)
-        return true;
-    if (!pass_boundaries(r, count, err))
+    uint32_t next = p->next > p->first ? p->next : p->first; /* of the rounds */
+    if (before_ns >= p->end_ns || next >= p->count)
+        return p->count;
+    int64_t first_ns = rt_run_ns(&p->run, next - p->first);
+    if (first_ns <= 0 || rt_run_ns(&p->run, p->count - 1 - p->first) < first_ns)
+        return p->count;
+    int64_t more = (before_ns - now_end_ns) / first_ns + 2;
+    return more < p->count - next ? next + (uint32_t)more : p->count;
+}
+
+/* Durations of planned steps next..to-1 into ns, from step 0. */
+static void work_out(const struct coast_plan *p, uint32_t to, int64_t *ns)
+{
+    uint32_t from = p->next;
+    if (from < p->first)
+        ns[from++] = p->ahead_ns;
+    (void)rt_run_list(&p->run, from - p->first, to - from, ns + from);
+}
+
+static bool pass_until(struct rank *r, uint32_t to, int64_t before_ns, struct rt_err *err)
+{
+    if (!pass_boundaries(r, boundaries_before(r, to, before_ns), err))
         return false;
     int64_t used = r->kv_blocks - r->free_blocks;
     if (used > r->totals.kv_blocks_peak)
         r->totals.kv_blocks_peak = used;
     return true;
+}
+
+/* Where plans keep no list. */
+static bool commit_compact(struct rank *r, int64_t before_ns, struct rt_err *err)
+{
+    int64_t ns[COAST_STEPS];
+    uint32_t to = steps_before(&r->plan, r->lane->now->record.end_ns, before_ns);
+    work_out(&r->plan, to, ns);
+    r->plan.ns = ns;
+    bool ok = pass_until(r, to, before_ns, err);
+    r->plan.ns = NULL;
+    return ok;
+}
+
+bool coast_commit(struct rank *r, int64_t before_ns, struct rt_err *err)
+{
+    struct coast_plan *p = &r->plan;
+    if (!r->lane->now || p->next == p->count || r->lane->now->record.end_ns >= before_ns)
+        return true;
+    if (p->run.line)
+        return commit_compact(r, before_ns, err);
+    p->ns = p->listed;
+    return pass_until(r, p->count, before_ns, err);
 }

@@ -15,7 +15,7 @@
 
 static uint32_t phase_of(const struct rank *r, const struct seq *q)
 {
-    int64_t b = r->engine.block_size;
+    int64_t b = r->engine->block_size;
     int64_t p = (q->kv + decode_drafts(r) - q->join_tokens) % b;
     return (uint32_t)(p < 0 ? p + b : p);
 }
@@ -29,15 +29,15 @@ bool decode_init(struct decode_set *d, const struct rank *r)
         rt_heap_init(&d->windows[w].reach);
     }
     rt_heap_init(&d->finish);
-    d->per_round = speculated_mean(&r->engine.speculative);
-    d->width = r->engine.speculative.draft_tokens + 1;
+    d->per_round = speculated_mean(&r->engine->speculative);
+    d->width = r->engine->speculative.draft_tokens + 1;
     d->next = decode_tokens_at(d, 1);
-    d->phase_count = (uint32_t)r->engine.block_size;
-    d->phase = calloc((size_t)r->engine.block_size, sizeof d->phase[0]);
+    d->phase_count = (uint32_t)r->engine->block_size;
+    d->phase = calloc((size_t)r->engine->block_size, sizeof d->phase[0]);
     if (!d->phase || !r->kv)
         return d->phase != NULL;
-    d->members = malloc((size_t)r->engine.block_size * sizeof d->members[0]);
-    for (int64_t p = 0; d->members && p < r->engine.block_size; p++)
+    d->members = malloc((size_t)r->engine->block_size * sizeof d->members[0]);
+    for (int64_t p = 0; d->members && p < r->engine->block_size; p++)
         d->members[p] = (struct phase_list){.head = SEQ_NONE, .tail = SEQ_NONE};
     return d->members != NULL;
 }
@@ -164,7 +164,7 @@ static void window_advance(struct window_sum *w, int64_t tokens, int64_t now)
 void decode_advance(struct rank *r, int64_t rounds)
 {
     struct decode_set *d = &r->lane->decode;
-    int64_t b = r->engine.block_size, tokens = rounds;
+    int64_t b = r->engine->block_size, tokens = rounds;
     d->round += rounds;
     if (d->per_round != 0) {
         int64_t now = decode_tokens_at(d, d->round);

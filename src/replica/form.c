@@ -168,8 +168,8 @@ static bool only_decodes(const struct rank *r)
 bool batch_form(struct rank *r, struct batch *b, int64_t start_ns, struct rt_err *err)
 {
     int64_t sequences = r->running.count + rank_waiting(r);
-    if (sequences > r->engine.max_num_seqs)
-        sequences = r->engine.max_num_seqs;
+    if (sequences > r->engine->max_num_seqs)
+        sequences = r->engine->max_num_seqs;
     if (!batch_reserve(b, sequences))
         return rt_fail_nomem(err, "a batch");
     b->record = (struct rt_step_record){.start_ns = start_ns};

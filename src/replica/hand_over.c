@@ -60,7 +60,7 @@ static void drop(struct rank *r, uint32_t i)
     rt_slab_give(&r->seqs, i);
 }
 
-bool rank_release(struct rank *r, uint32_t i, int64_t now_ns, struct rt_err *err)
+bool rank_release_kv(struct rank *r, uint32_t i, int64_t now_ns, struct rt_err *err)
 {
     if (!rank_stop_at(r, now_ns, err))
         return false;
@@ -104,7 +104,7 @@ static bool has_room(const struct rank *r, const struct seq *q, const struct kv_
     const struct remote *m = r->remote;
     int64_t blocks = blocks_for(r, remote_kv(q) + 1) - cached->blocks + cached->free_blocks;
     return r->waiting.count == 0 &&
-           r->running.count + m->loading.count + m->arrived.count < r->engine.max_num_seqs &&
+           r->running.count + m->loading.count + m->arrived.count < r->engine->max_num_seqs &&
            r->free_blocks - crossings(r) - blocks >= margin(r);
 }
 
@@ -172,7 +172,7 @@ static bool interrupt(struct rank *r, int64_t now_ns, struct rt_err *err)
 bool rank_expect(struct rank *r, const struct rt_request *req, const struct rt_handed *handed,
                  int64_t now_ns, struct rt_err *err)
 {
-    int64_t key_ns = rt_queue_key(r->engine.queue_order, r->engine.aging_s, req);
+    int64_t key_ns = rt_queue_key(r->engine->queue_order, r->engine->aging_s, req);
     if (!interrupt(r, now_ns, err))
         return false;
     if (!reserve_rooms(r->remote))
@@ -222,8 +222,8 @@ void remote_join(struct rank *r, struct batch *b, int64_t budget)
     int64_t least = r->policy->needs_spare_block ? 1 : 0;
     if (b->preempted && r->lane->decode.count > 0)
         return; /* else what they hold kept the last one out, who cannot come back before */
-    while (remote_joins(r) && r->partial == SEQ_NONE && r->running.count < r->engine.max_num_seqs &&
-           r->lane->decode.count < budget) {
+    while (remote_joins(r) && r->partial == SEQ_NONE &&
+           r->running.count < r->engine->max_num_seqs && r->lane->decode.count < budget) {
         uint32_t i = r->remote->arrived.head;
         int64_t free_blocks = r->free_blocks + remote_spare(r, seq_at(r, i));
         if (free_blocks - decode_crossings(&r->lane->decode) < least)
@@ -235,7 +235,7 @@ void remote_join(struct rank *r, struct batch *b, int64_t budget)
 bool remote_is_quiet(const struct rank *r)
 {
     const struct remote *m = r->remote;
-    return (m->arrived.count == 0 || r->running.count >= r->engine.max_num_seqs) &&
+    return (m->arrived.count == 0 || r->running.count >= r->engine->max_num_seqs) &&
            (m->expected.count == 0 || !r->names_answers);
 }
 

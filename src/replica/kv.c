@@ -81,7 +81,7 @@ static void cache_free(struct kv_cache *c)
 
 bool kv_init(struct rank *r, const struct rt_replica_spec *spec)
 {
-    if (!r->engine.prefix_caching)
+    if (!r->engine->prefix_caching)
         return true;
     if (spec->hash_block == 0 && spec->offload_blocks == 0)
         return retained_init(r);
@@ -89,7 +89,7 @@ bool kv_init(struct rank *r, const struct rt_replica_spec *spec)
     r->kv = c;
     if (!c)
         return false;
-    c->ratio = spec->hash_block > 0 ? (uint32_t)(spec->hash_block / r->engine.block_size) : 1;
+    c->ratio = spec->hash_block > 0 ? (uint32_t)(spec->hash_block / r->engine->block_size) : 1;
     if (spec->offload_blocks == 0)
         return true;
     c->cpu = cache_new(spec->offload_blocks);
@@ -358,7 +358,7 @@ static void release_count(struct rank *r, uint32_t i)
         return;
     if (q->state == SEQ_DECODE)
         kv = decode_kv(&lane_of(r, q)->decode, q);
-    retained_release(r, i, count, q->state == SEQ_LAST ? 0 : kv / r->engine.block_size);
+    retained_release(r, i, count, q->state == SEQ_LAST ? 0 : kv / r->engine->block_size);
 }
 
 void kv_release(struct rank *r, uint32_t i)
@@ -384,7 +384,7 @@ void kv_release(struct rank *r, uint32_t i)
 
 static struct key key_of(const struct rank *r, const struct seq *q, int64_t number)
 {
-    int64_t named = q->named / r->engine.block_size; /* whole blocks */
+    int64_t named = q->named / r->engine->block_size; /* whole blocks */
     int64_t hash = number / r->kv->ratio;
     if (number < named && hash < q->hash_count)
         return (struct key){.name = q->hash_ids[hash],
@@ -417,7 +417,7 @@ struct kv_prefix kv_find_prefix(struct rank *r, const struct seq *q)
         return found;
     c->hit_count = 0;
     /* at least one token is computed */
-    int64_t most = (q->prompt + q->produced - 1) / r->engine.block_size;
+    int64_t most = (q->prompt + q->produced - 1) / r->engine->block_size;
     for (int64_t n = 0; n < most; n++) {
         struct key k = key_of(r, q, n);
         uint32_t b = find(c, &k);
@@ -478,7 +478,7 @@ void kv_share_prefix(struct rank *r, struct seq *q)
     if (r->retained) {
         int64_t blocks = retained_blocks(r, q);
         r->free_blocks -= blocks;
-        q->kv = blocks * r->engine.block_size;
+        q->kv = blocks * r->engine->block_size;
         retained_reclaim(r, q);
     }
     if (!c || c->hit_count == 0)
@@ -499,12 +499,12 @@ void kv_share_prefix(struct rank *r, struct seq *q)
     if (c->cpu)
         load_copies(r, q);
     q->published = c->hit_count;
-    q->kv = (int64_t)c->hit_count * r->engine.block_size;
+    q->kv = (int64_t)c->hit_count * r->engine->block_size;
 }
 
 static void publish_full(struct rank *r, struct seq *q, int64_t kv_tokens)
 {
-    int64_t full = kv_tokens / r->engine.block_size;
+    int64_t full = kv_tokens / r->engine->block_size;
     while (q->published < full)
         publish(r, q, q->published++);
 }

@@ -161,7 +161,7 @@ bool pipeline_schedule(struct pipeline *p, int64_t now_ns, struct rt_err *err)
             return false;
     }
     uint32_t oldest = p->order[0];
-    if (p->ranks[0]->engine.async_scheduling && p->count > 0 &&
+    if (p->ranks[0]->engine->async_scheduling && p->count > 0 &&
         !form(p, oldest, p->end_ns[oldest], &any, err))
         return false;
     return give_rooms(p, err);

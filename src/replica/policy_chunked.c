@@ -10,7 +10,8 @@
 /* Tokens of the unfinished prompt in the next step: what the decodes leave of the budget. */
 static int64_t next_chunk(const struct rank *r, const struct seq *q)
 {
-    int64_t left = r->engine.max_num_batched_tokens - r->lane->decode.count * r->lane->decode.width;
+    int64_t left =
+        r->engine->max_num_batched_tokens - r->lane->decode.count * r->lane->decode.width;
     return q->target - q->kv < left ? q->target - q->kv : left;
 }
 
@@ -53,7 +54,7 @@ static void continue_prefill(struct rank *r, struct batch *b)
 
 static void admit(struct rank *r, struct batch *b)
 {
-    int64_t left = r->engine.max_num_batched_tokens - b->record.shape.tokens;
+    int64_t left = r->engine->max_num_batched_tokens - b->record.shape.tokens;
     uint32_t i;
     while (left > 0 && (i = next_to_admit(r)) != SEQ_NONE) {
         struct seq *q = seq_at(r, i);
@@ -73,9 +74,9 @@ static void admit(struct rank *r, struct batch *b)
 static void form(struct rank *r, struct batch *b)
 {
     make_room(r, b);
-    remote_join(r, b, r->engine.max_num_batched_tokens);
+    remote_join(r, b, r->engine->max_num_batched_tokens);
     if (!b->preempted)
-        resume_swapped(r, b, r->engine.max_num_batched_tokens);
+        resume_swapped(r, b, r->engine->max_num_batched_tokens);
     batch_add_decodes(r, b);
     if (r->partial != SEQ_NONE)
         continue_prefill(r, b);

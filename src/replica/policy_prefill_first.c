@@ -13,7 +13,7 @@ static void admit(struct rank *r, struct batch *b)
         int64_t blocks = blocks_for(r, known);
         if (known > longest)
             longest = known;
-        if (longest > r->engine.max_num_batched_tokens / (count + 1) ||
+        if (longest > r->engine->max_num_batched_tokens / (count + 1) ||
             r->free_blocks - blocks < r->watermark_blocks)
             break;
         admit_head(r, b);
@@ -27,7 +27,7 @@ static void form(struct rank *r, struct batch *b)
 {
     admit(r, b);
     if (b->record.shape.tokens == 0)
-        decode_pass(r, b, r->engine.max_num_batched_tokens);
+        decode_pass(r, b, r->engine->max_num_batched_tokens);
 }
 
 const struct rt_policy policy_prefill_first = {

@@ -10,7 +10,7 @@ static int64_t at_most(int64_t a, int64_t b)
 
 static void admit(struct rank *r, struct batch *b)
 {
-    int64_t left = r->engine.chunk_tokens - b->record.shape.tokens;
+    int64_t left = r->engine->chunk_tokens - b->record.shape.tokens;
     uint32_t i;
     while (left > 0 && (i = next_to_admit(r)) != SEQ_NONE) {
         struct seq *q = seq_at(r, i);
@@ -28,8 +28,8 @@ static void admit(struct rank *r, struct batch *b)
 
 static void form(struct rank *r, struct batch *b)
 {
-    decode_pass(r, b, r->engine.chunk_tokens);
-    int64_t left = r->engine.chunk_tokens - b->record.shape.tokens;
+    decode_pass(r, b, r->engine->chunk_tokens);
+    int64_t left = r->engine->chunk_tokens - b->record.shape.tokens;
     if (r->partial != SEQ_NONE && left > 0) {
         const struct seq *q = seq_at(r, r->partial);
         batch_add_prefill(r, b, r->partial, at_most(q->target - q->kv, left));

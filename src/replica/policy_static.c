@@ -6,7 +6,7 @@
 /* Admits whole prompts from the queue head while budget, seats and reserved blocks allow. */
 void admit_whole_prompts(struct rank *r, struct batch *b)
 {
-    int64_t budget = r->engine.max_num_batched_tokens;
+    int64_t budget = r->engine->max_num_batched_tokens;
     uint32_t i;
     while ((i = next_to_admit(r)) != SEQ_NONE) {
         struct seq *q = seq_at(r, i);

@@ -6,29 +6,58 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool add_lanes(struct rank *r, const struct rt_replica_spec *spec)
+static void prefetch_seq(const struct rank *r, uint32_t i)
 {
-    uint32_t count = spec->pipeline > 1 ? (uint32_t)spec->pipeline : 1;
-    r->lane = r->lanes = calloc(count, sizeof r->lanes[0]);
-    if (!r->lanes)
-        return false;
-    r->lane_count = count;
-    for (uint32_t l = 0; l < count; l++)
+    const char *q = (const char *)seq_at(r, i);
+    for (size_t at = 0; at < sizeof(struct seq); at += 64)
+        __builtin_prefetch(q + at);
+}
+
+void rank_prefetch(const struct rank *r)
+{
+    const struct lane *l = r->lanes;
+    __builtin_prefetch(l->decode.finish.nodes);
+    __builtin_prefetch(l->decode.finish.position);
+    __builtin_prefetch(l->decode.phase);
+    __builtin_prefetch(l->gaps.items + l->gaps.first);
+    if (l->decode.count < r->plain_count)
+        __builtin_prefetch(r->plain + l->decode.count);
+    if (r->waiting.head != SEQ_NONE)
+        prefetch_seq(r, r->waiting.head);
+    for (int b = 0; b < 2; b++) {
+        __builtin_prefetch(l->batches[b].emits);
+        __builtin_prefetch(l->batches[b].fresh);
+        __builtin_prefetch(l->batches[b].last);
+    }
+}
+
+static bool init_lanes(struct rank *r)
+{
+    for (uint32_t l = 0; l < r->lane_count; l++)
         if (!decode_init(&r->lanes[l].decode, r))
             return false;
     return true;
 }
 
-bool rank_new(const struct rt_replica_spec *spec, uint32_t number, struct rank **out,
-              struct rt_err *err)
+static uint32_t lanes_of(const struct rt_replica_spec *spec)
 {
-    struct rank *r = calloc(1, sizeof *r);
-    if (!r)
-        return rt_fail_nomem(err, "a replica");
+    return spec->pipeline > 1 ? (uint32_t)spec->pipeline : 1;
+}
+
+size_t rank_bytes(const struct rt_replica_spec *spec)
+{
+    return sizeof(struct rank) + lanes_of(spec) * sizeof(struct lane);
+}
+
+bool rank_init(struct rank *r, const struct rt_replica_spec *spec, uint32_t number,
+               struct rt_err *err)
+{
+    r->lane = r->lanes = (struct lane *)(void *)(r + 1);
+    r->lane_count = lanes_of(spec);
     r->number = number;
     r->numbers = spec->ranks > 1 ? (uint32_t)spec->ranks : 1;
     r->piped = spec->pipeline > 1 || spec->together;
-    r->engine = *spec->engine;
+    r->engine = spec->engine;
     r->policy = policy_at(spec->engine->policy);
     r->cost = spec->cost;
     r->draft_cost = spec->draft_cost;
@@ -37,25 +66,22 @@ bool rank_new(const struct rt_replica_spec *spec, uint32_t number, struct rank *
     r->index = spec->index;
     r->coast = spec->coast;
     r->silent = spec->silent;
+    r->compact = spec->compact;
     r->kv_blocks = r->free_blocks = spec->kv_blocks;
     r->cpu_blocks = r->cpu_free_blocks = spec->cpu_blocks;
     r->block_bytes = spec->block_bytes;
     r->pcie_bytes_per_s = spec->pcie_bytes_per_s;
     if (r->policy->keeps_watermark)
-        r->watermark_blocks = (int64_t)(r->engine.watermark * (double)r->kv_blocks);
+        r->watermark_blocks = (int64_t)(r->engine->watermark * (double)r->kv_blocks);
     r->partial = SEQ_NONE;
-    r->ordered = !queue_order_is_arrival(r->engine.queue_order);
+    r->ordered = !queue_order_is_arrival(r->engine->queue_order);
     rt_heap_init(&r->queue);
     rt_heap_init(&r->victims);
     rt_slab_init(&r->seqs, sizeof(struct seq));
     seq_list_init(&r->waiting);
     seq_list_init(&r->running);
-    if (!kv_init(r, spec) || !add_lanes(r, spec) || !remote_init(r, spec->role)) {
-        rank_free(r);
-        return rt_fail_nomem(err, "a replica");
-    }
-    *out = r;
-    return true;
+    return (kv_init(r, spec) && init_lanes(r) && remote_init(r, spec->role)) ||
+           rt_fail_nomem(err, "a replica");
 }
 
 void seq_release(struct seq *q)
@@ -82,10 +108,8 @@ static void release_lane(struct lane *l)
     }
 }
 
-void rank_free(struct rank *r)
+void rank_release(struct rank *r)
 {
-    if (!r)
-        return;
     release_all(r, &r->waiting);
     release_all(r, &r->running);
     if (r->remote) {
@@ -100,15 +124,14 @@ void rank_free(struct rank *r)
     rt_slab_release(&r->seqs);
     for (uint32_t l = 0; l < r->lane_count; l++)
         release_lane(&r->lanes[l]);
-    free(r->lanes);
     free(r->plain);
-    free(r);
+    free(r->plan.listed);
 }
 
 /* Rule 4: requests that could never run. */
 enum rt_reason rank_refuses(const struct rank *r, const struct rt_request *q)
 {
-    const struct rt_engine_spec *e = &r->engine;
+    const struct rt_engine_spec *e = r->engine;
     int64_t total = q->prompt_tokens + q->output_tokens;
     if (e->max_model_len > 0 && total > e->max_model_len)
         return RT_REASON_MAX_MODEL_LEN;
@@ -195,7 +218,7 @@ enum rt_reason rank_push(struct rank *r, const struct rt_request *req, int64_t n
     /* If it becomes the head of the queue, the next boundary must try to admit it: what is planned
      * beyond is void. Behind the head it changes nothing, since that was refused when the last
      * batch was formed; but step records tell how many waited. */
-    int64_t key_ns = rt_queue_key(r->engine.queue_order, r->engine.aging_s, req);
+    int64_t key_ns = rt_queue_key(r->engine->queue_order, r->engine->aging_s, req);
     bool leads = queue_would_lead(r, key_ns);
     if (r->lane->now && (leads || r->steps)) {
         if (!coast_commit(r, now_ns, err))
@@ -228,7 +251,7 @@ bool rank_begin_step(struct rank *r, int64_t now_ns, struct rt_err *err)
     r->lane->ahead = NULL;
     if (!step_start(r, now_ns, err))
         return false;
-    if (r->engine.async_scheduling) {
+    if (r->engine->async_scheduling) {
         struct batch *next =
             b == &r->lane->batches[0] ? &r->lane->batches[1] : &r->lane->batches[0];
         if (!batch_form(r, next, b->record.end_ns, err))
@@ -255,6 +278,8 @@ int64_t rank_next_ns(const struct rank *r)
 
 bool rank_step_end(struct rank *r, int64_t now_ns, struct rt_finished_list *out, struct rt_err *err)
 {
+    if (r->compact && r->lanes[0].decode.count > 0)
+        prefetch_seq(r, rt_heap_top(&r->lanes[0].decode.finish)->item);
     if (!coast_commit(r, now_ns, err))
         return false;
     assert(r->lane->now && r->lane->now->record.end_ns == now_ns);

@@ -11,12 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LINE_BYTES     64
+#define PREFETCH_BYTES (sizeof(struct rt_replica) + sizeof(struct rank) + sizeof(struct lane))
 #define WAITING_WEIGHT 4 /* vLLM, DPLBAsyncMPClient.get_core_engine_for_request */
 
 struct rt_replica {
     struct rank **ranks;
     uint32_t rank_count;
-    bool alone;             /* one rank without a pipeline */
+    struct rank *only;      /* one rank without a pipeline, else NULL */
     bool piped;             /* units are pipelines, else ranks */
     struct pipeline *pipes; /* [unit_count] */
     uint32_t unit_count;
@@ -27,6 +29,7 @@ struct rt_replica {
     uint32_t dirty_count;
     uint32_t newest_rank;            /* that took a request last */
     struct rt_replica_totals totals; /* as of the last rt_replica_totals */
+    _Alignas(16) unsigned char memory[];
 };
 
 static bool add_units(struct rt_replica *p, const struct rt_replica_spec *spec)
@@ -47,21 +50,34 @@ static bool add_units(struct rt_replica *p, const struct rt_replica_spec *spec)
     return true;
 }
 
+/* All in one piece of memory: the replica, then its ranks. */
+static struct rt_replica *take_memory(const struct rt_replica_spec *spec, uint32_t ranks)
+{
+    size_t each = (rank_bytes(spec) + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+    struct rt_replica *p = calloc(1, sizeof *p + ranks * each);
+    if (!p)
+        return NULL;
+    p->ranks = calloc(ranks, sizeof p->ranks[0]);
+    for (uint32_t i = 0; p->ranks && i < ranks; i++)
+        p->ranks[i] = (struct rank *)(void *)(p->memory + i * each);
+    return p;
+}
+
 bool rt_replica_new(const struct rt_replica_spec *spec, struct rt_replica **out, struct rt_err *err)
 {
-    struct rt_replica *p = calloc(1, sizeof *p);
+    uint32_t count = spec->ranks > 1 ? (uint32_t)spec->ranks : 1;
+    struct rt_replica *p = take_memory(spec, count);
     if (!p)
         return rt_fail_nomem(err, "a replica");
-    uint32_t count = spec->ranks > 1 ? (uint32_t)spec->ranks : 1;
     rt_heap_init(&p->due);
     rt_heap_init(&p->load);
     p->piped = spec->pipeline > 1 || spec->together;
-    p->alone = count == 1 && !p->piped;
-    p->ranks = calloc(count, sizeof p->ranks[0]);
     bool ok = p->ranks || rt_fail_nomem(err, "a replica");
     for (uint32_t i = 0; ok && i < count; i++, p->rank_count++)
-        ok = rank_new(spec, i, &p->ranks[i], err);
-    if (ok && !p->alone)
+        ok = rank_init(p->ranks[i], spec, i, err);
+    if (ok && count == 1 && !p->piped)
+        p->only = p->ranks[0];
+    else if (ok)
         ok = add_units(p, spec) || rt_fail_nomem(err, "a replica");
     if (!ok) {
         rt_replica_free(p);
@@ -78,7 +94,7 @@ void rt_replica_free(struct rt_replica *p)
     for (uint32_t u = 0; p->pipes && u < p->unit_count; u++)
         pipeline_release(&p->pipes[u]);
     for (uint32_t i = 0; p->ranks && i < p->rank_count; i++)
-        rank_free(p->ranks[i]);
+        rank_release(p->ranks[i]);
     rt_heap_release(&p->due);
     rt_heap_release(&p->load);
     free(p->pipes);
@@ -152,11 +168,23 @@ static void left(struct rt_replica *p, uint32_t i, uint32_t u)
 /* ---- what replica.h says ----------------------------------------------------------------------
  */
 
+void rt_replica_prefetch(const struct rt_replica *p)
+{
+    for (size_t at = 0; at < PREFETCH_BYTES; at += LINE_BYTES)
+        __builtin_prefetch((const char *)p + at);
+}
+
+void rt_replica_prefetch_more(const struct rt_replica *p)
+{
+    if (p->only)
+        rank_prefetch(p->only);
+}
+
 enum rt_reason rt_replica_push(struct rt_replica *p, const struct rt_request *req, int64_t now_ns,
                                struct rt_err *err)
 {
-    if (p->alone)
-        return rank_push(p->ranks[0], req, now_ns, err);
+    if (p->only)
+        return rank_push(p->only, req, now_ns, err);
     uint32_t i = rt_heap_top(&p->load)->item, u = i / (p->rank_count / p->unit_count);
     enum rt_reason reason = rank_push(p->ranks[i], req, now_ns, err);
     if (reason != RT_REASON_NONE || err->code != RT_OK)
@@ -177,7 +205,7 @@ bool rt_replica_cancel(struct rt_replica *p, uint64_t newest, enum rt_status sta
     uint32_t i = (uint32_t)(newest % p->rank_count), seq = (uint32_t)(newest / p->rank_count);
     if (!rank_cancel(p->ranks[i], seq, status, now_ns, out, err))
         return false;
-    if (!p->alone)
+    if (!p->only)
         left(p, i, i / (p->rank_count / p->unit_count));
     return true;
 }
@@ -187,15 +215,15 @@ bool rt_replica_cancel(struct rt_replica *p, uint64_t newest, enum rt_status sta
 
 static uint32_t unit_of(const struct rt_replica *p, uint32_t i)
 {
-    return p->alone ? 0 : i / (p->rank_count / p->unit_count);
+    return p->only ? 0 : i / (p->rank_count / p->unit_count);
 }
 
 bool rt_replica_release(struct rt_replica *p, uint64_t place, int64_t now_ns, struct rt_err *err)
 {
     uint32_t i = (uint32_t)(place % p->rank_count), seq = (uint32_t)(place / p->rank_count);
-    if (!rank_release(p->ranks[i], seq, now_ns, err))
+    if (!rank_release_kv(p->ranks[i], seq, now_ns, err))
         return false;
-    if (!p->alone)
+    if (!p->only)
         left(p, i, unit_of(p, i));
     return true;
 }
@@ -208,11 +236,11 @@ enum rt_reason rt_replica_refuses(const struct rt_replica *p, const struct rt_re
 bool rt_replica_expect(struct rt_replica *p, const struct rt_request *req,
                        const struct rt_handed *handed, int64_t now_ns, struct rt_err *err)
 {
-    uint32_t i = p->alone ? 0 : rt_heap_top(&p->load)->item;
+    uint32_t i = p->only ? 0 : rt_heap_top(&p->load)->item;
     if (!rank_expect(p->ranks[i], req, handed, now_ns, err))
         return false;
     p->newest_rank = i;
-    if (!p->alone)
+    if (!p->only)
         settle(p, i, unit_of(p, i));
     return true;
 }
@@ -235,7 +263,7 @@ bool rt_replica_kv_arrived(struct rt_replica *p, uint64_t place, int64_t now_ns,
     uint32_t i = (uint32_t)(place % p->rank_count), seq = (uint32_t)(place / p->rank_count);
     if (!rank_kv_arrived(p->ranks[i], seq, now_ns, err))
         return false;
-    if (!p->alone)
+    if (!p->only)
         settle(p, i, unit_of(p, i));
     return true;
 }
@@ -246,7 +274,7 @@ bool rt_replica_kv_arrived(struct rt_replica *p, uint64_t place, int64_t now_ns,
 /* The rank that takes the next request. */
 static struct rank *next_rank(const struct rt_replica *p)
 {
-    return p->ranks[p->alone ? 0 : rt_heap_top(&p->load)->item];
+    return p->only ? p->only : p->ranks[rt_heap_top(&p->load)->item];
 }
 
 int64_t rt_replica_cached_tokens(struct rt_replica *p, const struct rt_request *req, int64_t now_ns)
@@ -261,13 +289,13 @@ int64_t rt_replica_backlog_tokens(struct rt_replica *p, int64_t now_ns)
 
 bool rt_replica_busy(const struct rt_replica *p)
 {
-    return p->alone ? rank_busy(p->ranks[0]) : p->dirty_count == 0 && p->due.count > 0;
+    return p->only ? rank_busy(p->only) : p->dirty_count == 0 && p->due.count > 0;
 }
 
 bool rt_replica_schedule(struct rt_replica *p, int64_t now_ns, struct rt_err *err)
 {
-    if (p->alone)
-        return rank_schedule(p->ranks[0], now_ns, err);
+    if (p->only)
+        return rank_schedule(p->only, now_ns, err);
     for (uint32_t d = 0; d < p->dirty_count; d++) {
         uint32_t u = p->dirty[d];
         p->is_dirty[u] = false;
@@ -283,16 +311,16 @@ bool rt_replica_schedule(struct rt_replica *p, int64_t now_ns, struct rt_err *er
 
 int64_t rt_replica_next_ns(const struct rt_replica *p)
 {
-    if (p->alone)
-        return rank_next_ns(p->ranks[0]);
+    if (p->only)
+        return rank_next_ns(p->only);
     return p->due.count > 0 ? rt_heap_top(&p->due)->time : RT_NEVER_AGAIN;
 }
 
 bool rt_replica_step_end(struct rt_replica *p, int64_t now_ns, struct rt_finished_list *out,
                          struct rt_err *err)
 {
-    if (p->alone)
-        return rank_step_end(p->ranks[0], now_ns, out, err);
+    if (p->only)
+        return rank_step_end(p->only, now_ns, out, err);
     while (p->due.count > 0 && rt_heap_top(&p->due)->time == now_ns) {
         uint32_t u = rt_heap_top(&p->due)->item;
         if (!(p->piped ? pipeline_step_end(&p->pipes[u], now_ns, out, err)
@@ -350,8 +378,8 @@ static void add_totals(struct rt_replica_totals *sum, const struct rt_replica_to
 /* A step keeps the GPUs of one stage of one rank busy at a time. */
 const struct rt_replica_totals *rt_replica_totals(struct rt_replica *p)
 {
-    if (p->alone)
-        return rank_totals(p->ranks[0]);
+    if (p->only)
+        return rank_totals(p->only);
     uint32_t parts = 0;
     p->totals = (struct rt_replica_totals){0};
     for (uint32_t i = 0; i < p->rank_count; i++) {

@@ -151,10 +151,17 @@ struct batch { /* what one step contains */
     bool preempted;       /* forming it preempted somebody: admission was not tried */
 };
 
-struct coast_plan {          /* the steps after the one in progress, in order */
-    int64_t ns[COAST_STEPS]; /* durations */
-    uint32_t count, next;    /* planned; the first that has not begun */
-    int64_t end_ns;          /* of the last planned step, or of the one in progress */
+struct coast_plan {       /* the steps after the one in progress, in order */
+    uint32_t count, next; /* planned; the first that has not begun */
+    int64_t end_ns;       /* of the last planned step, or of the one in progress */
+    int64_t *listed;      /* durations, [COAST_STEPS], from step 0; owned; NULL until needed */
+    /* Where many replicas would not leave room for lists in the processor's caches, durations are
+     * worked out again as steps are committed: of the step that had been formed ahead, if one had,
+     * and of the rounds from `first` on. Without a line they are listed all the same. */
+    uint32_t first; /* 1, or 0 */
+    int64_t ahead_ns;
+    struct rt_decode_run run;
+    const int64_t *ns; /* while steps are committed: their durations, those before `next` not */
 };
 
 struct plain_steps { /* completed, of one number of decodes */
@@ -181,11 +188,11 @@ struct remote {                                 /* what hand-over needs, in a ra
 };
 
 struct rank {
-    struct lane *lane, *lanes; /* [lane_count] */
+    struct lane *lane, *lanes; /* [lane_count], right behind the rank */
     uint32_t lane_count;
     bool piped;      /* steps begin and end by pipeline.c, which never coasts */
     int64_t form_ns; /* piped: what has appeared by then is known to the batch that is formed */
-    struct rt_engine_spec engine;
+    const struct rt_engine_spec *engine; /* shared by the ranks of a pool */
     const struct rt_policy *policy;
     const struct rt_cost *cost, *draft_cost;
     struct rt_token_stats *stats;
@@ -193,6 +200,7 @@ struct rank {
     uint32_t pool, index;
     uint32_t number, numbers; /* this rank, of how many */
     bool coast;
+    bool compact;          /* plans keep no list of durations */
     bool silent;           /* its tokens appear nowhere: hand_over.c */
     struct remote *remote; /* NULL without a role */
 
@@ -270,7 +278,7 @@ static inline int64_t seq_preempted_ns(const struct seq *q, int64_t now_ns)
 
 static inline int64_t blocks_for(const struct rank *r, int64_t tokens)
 {
-    return (tokens + r->engine.block_size - 1) / r->engine.block_size;
+    return (tokens + r->engine->block_size - 1) / r->engine->block_size;
 }
 
 /* lists.c */
@@ -295,7 +303,7 @@ int64_t remote_kv(const struct seq *q);
 int64_t remote_spare(const struct rank *r, const struct seq *q);
 /* While steps are alike it is nobody's turn: neither to join nor to get a room. */
 bool remote_is_quiet(const struct rank *r);
-bool rank_release(struct rank *r, uint32_t i, int64_t now_ns, struct rt_err *err);
+bool rank_release_kv(struct rank *r, uint32_t i, int64_t now_ns, struct rt_err *err);
 bool rank_expect(struct rank *r, const struct rt_request *req, const struct rt_handed *handed,
                  int64_t now_ns, struct rt_err *err);
 bool rank_kv_arrived(struct rank *r, uint32_t i, int64_t now_ns, struct rt_err *err);
@@ -332,9 +340,13 @@ void running_leave(struct rank *r, uint32_t i);
 uint32_t running_victim(const struct rank *r); /* last in queue order, or SEQ_NONE */
 
 /* rank.c: one serving engine; as the calls of replica.h */
-bool rank_new(const struct rt_replica_spec *spec, uint32_t number, struct rank **out,
-              struct rt_err *err);
-void rank_free(struct rank *r);
+size_t rank_bytes(const struct rt_replica_spec *spec);
+/* In rank_bytes of zeros, which stay the caller's. After a failure, too, it has to be released. */
+bool rank_init(struct rank *r, const struct rt_replica_spec *spec, uint32_t number,
+               struct rt_err *err);
+void rank_release(struct rank *r);
+/* Asks for what every event touches beside the rank's own memory. Changes nothing. */
+void rank_prefetch(const struct rank *r);
 enum rt_reason rank_push(struct rank *r, const struct rt_request *req, int64_t now_ns,
                          struct rt_err *err);
 enum rt_reason rank_refuses(const struct rank *r, const struct rt_request *req); /* rule 4 */
@@ -450,7 +462,7 @@ void rank_check(const struct rank *r); /* asserts the invariants; debug builds o
 static inline uint32_t next_to_admit(const struct rank *r)
 {
     uint32_t i = queue_head(r);
-    if (i == SEQ_NONE || r->running.count >= r->engine.max_num_seqs)
+    if (i == SEQ_NONE || r->running.count >= r->engine->max_num_seqs)
         return SEQ_NONE;
     return seq_at(r, i)->state == SEQ_PAUSED || !tokens_known(r, seq_at(r, i)) ? SEQ_NONE : i;
 }

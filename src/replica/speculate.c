@@ -47,7 +47,7 @@ static double step_s(const struct rt_cost *cost, const struct rt_step_shape *s)
  * seconds are linear in the context: the mean of the first and the last is that of all. */
 void price_drafts(const struct rank *r, struct rt_step_shape *s)
 {
-    const struct rt_speculative *x = &r->engine.speculative;
+    const struct rt_speculative *x = &r->engine->speculative;
     s->draft_s = 0;
     if (s->decodes == 0)
         return;

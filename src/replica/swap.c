@@ -58,7 +58,7 @@ void resume_swapped(struct rank *r, struct batch *b, int64_t budget)
     if (margin < r->watermark_blocks)
         margin = r->watermark_blocks;
     while (r->partial == SEQ_NONE && r->waiting.count > 0 &&
-           r->running.count < r->engine.max_num_seqs && r->lane->decode.count < budget) {
+           r->running.count < r->engine->max_num_seqs && r->lane->decode.count < budget) {
         const struct seq *q = seq_at(r, queue_head(r));
         if (q->state != SEQ_PAUSED || !tokens_known(r, q))
             return;

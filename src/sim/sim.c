@@ -495,6 +495,19 @@ static bool handle(struct rt_sim *s, uint32_t item, struct rt_finished_list *out
     return true;
 }
 
+/* The replicas whose turn comes next are on their way from memory while others have theirs. */
+static void look_ahead(const struct rt_sim *s)
+{
+    const struct rt_heap_node *next = rt_heap_top(&s->events);
+    const struct rt_heap_node *later = rt_heap_second(&s->events);
+    if (later && later->item < s->arrival_item)
+        rt_replica_prefetch(rt_fleet_replica(s->fleet, later->item));
+    if (next && next->item < s->arrival_item)
+        rt_replica_prefetch_more(rt_fleet_replica(s->fleet, next->item));
+    else if (next && next->item == s->arrival_item)
+        rt_fleet_prefetch(s->fleet);
+}
+
 static bool all_served(const struct rt_sim *s)
 {
     return s->source_ended && s->in_flight == 0;
@@ -516,6 +529,8 @@ enum rt_sim_answer rt_sim_next(struct rt_sim *s, size_t rows, struct rt_finished
         top = rt_heap_top(&s->events);
         if ((!top || top->time > s->totals.now_ns) && !schedule_dirty(s, err))
             return RT_SIM_ERROR;
+        if (s->arrival_item > RT_MANY_REPLICAS)
+            look_ahead(s);
     }
     return RT_SIM_MORE;
 }

@@ -36,6 +36,24 @@ static void check_run(const struct rt_cost *c, struct rt_step_shape s)
     assert_int_equal(run.decode_context, s.decode_context);
 }
 
+/* Any part of a run that is not listed: each duration and the sum as in the list. */
+static void check_unlisted(const struct rt_cost *c, struct rt_step_shape s, struct rt_rng *rng)
+{
+    int64_t ns[STEPS], part[STEPS], sum = 0;
+    struct rt_decode_run run;
+    assert_true(rt_cost_run(c, &s, &run));
+    (void)rt_cost_decode_run(c, &s, STEPS, ns);
+    uint32_t from = (uint32_t)rt_rng_below(rng, STEPS);
+    uint32_t n = (uint32_t)rt_rng_below(rng, STEPS - from + 1);
+    for (uint32_t i = from; i < from + n; i++) {
+        assert_int_equal(rt_run_ns(&run, i), ns[i]);
+        sum += ns[i];
+    }
+    assert_int_equal(rt_run_sum(&run, from, n), sum);
+    assert_int_equal(rt_run_list(&run, from, n, part), sum);
+    assert_memory_equal(part, ns + from, n * sizeof part[0]);
+}
+
 static void check_sum(const struct rt_cost *c, struct rt_step_shape s)
 {
     double each[RT_TERM_COUNT] = {0}, many[RT_TERM_COUNT] = {0}, terms[RT_TERM_COUNT];
@@ -72,8 +90,13 @@ static void check_kind(struct rt_cost_inputs in, uint64_t seed)
         assert_int_equal(rt_cost_is_plain(table, &s), decodes <= 256);
         if (i % 20 == 0)
             check_run(table, s);
-        if (i % 20 == 0 && decodes <= 256)
+        if (i % 20 == 0 && decodes <= 256) {
             check_sum(table, s);
+            check_unlisted(table, s, &rng);
+        } else if (decodes > 256) {
+            struct rt_decode_run none;
+            assert_false(rt_cost_run(table, &s, &none));
+        }
     }
     rt_cost_free(table);
     rt_cost_free(direct);

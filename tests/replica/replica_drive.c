@@ -458,6 +458,7 @@ struct rt_replica *drive_replica(const struct scenario *s, bool coast, struct rt
                                    .pcie_bytes_per_s = p->pcie_bytes_per_s,
                                    .hash_block = p->hash_block,
                                    .coast = coast,
+                                   .compact = parts->compact,
                                    .stats = stats};
     struct rt_replica *r = NULL;
     assert_ok(rt_replica_new(&spec, &r, &err), &err);
@@ -473,7 +474,7 @@ void drive_parts_release(struct drive_parts *parts)
 void drive_run(struct drive *d, const struct scenario *s)
 {
     struct rt_err err = {0};
-    struct drive_parts parts;
+    struct drive_parts parts = {.compact = d->compact};
     d->plain = scenario_is_plain(s);
     assert_true(rt_token_stats_init(&d->stats, s->measure_from_ns, s->measure_to_ns));
     rt_finished_list_init(&d->rows);

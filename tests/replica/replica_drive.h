@@ -37,6 +37,7 @@ const char *scenario_text(const struct scenario *s, uint64_t seed, char *buf, si
 struct drive_parts {
     struct rt_engine_spec engine;
     struct rt_cost *cost, *draft_cost;
+    bool compact; /* set beforehand: rt_replica_spec.compact */
 };
 struct rt_replica *drive_replica(const struct scenario *s, bool coast, struct rt_token_stats *stats,
                                  struct drive_parts *parts, bool again);
@@ -46,7 +47,7 @@ struct rt_request drive_request(const struct scenario *s, uint32_t id);
 /* One run of a scenario through rt_replica. */
 struct drive {
     /* in */
-    bool coast;
+    bool coast, compact;
     const int64_t *probes; /* instants to look at the gauges, ascending */
     size_t probe_count;
     int64_t stop_ns; /* abort here, before anything else of this instant; RT_NEVER_AGAIN: run to the

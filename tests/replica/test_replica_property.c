@@ -458,10 +458,12 @@ static void check_one(uint64_t seed, bool spread, const struct abilities *abilit
     count_coverage(&run, coverage);
     int64_t probes[PROBES];
     draw_probes(&run, &g, probes);
-    struct drive drives[2];
-    for (int coast = 0; coast < 2; coast++) {
-        struct drive *d = &drives[coast];
+    struct drive drives[3]; /* stepping; coasting; coasting where plans are worked out twice */
+    for (int way = 0; way < 3; way++) {
+        bool coast = way > 0;
+        struct drive *d = &drives[way];
         *d = (struct drive){.coast = coast,
+                            .compact = way == 2,
                             .log = true,
                             .probes = probes,
                             .probe_count = PROBES,
@@ -478,14 +480,15 @@ static void check_one(uint64_t seed, bool spread, const struct abilities *abilit
         check_abort(&run, &g, coast);
     }
     check_same_drive(&run, &drives[0], &drives[1]);
+    check_same_drive(&run, &drives[0], &drives[2]);
     /* Looking at the gauges and recording must change nothing: once more without. */
     struct drive quiet = {.coast = true, .stop_ns = RT_NEVER_AGAIN};
     drive_run(&quiet, &run.s);
     check_rows(&run, &quiet);
     check_totals(&run, &quiet);
     drive_release(&quiet);
-    drive_release(&drives[0]);
-    drive_release(&drives[1]);
+    for (int way = 0; way < 3; way++)
+        drive_release(&drives[way]);
     naive_result_release(&run.naive);
 }
 
