@@ -98,10 +98,12 @@ def median_row(case, metric, errors, **more):
 OPERATOR_GOALS = {"GEMMs": 7, "decode": 8, "prefill": 8, "mixed": 10}
 LAYER_LINE = re.compile(r"(.*\S)\s+(\d+) points, median\s+([\d.]+) %, p90\s+([\d.]+) %")
 LEFT_OUT_LINE = re.compile(r"(\S.*?)\s+(\d+) rows,\s+(\d+) groups \| catalogue\s+([\d.]+)\s+([\d.]+)"
-                           r" \| out of sample\s+([\d.]+)\s+([\d.]+) %(?: \| goal (\d+) %)?")
+                           r" \| out of sample\s+([\d.]+)\s+([\d.]+) % \| GPU left out\s+([\d.]+)"
+                           r"\s+([\d.]+) %(?: \| goal (\d+) %)?")
 
 OPERATORS_TEXT = """The project's own formulas, one operator of one layer at a time, against operator tables. Lines with "left out" are **out of
 sample**: constants fitted on all models or shapes of the table but the one that is judged (`tests/cost/operators_accuracy.py`).
+"GPU left out": the median of the constants of all other GPUs, what a GPU that nobody measured would get.
 All others have the catalogue's constants and are **in sample**: the constants of these GPUs were fitted on these tables
 (`tests/cost/test_cost_measured.c` takes whole layers)."""
 
@@ -131,8 +133,9 @@ def left_out(bench):
     rows = []
     for m in filter(None, map(LEFT_OUT_LINE.match, map(str.strip, done.stdout.splitlines()))):
         rows.append(operator_row(f"{m[1]}, left out", f"{m[2]} rows", m[7], m[6],
-                                 float(m[8]) if m[8] else None))
+                                 float(m[10]) if m[10] else None))
         rows.append(operator_row(f"{m[1]}, catalogue", f"{m[2]} rows", m[5], m[4], None))
+        rows.append(operator_row(f"{m[1]}, GPU left out", f"{m[2]} rows", m[9], m[8], None))
     if not rows:
         raise Failed(f"{script}: printed no errors: {done.stdout}{done.stderr}")
     return rows

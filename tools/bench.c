@@ -41,6 +41,11 @@ struct bench_case {
     bool blocks;          /* block identities matter: count block operations */
 };
 
+#define FLEET(rate)                                                                                \
+    "{\"synthetic\": {\"requests\": 1000000, \"arrivals\": {\"kind\": \"poisson\", "               \
+    "\"rate_per_s\": " rate "}, \"prompt_tokens\": 1024,"                                          \
+    " \"output_tokens\": {\"kind\": \"uniform\", \"min\": 100, \"max\": 300}}}"
+
 /* All with the engine's defaults: asynchronous scheduling and prefix caching are on. Without hash
  * ids (conversation, closed, long) the cache needs no block identities. */
 static const struct bench_case cases[] = {
@@ -66,6 +71,9 @@ static const struct bench_case cases[] = {
      " \"sessions\": {\"turns\": 4, \"think_s\": {\"kind\": \"exponential\", \"mean\": 5}}},"
      " \"sessions\": \"think\"}",
      "\"llama-3.1-8b\"", ", \"engine\": {\"num_gpu_blocks\": 3000}", true},
+    /* the same 5 requests a second and replica */
+    {"fleet-10", FLEET("50"), "\"llama-3.1-8b\"", "", false},
+    {"fleet-10000", FLEET("50000"), "\"llama-3.1-8b\"", "", false},
 };
 
 struct options {

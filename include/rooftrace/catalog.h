@@ -23,15 +23,20 @@ extern const char *const rt_link_names[RT_LINK_COUNT];
 
 /* Constants fitted to measured kernels, or the defaults of catalog/gpus.json ("defaults"). */
 struct rt_gpu_constants {
-    /* GEMM: C = 2MKN/(eff_c*peak), W = bytes/(eff_m*bw), t = (C^p + W^p)^(1/p) + overhead */
+    /* GEMM: C = tiles of the result in waves over the SMs, W = bytes/(eff_m*bw),
+     * t = (C^p + W^p)^(1/p) + overhead. edge_rows: what loading its edges makes a tile slower;
+     * start_columns: columns of K that starting one takes; wave_share: part of a last wave that
+     * idle SMs cost (src/cost/gemm.c) */
     double gemm_eff_compute, gemm_eff_memory, gemm_smooth_p, gemm_overhead_s;
+    double gemm_edge_rows, gemm_start_columns, gemm_wave_share;
     /* factors on the efficiencies: eff_m where weights have 8 or 4 bits, eff_c where activations
      * have fewer than 16, the decode's eff where KV has 8; overhead: what a product with such
      * weights takes longer (scales, unpacking) */
     double quantized_memory_8bit, quantized_memory_4bit, quantized_compute, quantized_kv_8bit;
     double quantized_overhead_s;
-    /* decode attention, per layer: KV bytes/(eff*bw) + overhead + per sequence and KV head */
-    double decode_eff_memory, decode_overhead_s, decode_s_per_tile;
+    /* decode attention, per layer: KV bytes/(eff*bw) + overhead + per wave of pairs of
+     * a sequence and a KV head */
+    double decode_eff_memory, decode_overhead_s, decode_s_per_wave;
     /* prefill attention, per layer: waves*(k+q/2+32 + pad)*column/(eff*peak) + overhead +
      * bytes of Q, K, V and the result / io; pad: what starting and ending a tile costs, as key
      * columns */
@@ -39,18 +44,22 @@ struct rt_gpu_constants {
     /* mixed steps (prefill chunk + decodes in one attention call): true where the kernel runs
      * decodes as 64-row tiles, which then adds mixed_pad_tokens to each decode's context. tail:
      * part of a longest tile that runs alone at the end; decode_columns: time of a decode's key
-     * column against a prefill's; l2: KV of one head beyond which the query heads that share it,
-     * too far apart in time, read it again (0: never) */
+     * column against a prefill's; empty_tile: the grid has as many tiles for each sequence as the
+     * longest chunk needs, and one without rows takes an SM this; l2: KV of one head beyond which
+     * the query heads that share it, too far apart in time, read it again (0: never) */
     bool mixed_as_tiles;
     double mixed_pad_tokens, mixed_tail, mixed_decode_columns, mixed_l2_bytes;
+    double mixed_s_per_empty_tile;
     /* norms, rope, activation, per layer: a + b*M + c*max(0, M - m0), of a layer as wide as
      * llama-3.1-8b's (hidden 4096, ffn 14336); b and c are traffic and grow with the width */
     double elementwise_s, elementwise_s_per_token, elementwise_s_per_token_above, elementwise_m0;
     double elementwise_ref_bytes; /* what a token moves in that layer; others scale b, c, 1/m0 by
                                      theirs */
     /* mixture of experts: the grouped products, as for GEMM; per layer routing, sorting and
-     * launches; rows of padding per touched expert */
+     * launches; rows of padding per touched expert; what moves the rows of all experts between the
+     * products (activation, sum of a token's results), those of other GPUs' experts included */
     double moe_eff_compute, moe_eff_memory, moe_smooth_p, moe_overhead_s, moe_pad_rows;
+    double moe_io_bytes_per_s;
     /* sampler: a + b*S */
     double sampler_s, sampler_s_per_seq;
     /* M is padded to the next captured graph size up to here; 0 = no padding */

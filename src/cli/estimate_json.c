@@ -96,6 +96,17 @@ static void json_step(const char *key, const struct rt_estimate_step *s)
     fputs("\n    ]\n  }", stdout);
 }
 
+static void json_words(const struct estimate_job *j)
+{
+    json_text("model", j->in.model.name);
+    json_text("gpu", j->in.gpu.name);
+    json_text("weight_dtype", rt_dtype_names[j->in.dtypes.weight]);
+    json_text("activation_dtype", rt_dtype_names[j->in.dtypes.activation]);
+    json_text("kv_dtype", rt_dtype_names[j->in.dtypes.kv]);
+    printf("  \"speed_of_light\": %s,\n", j->in.spec.speed_of_light ? "true" : "false");
+    json_text("accuracy", j->in.gpu.accuracy);
+}
+
 void estimate_print_json(const struct estimate_job *j)
 {
     const struct rt_estimate *e = &j->e;
@@ -137,13 +148,7 @@ void estimate_print_json(const struct estimate_job *j)
     };
 
     fputs("{\n", stdout);
-    json_text("model", j->in.model.name);
-    json_text("gpu", j->in.gpu.name);
-    json_text("weight_dtype", rt_dtype_names[j->in.dtypes.weight]);
-    json_text("activation_dtype", rt_dtype_names[j->in.dtypes.activation]);
-    json_text("kv_dtype", rt_dtype_names[j->in.dtypes.kv]);
-    printf("  \"speed_of_light\": %s,\n", j->in.spec.speed_of_light ? "true" : "false");
-    json_text("accuracy", j->in.gpu.accuracy);
+    json_words(j);
     json_numbers(list, sizeof list / sizeof list[0], "  ");
     json_terms("prefill_terms_s", e->prefill_terms_s);
     json_terms("decode_terms_s", e->decode_terms_s);

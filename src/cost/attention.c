@@ -1,8 +1,9 @@
 /* Attention of one step, all layers, on one GPU.
  *
- * Decode: reading the KV once, at a share of the bandwidth; a launch, and a time for each pair of a
- * sequence and a KV head, which is one tile of the kernel's grid:
- *     t = L * (bytes/(eff_m*bw) + o + B*Hkv*s)
+ * Decode: reading the KV once, at a share of the bandwidth; a launch, and a time for each wave of
+ * pairs of a sequence and a KV head, which are the tiles of the kernel's grid; fewer of them than
+ * SMs are cut along the context until they fill a wave:
+ *     t = L * (bytes/(eff_m*bw) + o + max(1, B*Hkv/SMs)*w)
  * MLA reads one latent per token for all heads and multiplies with it: the slower of the two
  * counts.
  *
@@ -20,7 +21,11 @@
  * too (mixed_as_tiles), one. Its tiles are dealt out as SMs get free, so the last ones run alone:
  *     span = heads*(prefill columns + d*sum(ctx + pad))*column_s/SMs + tail*longest tile
  *     t = o + io + max(span, longest tile, reads/(eff_m*bw))
- * without the tail when there are no more tiles than SMs. The grid runs head by head over all
+ * without the tail when there are no more tiles than SMs. Its grid has as many tiles for every
+ * sequence as the longest chunk needs; those that a shorter one (a decode: all but one) leaves
+ * empty take an SM about 0.3 us each, which 100 decodes beside a chunk of 2048 feel:
+ *     span += heads*(sequences*ceil(longest/64) - tiles - decodes)*empty/SMs
+ * The grid runs head by head over all
  * sequences, so that the query heads that share a KV head meet in the cache only while there are
  * fewer sequences than SMs, or while the KV of one head stays in the L2; else they read it again:
  *     reads = bytes * (1 + (group/share - 1)*miss),  share = min(group, max(1, SMs/B)),
@@ -35,6 +40,7 @@
 #include <string.h>
 
 #define HIDDEN_BYTES 2.0 /* queries and results are 16 bit */
+#define UNKNOWN_SMS  128 /* of a GPU whose record does not say: waves of a decode */
 
 static double min_d(double a, double b)
 {
@@ -122,13 +128,17 @@ void rt_attention_init(const struct rt_cost_inputs *in, const struct rt_gemm_rat
     out->sms = out->waves ? (int64_t)in->gpu.sm_count : 1;
     out->mixed_as_tiles = k->mixed_as_tiles && m->attention != RT_MLA;
     out->pad_tokens = k->mixed_pad_tokens;
+    out->empty_tile_s =
+        out->mixed_as_tiles && out->waves ? k->mixed_s_per_empty_tile / (double)out->sms : 0;
     out->tail = k->mixed_tail;
     out->decode_columns = k->mixed_decode_columns;
     out->prefill_pad = k->prefill_pad_columns;
     init_io(in, out);
     double scales_s = rt_dtype_bytes(in->dtypes.kv) >= 2 ? 0 : k->quantized_overhead_s;
     out->decode_launch_s = layers * (k->decode_overhead_s + scales_s);
-    out->decode_launch_s_per_seq = layers * k->decode_s_per_tile * decode_tiles(in, out->heads);
+    out->decode_wave_s = layers * k->decode_s_per_wave;
+    out->decode_waves =
+        decode_tiles(in, out->heads) / (double)(out->waves ? out->sms : UNKNOWN_SMS);
     out->prefill_launch_s = layers * (k->prefill_overhead_s + scales_s);
 
     double width = m->attention == RT_MLA ? (double)(m->qk_nope + m->qk_rope + m->v_head)
@@ -182,6 +192,14 @@ static double io_s(const struct rt_attention_cost *a, const struct rt_step_shape
     return a->query_io_s * (double)rows + a->key_io_s * ((double)s->prefill_tokens + held);
 }
 
+/* Seconds of the tiles that shorter chunks and decodes leave empty, one layer. */
+static double empty_s(const struct rt_attention_cost *a, const struct rt_step_shape *s)
+{
+    int64_t most = (s->prefill_longest + RT_PREFILL_TILE - 1) / RT_PREFILL_TILE;
+    int64_t empty = s->sequences * most - s->prefill_tiles - s->decodes;
+    return empty > 0 ? a->heads * (double)empty * a->empty_tile_s : 0;
+}
+
 /* How often the KV of the decodes of a mixed kernel is read. */
 static double reads_of(const struct rt_attention_cost *a, double decodes, double context)
 {
@@ -202,6 +220,7 @@ static void mixed_terms(const struct rt_attention_cost *a, const struct rt_atten
     double decode_column_s = column_s * a->decode_columns;
     double heads_per_sm = a->heads / (double)a->sms;
     double prefill = (p.columns + p.tiles * a->prefill_pad) * column_s * heads_per_sm;
+    prefill += empty_s(a, s);
     double decode = (context + a->pad_tokens * decodes) * decode_column_s * heads_per_sm;
     double span = prefill + decode;
     double read = context * l->kv_s / l->count * reads_of(a, decodes, context);
@@ -238,7 +257,7 @@ void rt_attention_terms(const struct rt_attention_cost *a, const struct rt_step_
         if (prefill)
             terms_s[RT_TERM_ATTENTION] +=
                 l->count * (prefill_s(a, prefill_of(s, l->window), l->tile_column_s) +
-                            io_s(a, s, l->window, s->prefill_tokens));
+                            empty_s(a, s) + io_s(a, s, l->window, s->prefill_tokens));
     }
     if (prefill) {
         terms_s[RT_TERM_ATTENTION] += a->held_s * (double)s->prefill_held;
@@ -246,5 +265,5 @@ void rt_attention_terms(const struct rt_attention_cost *a, const struct rt_step_
     }
     if (decode && !mixed)
         terms_s[RT_TERM_LAUNCH] +=
-            a->decode_launch_s + a->decode_launch_s_per_seq * (double)s->decodes;
+            a->decode_launch_s + a->decode_wave_s * max_d(1, a->decode_waves * (double)s->decodes);
 }

@@ -52,6 +52,9 @@ static const struct number constants[] = {
     {"gemm_eff_memory", K(gemm_eff_memory), 0.01, 2, 1},
     {"gemm_smooth_p", K(gemm_smooth_p), 1, 100, 1},
     {"gemm_overhead_us", K(gemm_overhead_s), 0, 1e6, 1e-6},
+    {"gemm_edge_rows", K(gemm_edge_rows), 0, 1e6, 1},
+    {"gemm_start_columns", K(gemm_start_columns), 0, 1e6, 1},
+    {"gemm_wave_share", K(gemm_wave_share), 0, 1, 1},
     {"quantized_memory_8bit", K(quantized_memory_8bit), 0.01, 2, 1},
     {"quantized_memory_4bit", K(quantized_memory_4bit), 0.01, 2, 1},
     {"quantized_compute", K(quantized_compute), 0.01, 2, 1},
@@ -59,7 +62,7 @@ static const struct number constants[] = {
     {"quantized_kv_8bit", K(quantized_kv_8bit), 0.01, 2, 1},
     {"decode_eff_memory", K(decode_eff_memory), 0.01, 2, 1},
     {"decode_overhead_us", K(decode_overhead_s), 0, 1e6, 1e-6},
-    {"decode_us_per_tile", K(decode_s_per_tile), 0, 1e6, 1e-6},
+    {"decode_us_per_wave", K(decode_s_per_wave), 0, 1e6, 1e-6},
     {"prefill_eff_compute", K(prefill_eff_compute), 0.01, 2, 1},
     {"prefill_overhead_us", K(prefill_overhead_s), 0, 1e6, 1e-6},
     {"prefill_pad_columns", K(prefill_pad_columns), 0, 1e6, 1},
@@ -67,6 +70,7 @@ static const struct number constants[] = {
     {"mixed_pad_tokens", K(mixed_pad_tokens), 0, 1e6, 1},
     {"mixed_tail", K(mixed_tail), 0, 1, 1},
     {"mixed_decode_columns", K(mixed_decode_columns), 0.01, 100, 1},
+    {"mixed_us_per_empty_tile", K(mixed_s_per_empty_tile), 0, 1e6, 1e-6},
     {"mixed_l2_mb", K(mixed_l2_bytes), 0, 1e6, 1e6},
     {"elementwise_us", K(elementwise_s), 0, 1e6, 1e-6},
     {"elementwise_us_per_token", K(elementwise_s_per_token), 0, 1e6, 1e-6},
@@ -78,6 +82,7 @@ static const struct number constants[] = {
     {"moe_smooth_p", K(moe_smooth_p), 1, 100, 1},
     {"moe_overhead_us", K(moe_overhead_s), 0, 1e6, 1e-6},
     {"moe_pad_rows", K(moe_pad_rows), 0, 1e6, 1},
+    {"moe_io_gb_per_s", K(moe_io_bytes_per_s), 0.001, 1e6, 1e9},
     {"sampler_us", K(sampler_s), 0, 1e6, 1e-6},
     {"sampler_us_per_seq", K(sampler_s_per_seq), 0, 1e6, 1e-6},
     {"graph_max_tokens", K(graph_max_tokens), 0, 1e6, 1},
@@ -294,11 +299,22 @@ static bool read_fabric(const struct rt_json_at *at, struct rt_gpu_defaults *out
     return true;
 }
 
+static bool read_half_rate(const struct rt_json_at *at, struct rt_gpu_defaults *out,
+                           struct rt_err *err)
+{
+    static const char *const keys[] = {"gemm_eff_compute", "prefill_eff_compute"};
+
+    return rt_json_expect(at, RT_JSON_OBJECT, err) && rt_json_only(at, keys, COUNT(keys), err) &&
+           rt_json_need(at, keys[0], err) && rt_json_need(at, keys[1], err) &&
+           rt_json_double(at, keys[0], 0.01, 2, &out->half_rate_gemm, err) &&
+           rt_json_double(at, keys[1], 0.01, 2, &out->half_rate_prefill, err);
+}
+
 static bool need_default_sources(const struct rt_json_at *at, struct rt_err *err)
 {
-    static const char *const fields[] = {"fabric", "gemm", "quantized",   "decode",   "prefill",
-                                         "mixed",  "moe",  "elementwise", "graph",    "sampler",
-                                         "memory", "host", "stream",      "allreduce"};
+    static const char *const fields[] = {
+        "fabric", "half_rate", "gemm",   "quantized",   "decode", "prefill", "mixed",    "moe",
+        "graph",  "sampler",   "memory", "elementwise", "host",   "stream",  "allreduce"};
 
     if (!rt_record_sources(at, RT_RECORD_CATALOGUE, fields, COUNT(fields), err))
         return false;
@@ -312,8 +328,9 @@ bool rt_gpu_defaults_read(const struct rt_json_at *at, struct rt_gpu_defaults *o
                           struct rt_err *err)
 {
     static const char *const keys[] = {"reference_mem_bw_gb_per_s", "constants", "fabric",
-                                       "sources"};
+                                       "half_rate", "sources"};
     struct rt_json_at list = rt_json_get(at, "constants"), fabric = rt_json_get(at, "fabric");
+    struct rt_json_at half = rt_json_get(at, "half_rate");
     double reference_gb_per_s = 0;
     uint64_t given = 0;
 
@@ -321,7 +338,8 @@ bool rt_gpu_defaults_read(const struct rt_json_at *at, struct rt_gpu_defaults *o
     if (!rt_json_expect(at, RT_JSON_OBJECT, err) || !rt_json_only(at, keys, COUNT(keys), err) ||
         !rt_json_need(at, keys[0], err) ||
         !rt_json_double(at, keys[0], 1, 1e6, &reference_gb_per_s, err) ||
-        !read_constants(&list, &out->k, &given, err) || !read_fabric(&fabric, out, err))
+        !read_constants(&list, &out->k, &given, err) || !read_fabric(&fabric, out, err) ||
+        !read_half_rate(&half, out, err))
         return false;
     out->reference_bytes_per_s = reference_gb_per_s * 1e9;
     for (unsigned i = 0; i < CONSTANTS; i++)
@@ -496,7 +514,16 @@ bool rt_gpu_draft_read(struct rt_gpu_draft *d, const struct rt_json_at *at,
     return check_sources(at, kind, given, err);
 }
 
-/* The constants of an unseen GPU with this bandwidth and link. */
+/* Where tensor cores accumulate in fp32 at half their rate, the datasheet's int8 rate is four times
+ * that of 16 bit numbers, not twice. They then wait less for anything else. */
+static bool has_half_rate(const struct rt_gpu *g)
+{
+    double wide = g->peak_flops[RT_BF16] > 0 ? g->peak_flops[RT_BF16] : g->peak_flops[RT_FP16];
+
+    return g->peak_flops[RT_INT8] > 3 * wide;
+}
+
+/* The constants of an unseen GPU with these rates, bandwidth and link. */
 static struct rt_gpu_constants defaults_for(const struct rt_gpu_defaults *defaults,
                                             const struct rt_gpu *g)
 {
@@ -505,6 +532,12 @@ static struct rt_gpu_constants defaults_for(const struct rt_gpu_defaults *defaul
 
     k.elementwise_s_per_token *= slower;
     k.elementwise_s_per_token_above *= slower;
+    if (k.moe_io_bytes_per_s > g->mem_bw_bytes_per_s)
+        k.moe_io_bytes_per_s = g->mem_bw_bytes_per_s;
+    if (has_half_rate(g)) {
+        k.gemm_eff_compute = defaults->half_rate_gemm;
+        k.prefill_eff_compute = defaults->half_rate_prefill;
+    }
     if (g->link_kind == RT_LINK_FABRIC && g->link_bytes_per_s > 0) {
         k.allreduce_latency_s = defaults->fabric_latency_s;
         k.allreduce_bus_bytes_per_s = defaults->fabric_bus_share * g->link_bytes_per_s;

@@ -79,6 +79,8 @@ struct rt_gpu_defaults {
     double reference_bytes_per_s; /* elementwise traffic of k was measured at this bandwidth */
     double fabric_latency_s;      /* all-reduce over a fabric */
     double fabric_bus_share;      /* its bus as a share of link_bytes_per_s */
+    /* efficiencies where fp32 accumulation halves the tensor rate (GeForce) */
+    double half_rate_gemm, half_rate_prefill;
 };
 
 struct rt_gpu_draft {

@@ -64,6 +64,7 @@ struct rt_operators {
     unsigned count;
     double moe_layers, dense_layers; /* MLP blocks of each kind */
     struct rt_routing routing;       /* zeros without experts */
+    double routed_bytes;             /* moved between them for one token, one layer */
 };
 
 /* Inputs that roofline, light and memory can price; otherwise RT_ECONFIG. */
@@ -114,11 +115,15 @@ double rt_ring_all_gather_s(const struct rt_ring *r, double bytes); /* or reduce
 struct rt_hop rt_link_hop(const struct rt_cost_inputs *in, int64_t stage);
 bool rt_link_check(const struct rt_cost_inputs *in, struct rt_err *err) RT_MUST_USE;
 
+#define RT_GEMM_TILES 4 /* shapes of tiles (gemm.c) */
+
 /* Rates of one GPU for a GEMM with the given dtypes. */
 struct rt_gemm_rates {
     double flops, bytes_per_s; /* efficiency included */
     double smooth_p, overhead_s;
     double weight_bytes, activation_bytes; /* of one number */
+    double tile_column_s[RT_GEMM_TILES];   /* one tile, one column of k, one SM */
+    double sms, start_columns, wave_share; /* sms: 1 where their number is not known */
 };
 struct rt_gemm_time {
     double weights_s, compute_s; /* shares of the smooth maximum; their sum is the time */
@@ -129,16 +134,20 @@ struct rt_gemm_time rt_smooth_max(double weights_s, double compute_s, double p);
 /* Bytes of such a product: weights, inputs and results. */
 double rt_gemm_bytes(const struct rt_gemm_rates *r, double rows, double matrices, double k,
                      double n);
-/* One product: `rows` through `matrices` matrices of k x n, without overhead. */
-struct rt_gemm_time rt_gemm(const struct rt_gemm_rates *r, double rows, double matrices, double k,
-                            double n);
+/* One product of one matrix, without overhead. O(1). */
+struct rt_gemm_time rt_gemm(const struct rt_gemm_rates *r, double rows, double k, double n);
 
 /* All-reduce of `bytes` over GPUs that each move bus bytes/s (allreduce.c). */
 double rt_all_reduce_s(const struct rt_gpu_constants *k, double gpus, double bytes, double bus);
 /* The same for the grouped products of routed experts (moe.c). */
 void rt_moe_rates(const struct rt_cost_inputs *in, struct rt_gemm_rates *out);
+/* `rows` through `touched` matrices of k x n, without overhead. */
+struct rt_gemm_time rt_moe_gemm(const struct rt_gemm_rates *r, double rows, double touched,
+                                double k, double n);
 /* Rows that `touched` experts multiply when `rows` are meant for them: last tiles are filled up. */
 double rt_moe_rows(const struct rt_gpu_constants *k, double rows, double touched);
+/* Seconds of what moves the rows between the products, for m tokens, one layer. */
+double rt_moe_io_s(const struct rt_gpu_constants *k, const struct rt_operators *ops, double m);
 
 /* Attention of all layers of one kind (full, or behind a sliding window). */
 struct rt_attention_layers {
@@ -156,12 +165,14 @@ struct rt_attention_cost {
     bool waves;   /* sm_count is known: whole waves of tiles */
     bool mixed_as_tiles;
     double pad_tokens, tail, decode_columns; /* of a mixed kernel */
+    double empty_tile_s;                     /* one tile of one head that has no rows; / SMs */
     double prefill_pad;                      /* columns a tile takes longer */
     double query_io_s, key_io_s;             /* one layer: per query row, per key row */
     double group;                            /* query heads of one KV head */
     double l2_tokens;                        /* KV of one head that stays in the cache; 0: all */
     double layers;
-    double decode_launch_s, decode_launch_s_per_seq, prefill_launch_s; /* all layers */
+    double decode_launch_s, decode_wave_s, prefill_launch_s; /* all layers */
+    double decode_waves;                                     /* of the tiles of one sequence */
     double held_s; /* MLA: re-expanding one cached latent for a prefill, all layers; 0 for GQA */
 };
 void rt_attention_init(const struct rt_cost_inputs *in, const struct rt_gemm_rates *gemm,

@@ -80,9 +80,12 @@ struct rt_operator_work rt_operator_time(const struct rt_gemm_rates *rates,
 {
     struct rt_operator_work t = {.rows = rt_operator_rows(ops, op, m),
                                  .touched = rt_operator_touched(ops, op, m)};
-    if (op->routed)
+    if (op->routed) {
         t.rows = rt_moe_rows(k, t.rows, t.touched);
-    t.gemm = rt_gemm(rates, t.rows, t.touched, op->k, op->n);
+        t.gemm = rt_moe_gemm(rates, t.rows, t.touched, op->k, op->n);
+    } else {
+        t.gemm = rt_gemm(rates, t.rows, op->k, op->n);
+    }
     return t;
 }
 
@@ -104,7 +107,7 @@ static void add_operator(const struct rt_cost *c, const struct rt_operator *op, 
 
 /* Bytes that norms, rope and activation move for one token, over all layers: two fused add+norms
  * read and write two streams each; rope reads and writes Q and K; the activation reads gate and up
- * and writes one. Routed experts' activation is part of their kernel (moe_overhead). */
+ * and writes one. Routed experts' is theirs (add_routed). */
 double rt_elementwise_bytes(const struct rt_cost_inputs *in, const struct rt_operators *ops)
 {
     const struct rt_model *m = &in->model;
@@ -183,9 +186,10 @@ static void add_routed(const struct rt_cost *c, double all, struct rt_cost_row *
     for (unsigned i = 0; i < r->ops.count; i++)
         if (r->ops.op[i].routed)
             add_operator(c, &r->ops.op[i], all, row, list);
-    struct rt_cost_row time = {.launch_s = layers * c->in.gpu.k.moe_overhead_s *
-                                           rt_profile_moe(c, all, NULL)};
-    add_part(row, list, "experts_routing", time, 0, 0);
+    double times = layers * rt_profile_moe(c, all, NULL);
+    struct rt_cost_row time = {.other_s = times * rt_moe_io_s(&c->in.gpu.k, &r->ops, all),
+                               .launch_s = times * c->in.gpu.k.moe_overhead_s};
+    add_part(row, list, "experts_routing", time, 0, layers * all * r->ops.routed_bytes);
     if (r->data.ranks <= 1)
         return;
     double bytes = all * (double)c->in.model.hidden * HIDDEN_BYTES;
@@ -303,6 +307,9 @@ static bool check_constants(const struct rt_gpu *g, struct rt_err *err)
         {"gemm_eff_memory", k->gemm_eff_memory, tiny, 2},
         {"gemm_smooth_p", k->gemm_smooth_p, 1, 100},
         {"gemm_overhead_s", k->gemm_overhead_s, 0, second},
+        {"gemm_edge_rows", k->gemm_edge_rows, 0, huge},
+        {"gemm_start_columns", k->gemm_start_columns, 0, huge},
+        {"gemm_wave_share", k->gemm_wave_share, 0, 1},
         {"quantized_memory_8bit", k->quantized_memory_8bit, tiny, 2},
         {"quantized_memory_4bit", k->quantized_memory_4bit, tiny, 2},
         {"quantized_compute", k->quantized_compute, tiny, 2},
@@ -310,7 +317,7 @@ static bool check_constants(const struct rt_gpu *g, struct rt_err *err)
         {"quantized_kv_8bit", k->quantized_kv_8bit, tiny, 2},
         {"decode_eff_memory", k->decode_eff_memory, tiny, 2},
         {"decode_overhead_s", k->decode_overhead_s, 0, second},
-        {"decode_s_per_tile", k->decode_s_per_tile, 0, second},
+        {"decode_s_per_wave", k->decode_s_per_wave, 0, second},
         {"prefill_eff_compute", k->prefill_eff_compute, tiny, 2},
         {"prefill_overhead_s", k->prefill_overhead_s, 0, second},
         {"prefill_pad_columns", k->prefill_pad_columns, 0, huge},
@@ -318,6 +325,7 @@ static bool check_constants(const struct rt_gpu *g, struct rt_err *err)
         {"mixed_pad_tokens", k->mixed_pad_tokens, 0, huge},
         {"mixed_tail", k->mixed_tail, 0, 1},
         {"mixed_decode_columns", k->mixed_decode_columns, tiny, 100},
+        {"mixed_s_per_empty_tile", k->mixed_s_per_empty_tile, 0, second},
         {"mixed_l2_bytes", k->mixed_l2_bytes, 0, huge},
         {"elementwise_s", k->elementwise_s, 0, second},
         {"elementwise_s_per_token", k->elementwise_s_per_token, 0, second},
@@ -332,6 +340,7 @@ static bool check_constants(const struct rt_gpu *g, struct rt_err *err)
         {"moe_smooth_p", k->moe_smooth_p, 1, 100},
         {"moe_overhead_s", k->moe_overhead_s, 0, second},
         {"moe_pad_rows", k->moe_pad_rows, 0, huge},
+        {"moe_io_bytes_per_s", k->moe_io_bytes_per_s, 1, 1e30},
         {"sampler_s", k->sampler_s, 0, second},
         {"sampler_s_per_seq", k->sampler_s_per_seq, 0, second},
         {"graph_max_tokens", k->graph_max_tokens, 0, huge},
@@ -405,6 +414,7 @@ void rt_roofline_terms(const struct rt_cost *c, const struct rt_step_shape *s, d
         struct rt_cost_row e = row_group(c, group.all);
         terms_s[RT_TERM_WEIGHTS] += e.weights_s;
         terms_s[RT_TERM_COMPUTE] += e.compute_s;
+        terms_s[RT_TERM_OTHER] += e.other_s;
         terms_s[RT_TERM_LAUNCH] += e.launch_s;
         terms_s[RT_TERM_COMM] += e.comm_s;
     }

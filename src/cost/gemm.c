@@ -1,17 +1,50 @@
 /* Time of one matrix product, [rows x k] * [k x n], on one GPU.
- *   C = 2*rows*k*n / (eff_c * peak of the activation dtype)
  *   W = (k*n*weight bytes + rows*k*activation bytes + rows*n*2) / (eff_m * bandwidth)
+ *   C = the fastest of a few ways to cut the result into tiles, and k into 1, 2 or 4 parts
  *   t = (C^p + W^p)^(1/p)        the launch overhead o is added by the caller, once a kernel
- * A hard max(C, W) is right far from the ridge and up to 17 % short near it; the smooth maximum
- * with p near 1.5 halves that (docs/cost-model.md). Outputs are 16 bit whatever the weights are.
- * Quantised weights stream a little less well than 16 bit ones, quantised activations reach a
- * smaller part of their higher peak: one factor each; both take a fixed time for their scales.
- * O(1), two pow() a product. */
+ *
+ * A library multiplies tiles of a x b numbers of the result, one an SM at a time; with few tiles
+ * it also splits k. With T = ceil(rows/a) * ceil(n/b) * parts:
+ *   waves = T/SMs, and `wave_share` of what its last wave lacks to a full one
+ *   C     = waves * 2*a*b * (1 + e*(1/a + 1/b)) * (k/parts + start) * SMs/(eff_c * peak)
+ * e, `edge_rows`: a tile loads a + b numbers for each a*b multiply-adds; small ones are slower, by
+ * convention relative to the largest. `start_columns`: filling and emptying the pipeline of a tile,
+ * in columns of k. So 65 rows cost as much as 128, or as 80, whichever shape is faster, and a
+ * product with fewer tiles than SMs is slower than its FLOPs. Both are what is between the smooth
+ * roofline and measured products from 64 to 1024 rows (docs/cost-model.md). Where the number of SMs
+ * is not known there are no waves.
+ *
+ * A hard max(C, W) is right far from the ridge and short near it. Outputs are 16 bit whatever the
+ * weights are. Quantised weights stream a little less well than 16 bit ones, quantised activations
+ * reach a smaller part of their higher peak: one factor each; both take a fixed time for their
+ * scales. More rows, columns or k never take less time. O(1): a dozen products and two pow(). */
 #include "cost_internal.h"
 
 #include <math.h>
 
 #define OUTPUT_BYTES 2.0 /* of one number of a product's result: 16 bit */
+
+/* Tiles that libraries have for 16 and 8 bit numbers on tensor cores, from few rows to many; the
+ * last is what the efficiency is about. */
+static const struct {
+    double rows, columns;
+} tiles[RT_GEMM_TILES] = {{16, 64}, {64, 64}, {128, 128}, {128, 256}};
+
+/* Seconds of one column of k for each shape of tile on one SM. */
+static void init_tiles(const struct rt_gpu *g, struct rt_gemm_rates *out)
+{
+    const unsigned largest = RT_GEMM_TILES - 1;
+    double e = g->k.gemm_edge_rows;
+    double best = 1 + e * (1 / tiles[largest].rows + 1 / tiles[largest].columns);
+    out->sms = g->sm_count >= 1 ? g->sm_count : 1;
+    out->start_columns = g->k.gemm_start_columns;
+    out->wave_share = g->k.gemm_wave_share;
+    for (unsigned i = 0; i < RT_GEMM_TILES; i++) {
+        double edges = (1 + e * (1 / tiles[i].rows + 1 / tiles[i].columns)) / best;
+        out->tile_column_s[i] =
+            2 * tiles[i].rows * tiles[i].columns * edges * out->sms / out->flops;
+    }
+}
 
 void rt_gemm_rates(const struct rt_cost_inputs *in, struct rt_gemm_rates *out)
 {
@@ -28,6 +61,7 @@ void rt_gemm_rates(const struct rt_cost_inputs *in, struct rt_gemm_rates *out)
     out->overhead_s = g->k.gemm_overhead_s + (weight < 2 ? g->k.quantized_overhead_s : 0);
     out->weight_bytes = weight;
     out->activation_bytes = activation;
+    init_tiles(g, out);
 }
 
 struct rt_gemm_time rt_smooth_max(double weights_s, double compute_s, double p)
@@ -45,6 +79,30 @@ struct rt_gemm_time rt_smooth_max(double weights_s, double compute_s, double p)
     return t;
 }
 
+/* x rounded up; x from 0 to 2^52. Without a call into libm this is a few instructions. */
+static double round_up(double x)
+{
+    double whole = (double)(int64_t)x;
+    return whole < x ? whole + 1 : whole;
+}
+
+/* C: the fastest of all shapes of tiles and parts of k. */
+static double tiles_s(const struct rt_gemm_rates *r, double rows, double k, double n)
+{
+    static const double parts[] = {1, 2, 4};
+    double best = (double)INFINITY;
+    for (unsigned i = 0; i < RT_GEMM_TILES; i++) {
+        double grid = round_up(rows / tiles[i].rows) * round_up(n / tiles[i].columns);
+        for (unsigned j = 0; j < sizeof parts / sizeof parts[0]; j++) {
+            double waves = grid * parts[j] / r->sms;
+            waves += r->wave_share * (round_up(waves) - waves);
+            double s = waves * r->tile_column_s[i] * (k / parts[j] + r->start_columns);
+            best = s < best ? s : best;
+        }
+    }
+    return best;
+}
+
 double rt_gemm_bytes(const struct rt_gemm_rates *r, double rows, double matrices, double k,
                      double n)
 {
@@ -52,9 +110,8 @@ double rt_gemm_bytes(const struct rt_gemm_rates *r, double rows, double matrices
            rows * n * OUTPUT_BYTES;
 }
 
-struct rt_gemm_time rt_gemm(const struct rt_gemm_rates *r, double rows, double matrices, double k,
-                            double n)
+struct rt_gemm_time rt_gemm(const struct rt_gemm_rates *r, double rows, double k, double n)
 {
-    double bytes = rt_gemm_bytes(r, rows, matrices, k, n);
-    return rt_smooth_max(bytes / r->bytes_per_s, 2 * rows * k * n / r->flops, r->smooth_p);
+    double bytes = rt_gemm_bytes(r, rows, 1, k, n);
+    return rt_smooth_max(bytes / r->bytes_per_s, tiles_s(r, rows, k, n), r->smooth_p);
 }

@@ -1,13 +1,17 @@
 /* The block of routed experts of one layer, on one GPU: two grouped products, [rows x hidden] *
  * [hidden x gate+up] and [rows x columns] * [columns x hidden], over the experts that the tokens of
  * a step touch.
- *     t = o + sum of both: (C^p + W^p)^(1/p)      (gemm.c, with the constants of this file)
+ *     t = o + sum of both: (C^p + W^p)^(1/p) + io      with constants of their own
  *     W: the weights of the touched experts and the rows that go in and out
- *     C: rows + touched*pad of them: the last tile of an expert is multiplied whole
- * o pays for routing, sorting rows by expert, both launches and the sum of a token's results, so
- * the products have no overhead of their own. Which experts are touched is the caller's question.
- * The fused kernels stream weights about as well as a GEMM but multiply at a smaller share of the
- * peak, and quantised ones follow the same factors; hence constants of their own. O(1). */
+ *     C: rows + touched*pad of them: the last tile of an expert is multiplied whole. Waves of tiles
+ *        do not show: the grid of all experts together is large
+ *     io: activation and sum of results, m*topk * (3*columns + hidden) * 2 bytes / rate, of all
+ * rows of the m tokens: kernels walk over those of other GPUs' experts, too. 1.3 TB/s on H100, H200
+ * and RTX PRO 6000 alike; without it large batches, and with whole experts on each GPU all, come
+ * out at half their time o pays for routing, sorting rows by expert and all launches, so the
+ * products have no overhead of their own. Which experts are touched is the caller's question. The
+ * fused kernels stream weights about as well as a GEMM but multiply at a smaller share of the peak,
+ * and quantised ones follow the same factors; hence constants of their own. O(1). */
 #include "cost_internal.h"
 
 void rt_moe_rates(const struct rt_cost_inputs *in, struct rt_gemm_rates *out)
@@ -20,7 +24,19 @@ void rt_moe_rates(const struct rt_cost_inputs *in, struct rt_gemm_rates *out)
     rt_gemm_rates(&experts, out);
 }
 
+struct rt_gemm_time rt_moe_gemm(const struct rt_gemm_rates *r, double rows, double touched,
+                                double k, double n)
+{
+    double bytes = rt_gemm_bytes(r, rows, touched, k, n);
+    return rt_smooth_max(bytes / r->bytes_per_s, 2 * rows * k * n / r->flops, r->smooth_p);
+}
+
 double rt_moe_rows(const struct rt_gpu_constants *k, double rows, double touched)
 {
     return rows + touched * k->moe_pad_rows;
+}
+
+double rt_moe_io_s(const struct rt_gpu_constants *k, const struct rt_operators *ops, double m)
+{
+    return m * ops->routed_bytes / k->moe_io_bytes_per_s;
 }

@@ -102,7 +102,7 @@ static double attention_s(const struct rt_op_pricer *p, const double v[RT_OPF_CO
 /* Routed products and what a block costs besides. */
 static double moe_s(const struct rt_op_pricer *p, double m)
 {
-    double sum = p->k.moe_overhead_s;
+    double sum = p->k.moe_overhead_s + rt_moe_io_s(&p->k, &p->ops, m);
     for (unsigned i = 0; i < p->ops.count; i++) {
         const struct rt_operator *op = &p->ops.op[i];
         if (!op->routed)
@@ -120,7 +120,7 @@ double rt_op_price(const struct rt_op_pricer *p, const double v[RT_OPF_COUNT])
     struct rt_ring ring;
     switch (p->op) {
     case RT_OP_GEMM:
-        t = rt_gemm(&p->rates, v[RT_OPF_M], 1, v[RT_OPF_K], v[RT_OPF_N]);
+        t = rt_gemm(&p->rates, v[RT_OPF_M], v[RT_OPF_K], v[RT_OPF_N]);
         return t.weights_s + t.compute_s + p->rates.overhead_s;
     case RT_OP_PREFILL:
     case RT_OP_DECODE:

@@ -15,6 +15,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define NUMBER_BYTES 2.0 /* of what goes from one product to the next: 16 bit */
+
 /* ---- what can be priced ---------------------------------------------------------------------- */
 
 /* GPUs that share the experts of a layer: all of a stage, whichever way they are split. */
@@ -196,6 +198,9 @@ static void add_experts(const struct rt_cost_inputs *in, struct rt_operators *op
         ops->op[i].routed = true;
         ops->op[i].experts = (double)m->experts / (double)whole;
     }
+    /* activation: gate and up read, one written; results of a token's experts read and summed */
+    ops->routed_bytes = NUMBER_BYTES * (double)m->experts_per_token *
+                        ((m->gated ? 3 : 2) * columns + (double)m->hidden);
     if (m->shared_ffn > 0)
         add_mlp(ops, m, shared, ops->moe_layers,
                 (double)m->shared_ffn / (double)in->parallel.tensor);

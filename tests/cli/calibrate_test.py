@@ -114,10 +114,11 @@ def test_requests(folder):
     fitted = {line.split()[0]: [float(x) for x in line.split()[1:]] for line in text.splitlines()
               if line.startswith("host_us")}
     near(fitted["host_us_per_step"][0], 500, 1e-9, "before")
-    near(fitted["host_us_per_step"][1], 1500, 0.05, "host_us_per_step")
-    near(fitted["host_us_per_seq"][1], 25, 0.2, "host_us_per_seq")
+    step_us, seq_us = fitted["host_us_per_step"][1], fitted["host_us_per_seq"][1]
+    # a log of a steady batch tells the sum, not the parts
+    near(step_us + 26 * seq_us, 1500 + 26 * 25, 0.05, "host time of a step of 26, as most are")
     document = json.loads(record.read_text())
-    near(document["constants"]["host_us_per_step"], 1500, 0.05, "host_us_per_step of the record")
+    near(document["constants"]["host_us_per_step"], step_us, 1e-3, "host_us_per_step of the record")
     if "log.csv" not in document["sources"]["host"] or "gemm" in document["sources"]:
         sys.exit(f"provenance: {document['sources']}")
     text = rooftrace("calibrate", "--requests", log, "--scenario", ours, "--fit", "efficiencies",
@@ -167,10 +168,10 @@ def test_exposed_host(folder):
     if sorted(fitted) != ["host_sync_us_per_seq", "host_sync_us_per_step"]:
         sys.exit(f"constants of an exposed host: {sorted(fitted)}")
     near(fitted["host_sync_us_per_step"][0], 1400, 1e-9, "before")
-    near(fitted["host_sync_us_per_step"][1], 2500, 0.1, "host_sync_us_per_step")
-    near(fitted["host_sync_us_per_seq"][1], 60, 0.3, "host_sync_us_per_seq")
+    step_us, seq_us = fitted["host_sync_us_per_step"][1], fitted["host_sync_us_per_seq"][1]
+    near(step_us + 15 * seq_us, 2500 + 15 * 60, 0.05, "host time of a step of 15, as most are")
     constants = json.loads(record.read_text())["constants"]
-    near(constants["host_sync_us_per_step"], 2500, 0.1, "host_sync_us_per_step of the record")
+    near(constants["host_sync_us_per_step"], step_us, 1e-3, "host_sync_us_per_step of the record")
     near(constants["host_us_per_step"], 500, 1e-9, "what was not in force")
     near(constants["host_us_per_seq"], 4, 1e-9, "what was not in force")
     both = scenario("both.json", "rtx-4090", False, True)

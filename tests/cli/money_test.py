@@ -159,7 +159,7 @@ class SelfCheck(Case):
         """Products of a long prompt, and KV of a long context, faster than the datasheet."""
         for constants, row, check in (
                 ({"gemm_eff_compute": 1.3, "gemm_smooth_p": 100}, (0, 60000, 1, "a"), "flops"),
-                ({"decode_eff_memory": 1.6, "decode_overhead_us": 0, "decode_us_per_tile": 0},
+                ({"decode_eff_memory": 1.6, "decode_overhead_us": 0, "decode_us_per_wave": 0},
                  (0, 60000, 400, "a"), "kv_bytes")):
             self.db.unlink(missing_ok=True)
             gpu = {**GPU, "constants": constants}

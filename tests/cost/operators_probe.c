@@ -5,7 +5,7 @@
  * Lines on stdin, one answer on stdout for each of the last three:
  *     gemm      group us  weight activation m k n
  *     attention group us  kv_dtype heads kv_heads head_dim q held prefills decodes context
- *     moe       group us  weight activation rows touched hidden columns
+ *     moe       group us  weight activation rows touched hidden columns ranks
  *     reduce    group us  gpus bytes
  *     clear                        forget the rows
  *     gpu JSON                     catalogue name or object with a "base": "ok" or the error
@@ -25,7 +25,7 @@
 
 enum kind { GEMM, ATTENTION, MOE, REDUCE, KINDS };
 static const char *const kind_names[KINDS] = {"gemm", "attention", "moe", "reduce"};
-static const int kind_fields[KINDS] = {3, 8, 4, 2};
+static const int kind_fields[KINDS] = {3, 8, 5, 2};
 static const int kind_dtypes[KINDS] = {2, 1, 2, 0};
 
 struct row {
@@ -165,24 +165,27 @@ static double products_s(const struct rt_cost_inputs *in, int64_t tokens, int64_
         fail(err.msg);
     rt_cost_step_terms(c, &s, terms);
     rt_cost_free(c);
-    return terms[RT_TERM_WEIGHTS] + terms[RT_TERM_COMPUTE] + terms[RT_TERM_LAUNCH];
+    return terms[RT_TERM_WEIGHTS] + terms[RT_TERM_COMPUTE] + terms[RT_TERM_LAUNCH] +
+           terms[RT_TERM_OTHER];
 }
 
-/* A layer whose tokens go through every one of `touched` experts, without the same layer that has
- * none and without the router. */
+/* A layer whose tokens go through every one of `touched` experts on each of `ranks` GPUs, without
+ * the same layer that has none and without the router. */
 static double moe_s(const struct probe *p, const struct row *r)
 {
     struct rt_cost_inputs in = inputs_of(p, r);
     int64_t touched = (int64_t)(r->field[1] + 0.5);
-    int64_t tokens = (int64_t)(r->field[0] / r->field[1] + 0.5);
+    int64_t tokens = (int64_t)(r->field[0] / r->field[1] + 0.5), ranks = (int64_t)r->field[4];
     in.dtypes.weight = r->dtype[0];
     in.dtypes.activation = r->dtype[1];
     in.gpu.k.elementwise_s = 0;
     in.model.ffn = 0;
     in.model.hidden = (int64_t)r->field[2];
-    in.model.vocab = touched;
+    in.parallel.tensor = ranks;
+    in.model.vocab = touched * ranks * ranks; /* a rank's part is as wide as the router */
     double router = products_s(&in, 0, tokens), rest = products_s(&in, tokens, 0);
-    in.model.experts = in.model.experts_per_token = touched;
+    in.parallel.expert = ranks;
+    in.model.experts = in.model.experts_per_token = touched * ranks;
     in.model.expert_ffn = (int64_t)r->field[3];
     return products_s(&in, tokens, 0) - rest - router;
 }

@@ -57,6 +57,7 @@ static struct rt_gpu ideal(struct rt_gpu g)
         .moe_eff_compute = 1,
         .moe_eff_memory = 1,
         .moe_smooth_p = 100,
+        .moe_io_bytes_per_s = 1e30, /* moves nothing worth naming */
         .decode_eff_memory = 1,
         .prefill_eff_compute = 1,
         .prefill_io_bytes_per_s = 1e30,
@@ -186,6 +187,70 @@ static void test_gemm_limits(void **state)
     rt_cost_free(c);
 }
 
+/* Seconds of an LM head of 8192 x n on `rows` rows, on 100 SMs with no limit but arithmetic. */
+static double head_s(const struct rt_gpu_constants *k, double sms, int64_t n, int64_t rows)
+{
+    struct rt_cost_inputs in = fixture_inputs(ideal(fixture_h100()), fixture_llama3_70b(), 1);
+    in.gpu.k.gemm_edge_rows = k->gemm_edge_rows;
+    in.gpu.k.gemm_start_columns = k->gemm_start_columns;
+    in.gpu.k.gemm_wave_share = k->gemm_wave_share;
+    in.gpu.sm_count = sms;
+    in.gpu.mem_bw_bytes_per_s = 1e18;
+    in.gpu.peak_flops[RT_BF16] = 1e12;
+    in.model.vocab = n;
+    struct rt_cost *c = make(&in);
+    struct rt_step_shape s;
+    memset(&s, 0, sizeof s);
+    s.samples = rows;
+    double t = term(c, s, RT_TERM_COMPUTE);
+    rt_cost_free(c);
+    return t;
+}
+
+/* K = 8192. 6400 columns are 100 tiles of 64, 50 of 128, 25 of 256. */
+static void test_gemm_tiles(void **state)
+{
+    struct rt_gpu_constants k = {.gemm_wave_share = 1};
+    const double row = 2 * 8192.0 * 6400 / 1e12, tile = 2 * 16 * 64 * 100 / 1e12;
+    (void)state;
+    assert_near(head_s(&k, 100, 6400, 16), 16 * row, 1e-9); /* one wave of tiles of 16 rows */
+    assert_near(head_s(&k, 100, 6400, 1), 16 * row, 1e-9);
+    assert_near(head_s(&k, 100, 6400, 65), 80 * row, 1e-9);        /* five waves */
+    assert_near(head_s(&k, 100, 64, 16), tile * 2048, 1e-9);       /* one tile: K in 4 parts */
+    assert_near(head_s(&k, 100, 6464, 16), 5 * tile * 2048, 1e-9); /* 404 quarters on 100 SMs */
+    k.gemm_start_columns = 100;
+    assert_near(head_s(&k, 100, 64, 16), tile * 2148, 1e-9);
+    k.gemm_wave_share = k.gemm_start_columns = 0; /* no waves */
+    assert_near(head_s(&k, 100, 64, 16), tile * 8192 / 100, 1e-9);
+    assert_near(head_s(&k, 100, 6400, 65), 80 * row, 1e-9); /* tiles they are */
+    k.gemm_wave_share = 1;
+    assert_near(head_s(&k, 0, 64, 16), tile * 8192 / 100, 1e-9); /* SMs are not known */
+    k.gemm_edge_rows = 128; /* a tile of 16 x 64 is (1 + 10)/(1 + 1.5) as slow as the largest */
+    assert_near(head_s(&k, 100, 6400, 16), 16 * row * 11 / 2.5, 1e-9);
+    assert_near(head_s(&k, 1, 6400, 1024), 1024 * row, 1e-9);
+}
+
+/* More rows, columns or SMs never hurt the way they should not; 300 random products. */
+static void test_gemm_rises(void **state)
+{
+    struct rt_rng r;
+    (void)state;
+    rt_rng_init(&r, 19, RT_RNG_TOOLS, 0);
+    for (int i = 0; i < 300; i++) {
+        struct rt_gpu_constants k = {.gemm_edge_rows = rt_rng_unit(&r) * 60,
+                                     .gemm_start_columns = rt_rng_unit(&r) * 300,
+                                     .gemm_wave_share = rt_rng_unit(&r)};
+        int64_t n = 1 + (int64_t)rt_rng_below(&r, 20000);
+        int64_t rows = 1 + (int64_t)rt_rng_below(&r, 3000);
+        double sms = 1 + (double)rt_rng_below(&r, 200);
+        double t = head_s(&k, sms, n, rows), ideal_s = 2 * 8192.0 * (double)(n * rows) / 1e12;
+        assert_true(t >= ideal_s * (1 - 1e-12));
+        assert_true(head_s(&k, sms, n, rows + 1) >= t * (1 - 1e-12));
+        assert_true(head_s(&k, sms, n + 1, rows) >= t * (1 - 1e-12));
+        assert_true(head_s(&k, sms, n, 2 * rows) <= 2 * t * (1 + 1e-12));
+    }
+}
+
 /* Decode attention: 8 KV heads * 128 * 2 (K, V) * 2 bytes = 4 KiB a token and layer. */
 static void test_decode_by_hand(void **state)
 {
@@ -285,7 +350,9 @@ static void test_mixed(void **state)
     /* 32 heads * (8 + 32) tiles on 128 SMs; the longest is a decode's, 1000 + 200 columns */
     double tail = .6 * 1200 * 64 * 4 * 128 / (.8 * 165.2e12 / 128);
     assert_near(term(c, both, RT_TERM_KV), 32 * ((32000 + 32 * 200.0) * per_sm + tail), 1e-9);
-    assert_near(term(c, both, RT_TERM_ATTENTION), 32 * 8 * 288.0 * per_sm, 1e-9);
+    /* the 32 decodes leave 7 of 8 tiles empty in each of 32 heads, .3 us of one of 128 SMs each */
+    assert_near(term(c, both, RT_TERM_ATTENTION),
+                32 * (8 * 288.0 * per_sm + 32 * 7 * 32 * .3e-6 / 128), 1e-9);
     assert_true(term(c, both, RT_TERM_KV) > 1.5 * term(c, pure, RT_TERM_KV));
     rt_cost_free(c);
     in.gpu.k.mixed_as_tiles = false;
@@ -390,7 +457,7 @@ static void test_small_terms(void **state)
     assert_near(term(c, s, RT_TERM_OTHER), 32 * (512 * .06e-6 + 96 * .071e-6) + io + 512 * .6e-6,
                 1e-12);
     assert_near(term(c, s, RT_TERM_LAUNCH),
-                129 * 5.8e-6 + 32 * 8.6e-6 + 20e-6 + 32 * (14e-6 + 512 * 4e-8), 1e-12);
+                129 * 5.8e-6 + 32 * 8.6e-6 + 20e-6 + 32 * (14e-6 + 512 * 8 / 128.0 * 2e-6), 1e-12);
     rt_cost_free(c);
     /* Llama-2-7B: 2*(8*4096 + 2*64*128 + 3*11008) = 164,352 bytes a token instead of 172,032 */
     in.model = fixture_llama2_7b();
@@ -425,6 +492,16 @@ static void test_expert_overheads(void **state)
     c = make(&in);
     double rows = 32 * 2 * 128 * 3.0 * 4096 * 14336 / 989e12;
     assert_near(term(c, s, RT_TERM_COMPUTE) - before, rows, 1e-6);
+    double others = term(c, s, RT_TERM_OTHER);
+    rt_cost_free(c);
+    in.gpu.k.moe_io_bytes_per_s = 1e12; /* 2 experts a token: 3 columns and a result each */
+    c = make(&in);
+    double io = 32 * 4096 * 2 * (3 * 14336.0 + 4096) * 2 / 1e12;
+    assert_near(term(c, s, RT_TERM_OTHER) - others, io, 1e-9);
+    rt_cost_free(c);
+    in.parallel.tensor = in.parallel.expert = 4; /* whole experts: rows of all of them are moved */
+    c = make(&in);
+    assert_near(term(c, s, RT_TERM_OTHER) - others, io, 1e-2);
     rt_cost_free(c);
 }
 
@@ -719,6 +796,8 @@ int main(void)
         cmocka_unit_test(test_light_experts),
         cmocka_unit_test(test_light_is_the_floor),
         cmocka_unit_test(test_gemm_limits),
+        cmocka_unit_test(test_gemm_tiles),
+        cmocka_unit_test(test_gemm_rises),
         cmocka_unit_test(test_decode_by_hand),
         cmocka_unit_test(test_latent_by_hand),
         cmocka_unit_test(test_prefill_by_hand),

@@ -76,13 +76,29 @@ static struct rt_op_row heads_of(enum rt_op op, const struct rt_model *m)
     return row;
 }
 
+/* One way to cut the result into tiles of a x b and k into parts, in FLOP at the rate of the
+ * largest tile on all SMs. */
+static double cut(const struct rt_gpu *g, double a, double b, double parts, const double mnk[3])
+{
+    double edges = 1 + g->k.gemm_edge_rows * (1 / a + 1 / b);
+    double largest = 1 + g->k.gemm_edge_rows * (1.0 / 128 + 1.0 / 256);
+    double waves = ceil(mnk[0] / a) * ceil(mnk[1] / b) * parts / g->sm_count;
+    waves += g->k.gemm_wave_share * (ceil(waves) - waves);
+    double column = 2 * a * b * edges / largest * g->sm_count;
+    return waves * column * (mnk[2] / parts + g->k.gemm_start_columns);
+}
+
 /* C, W and the smooth maximum again, by hand: [docs/cost-model.md, Matrix products]. */
 static double gemm_s(const struct rt_gpu *g, enum rt_dtype dtype, double m, double n, double k)
 {
-    double bytes = rt_dtype_bytes(dtype);
-    double c =
-        2 * m * n * k /
-        (g->peak_flops[dtype] * g->k.gemm_eff_compute * (bytes < 2 ? g->k.quantized_compute : 1));
+    static const double tiles[][2] = {{16, 64}, {64, 64}, {128, 128}, {128, 256}};
+    const double mnk[3] = {m, n, k};
+    double bytes = rt_dtype_bytes(dtype), flops = (double)INFINITY;
+    for (int i = 0; i < 4; i++)
+        for (double parts = 1; parts <= 4; parts *= 2)
+            flops = fmin(flops, cut(g, tiles[i][0], tiles[i][1], parts, mnk));
+    double c = flops / (g->peak_flops[dtype] * g->k.gemm_eff_compute *
+                        (bytes < 2 ? g->k.quantized_compute : 1));
     double w = (n * k * bytes + m * k * bytes + m * n * 2) /
                (g->mem_bw_bytes_per_s * g->k.gemm_eff_memory *
                 (bytes < 2 ? g->k.quantized_memory_8bit : 1));
@@ -95,7 +111,7 @@ static void make_gemm(struct maker *m, enum rt_dtype dtype)
     static const double nk[][2] = {{6144, 4096},  {4096, 4096}, {28672, 4096}, {4096, 14336},
                                    {10240, 8192}, {8192, 8192}, {57344, 8192}, {8192, 28672}};
     for (unsigned i = 0; i < 8; i++)
-        for (double tokens = 1; tokens <= 8192; tokens *= 2) {
+        for (double tokens = 1; tokens <= 8192; tokens = tokens < 48 ? 2 * tokens : 1.5 * tokens) {
             struct rt_op_row row = row_of(RT_OP_GEMM);
             row.dtype = row.activation = dtype;
             row.value[RT_OPF_M] = tokens;
@@ -156,11 +172,14 @@ static struct rt_gpu true_gpu(void)
     g.k.gemm_eff_memory = .88;
     g.k.gemm_smooth_p = 1.9;
     g.k.gemm_overhead_s = 4.2e-6;
+    g.k.gemm_edge_rows = 9;
+    g.k.gemm_start_columns = 70;
+    g.k.gemm_wave_share = .35;
     g.k.quantized_memory_8bit = .8;
     g.k.quantized_compute = .6;
     g.k.decode_eff_memory = .81;
     g.k.decode_overhead_s = 9e-6;
-    g.k.decode_s_per_tile = .12e-6;
+    g.k.decode_s_per_wave = 3.4e-6;
     g.k.prefill_eff_compute = .55;
     g.k.prefill_overhead_s = 14e-6;
     g.k.mixed_pad_tokens = 170;
@@ -204,21 +223,15 @@ static void check_constants(const struct rt_fit_ops *fit, double within)
         const char *key;
         double value;
     } list[] = {
-        {"gemm_eff_compute", .71},
-        {"gemm_eff_memory", .88},
-        {"gemm_smooth_p", 1.9},
-        {"gemm_overhead_us", 4.2},
-        {"quantized_memory_8bit", .8},
-        {"quantized_compute", .6},
-        {"decode_eff_memory", .81},
-        {"decode_overhead_us", 9},
-        {"decode_us_per_tile", .12},
-        {"prefill_eff_compute", .55},
-        {"prefill_overhead_us", 14},
-        {"mixed_pad_tokens", 170},
-        {"sampler_us", 35},
-        {"sampler_us_per_seq", .9},
-        {"allreduce_latency_us", 18},
+        {"gemm_eff_compute", .71},      {"gemm_eff_memory", .88},
+        {"gemm_smooth_p", 1.9},         {"gemm_overhead_us", 4.2},
+        {"gemm_edge_rows", 9},          {"gemm_start_columns", 70},
+        {"gemm_wave_share", .35},       {"quantized_memory_8bit", .8},
+        {"quantized_compute", .6},      {"decode_eff_memory", .81},
+        {"decode_overhead_us", 9},      {"decode_us_per_wave", 3.4},
+        {"prefill_eff_compute", .55},   {"prefill_overhead_us", 14},
+        {"mixed_pad_tokens", 170},      {"sampler_us", 35},
+        {"sampler_us_per_seq", .9},     {"allreduce_latency_us", 18},
         {"allreduce_bus_gb_per_s", 22},
     };
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
@@ -287,11 +300,14 @@ static void test_keeps_the_rest(void **state)
     for (size_t i = 0; i < m.table.count; i++)
         m.table.rows[i].group = 0;
     assert_ok(rt_fit_ops(&m.table, &start, &fit, &err), &err);
-    assert_int_equal(fit.constant_count, 4);
+    assert_int_equal(fit.constant_count, 7);
     start.k.gemm_eff_compute = fit.gpu.k.gemm_eff_compute;
     start.k.gemm_eff_memory = fit.gpu.k.gemm_eff_memory;
     start.k.gemm_smooth_p = fit.gpu.k.gemm_smooth_p;
     start.k.gemm_overhead_s = fit.gpu.k.gemm_overhead_s;
+    start.k.gemm_edge_rows = fit.gpu.k.gemm_edge_rows;
+    start.k.gemm_start_columns = fit.gpu.k.gemm_start_columns;
+    start.k.gemm_wave_share = fit.gpu.k.gemm_wave_share;
     assert_memory_equal(&start.k, &fit.gpu.k, sizeof start.k);
     assert_true(isfinite(fit.errors[0].left_out)); /* parts of the shapes, without names */
     for (size_t i = 0; i < m.table.count; i++)

@@ -158,9 +158,9 @@ static void test_padded_ranks(void **state)
 static void test_skew(void **state)
 {
     static const char table[] = "op,m,hidden,ffn,experts,topk,ep,us\n"
-                                "moe,64,4096,14336,8,2,4,500\n";
+                                "moe,512,4096,14336,8,2,4,500\n";
     struct rt_cost_inputs in = fixture_inputs(fixture_h100(), fixture_mixtral(), 4);
-    struct rt_step_shape s = {.tokens = 64};
+    struct rt_step_shape s = {.tokens = 512};
     (void)state;
     in.parallel.expert = 4;
     struct rt_cost *even = measured(in, table), *plain_even = roofline(in);
