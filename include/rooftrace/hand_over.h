@@ -16,6 +16,7 @@
 #include "rooftrace/replica.h"
 
 struct rt_handed { /* what the prefill side did of the request */
+    uint32_t from; /* its number in the fleet */
     int64_t scheduled_ns;
     int64_t first_token_ns; /* RT_NEVER: nobody saw it, the decode side gives the first token */
     int64_t cached_tokens;

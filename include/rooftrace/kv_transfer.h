@@ -40,9 +40,9 @@ bool rt_fleet_hands_over(const struct rt_fleet *f);
 enum rt_role rt_fleet_role(const struct rt_fleet *f, uint32_t replica);
 /* The first token comes from the decode side. */
 bool rt_fleet_hides_prefill(const struct rt_fleet *f);
-/* Who decodes a request that was prefilled by `from`: told at once, *replica; RT_NO_REPLICA: no
- * replica takes requests. */
-bool rt_fleet_expect(struct rt_fleet *f, const struct rt_request *req, uint32_t from,
+/* Who decodes a request that was prefilled by handed->from: told at once, *replica; RT_NO_REPLICA:
+ * no replica takes requests. */
+bool rt_fleet_expect(struct rt_fleet *f, const struct rt_request *req,
                      const struct rt_handed *handed, int64_t now_ns, uint32_t *replica,
                      struct rt_err *err) RT_MUST_USE;
 /* Puts a transfer on its two links, behind all that were put there before: *arrives_ns. */

@@ -86,11 +86,11 @@ static struct routed fitting(struct rt_fleet *f, uint32_t pool, const struct rt_
     return (struct routed){h->fit, fit};
 }
 
-bool rt_fleet_expect(struct rt_fleet *f, const struct rt_request *req, uint32_t from,
+bool rt_fleet_expect(struct rt_fleet *f, const struct rt_request *req,
                      const struct rt_handed *handed, int64_t now_ns, uint32_t *replica,
                      struct rt_err *err)
 {
-    struct routed among = fitting(f, rt_fleet_pool_of(f, from), req);
+    struct routed among = fitting(f, rt_fleet_pool_of(f, handed->from), req);
     *replica = routing_pick(f, &f->hand->desk, &among, req, now_ns);
     if (*replica == RT_NO_REPLICA)
         return true;

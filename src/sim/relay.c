@@ -277,10 +277,11 @@ static bool kv_arrives(struct relay *y, uint32_t l, int64_t now_ns, struct rt_er
 static bool tell(struct relay *y, uint32_t l, int64_t now_ns, struct rt_err *err)
 {
     struct leg *g = leg_at(y, l);
-    struct rt_handed handed = {.scheduled_ns = g->scheduled_ns,
+    struct rt_handed handed = {.from = g->from,
+                               .scheduled_ns = g->scheduled_ns,
                                .first_token_ns = y->hidden ? RT_NEVER : g->part.prefilled_ns,
                                .cached_tokens = g->cached_tokens};
-    if (!rt_fleet_expect(y->fleet, &g->req, g->from, &handed, now_ns, &g->to, err))
+    if (!rt_fleet_expect(y->fleet, &g->req, &handed, now_ns, &g->to, err))
         return false;
     if (g->to == RT_NO_REPLICA)
         return true;

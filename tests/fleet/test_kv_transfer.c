@@ -178,7 +178,7 @@ static uint32_t told(struct rt_fleet *f, uint64_t id, int64_t prompt)
     struct rt_handed handed = {.first_token_ns = 0};
     struct rt_err err = {0};
     uint32_t replica;
-    assert_ok(rt_fleet_expect(f, &q, 0, &handed, 0, &replica, &err), &err);
+    assert_ok(rt_fleet_expect(f, &q, &handed, 0, &replica, &err), &err);
     return replica;
 }
 
