@@ -162,7 +162,8 @@ smaller the model."""
 def calm_command(row, *more):
     return ["estimate", "--model", CALM_MODELS[row["model"]], "--gpu", "rtx-4090", "--prompt",
             max(1, int(row["isl"])), "--output", int(row["osl"]), "--weight-dtype",
-            CALM_DTYPES[row["weight_dtype"]], "--kv-dtype", row["kv_dtype"], *more]
+            CALM_DTYPES[row["weight_dtype"]], "--kv-dtype", row["kv_dtype"],
+            "--head-dtype", CALM_DTYPES[row["weight_dtype"]], *more]  # calm narrows them, too
 
 
 def single_stream(bench):
@@ -215,7 +216,7 @@ def static_command(row, gpus, gpt_j):
     return ["estimate", "--model", STATIC_MODELS.get(row["model"], gpt_j), "--gpu", gpus[row["gpu"]],
             "--tensor-parallel-size", row["tp"] or 1, "--prompt", row["isl"], "--output", row["osl"] or 1,
             "--batch", batch, "--weight-dtype", dtype, "--activation-dtype", dtype,
-            "--kv-dtype", dtype, "--gpu-memory-utilization", "1"]
+            "--head-dtype", "fp16", "--kv-dtype", dtype, "--gpu-memory-utilization", "1"]
 
 
 def static_measured(row):

@@ -69,6 +69,8 @@ struct rt_gpu_constants {
     /* host time a step that asynchronous scheduling does not hide, and per sequence; and what the
      * GPU waits for when scheduling is synchronous */
     double host_s_per_step, host_s_per_seq, host_sync_s_per_step, host_sync_s_per_seq;
+    /* what launching the kernels of a layer takes the host, without captured graphs */
+    double host_launch_s_per_layer;
     /* share of the speed of light that an engine with one fused kernel a token reaches at batch 1
      */
     double stream_eff_16bit, stream_eff_8bit, stream_eff_4bit;

@@ -51,6 +51,7 @@ void rt_nodes_init(struct rt_nodes *n); /* the defaults */
 
 struct rt_dtypes {
     enum rt_dtype weight, activation, kv;
+    enum rt_dtype head; /* embedding and LM head: quantised checkpoints keep them in 16 bit */
 };
 
 /* Everything a cost depends on. */
@@ -61,9 +62,11 @@ struct rt_cost_inputs {
     struct rt_parallel parallel;
     struct rt_nodes nodes;
     struct rt_dtypes dtypes;
-    int64_t max_tokens; /* M up to here is tabulated (max_num_batched_tokens) */
-    bool host_exposed;  /* the GPU waits for the host between steps */
-    int64_t max_seqs;   /* max_num_seqs: sizes the sampler's memory; 0 = not known */
+    int64_t max_tokens;    /* M up to here is tabulated (max_num_batched_tokens) */
+    bool host_exposed;     /* the GPU waits for the host between steps */
+    bool eager;            /* no captured graphs: the host launches every kernel */
+    bool experts_in_tiles; /* routed experts: whole tiles of every one (moe.c), touched or not */
+    int64_t max_seqs;      /* max_num_seqs: sizes the sampler's memory; 0 = not known */
 };
 
 struct rt_cost; /* immutable after rt_cost_new; may be shared by replicas and threads */

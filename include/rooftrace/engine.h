@@ -40,6 +40,11 @@ struct rt_speculative {                     /* speculative decoding; all zero: n
  * does; some engines with synchronous rules do, too (SGLang's overlap scheduler). */
 enum rt_host_overlap { RT_HOST_AS_SCHEDULING, RT_HOST_WAITS, RT_HOST_OVERLAPS };
 
+/* What multiplies routed experts. Triton's fused kernels take the experts that tokens touch; vLLM's
+ * DeepGEMM path (fp8 in blocks) takes whole tiles of 128 rows of every expert of a GPU. */
+enum rt_moe_backend { RT_MOE_BY_PRESET, RT_MOE_TRITON, RT_MOE_DEEP_GEMM, RT_MOE_BACKEND_COUNT };
+const char *rt_moe_backend_name(enum rt_moe_backend b); /* RT_MOE_BY_PRESET: "triton" */
+
 struct rt_preset; /* preset.h */
 
 struct rt_engine_spec {
@@ -50,6 +55,8 @@ struct rt_engine_spec {
     unsigned preemption;   /* enum rt_preemption; "recompute" */
     bool async_scheduling; /* schedule step n+1 while step n runs */
     enum rt_host_overlap host_overlap; /* rt_engine_overlaps_host; RT_HOST_AS_SCHEDULING */
+    enum rt_moe_backend moe_backend;   /* fp8 experts; RT_MOE_BY_PRESET */
+    bool cuda_graphs;                  /* false: the host launches every kernel; true */
     bool prefix_caching;               /* share KV blocks of equal prefixes */
     int64_t max_num_seqs;              /* running sequences at most; 256 */
     int64_t max_num_batched_tokens;    /* budget of a step; 0 = by memory: 8192, 2048 below 40 GB */

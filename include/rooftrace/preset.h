@@ -16,6 +16,7 @@ struct rt_preset {
     const char *source; /* where the numbers were read: program, version, file */
     const char *policy; /* as rt_policy_name has it */
     bool async_scheduling, prefix_caching;
+    bool deep_gemm;       /* fp8 experts go to it where it runs */
     int64_t max_num_seqs; /* 0: `resolve` says */
     int64_t chunk_tokens; /* 0: `resolve` says */
     int64_t block_size;
@@ -31,9 +32,10 @@ const struct rt_preset *rt_preset_at(unsigned i);
 /* The preset's defaults into *e, which then carries its name. Sizes that depend on the GPU are 0
  * until rt_preset_resolve. */
 void rt_preset_apply(const struct rt_preset *p, struct rt_engine_spec *e);
-/* What e->preset leaves to the GPU and the model; nothing without a preset. max_num_batched_tokens
- * may stay 0: the pool's own default then applies. */
+/* What e->preset leaves to the GPU, the model and `slices`, into which each expert is cut; without
+ * a preset only the kernel of experts. max_num_batched_tokens may stay 0: the pool's own default
+ * then applies. */
 void rt_preset_resolve(struct rt_engine_spec *e, const struct rt_gpu *gpu,
-                       const struct rt_model *model);
+                       const struct rt_model *model, int64_t slices);
 
 #endif

@@ -26,6 +26,9 @@ static const struct rt_option table[] = {
     {RT_OPT_TEXT("--weight-dtype", "TYPE", "weights (as published)")},
     {RT_OPT_TEXT("--activation-dtype", "TYPE", "activations (16 bit)")},
     {RT_OPT_TEXT("--kv-dtype", "TYPE", "KV cache (16 bit)")},
+    {RT_OPT_TEXT(
+        "--head-dtype", "TYPE",
+        "embedding and LM head (as the option for weights;\nof a quantised model 16 bit)")},
     {RT_OPT_HEADING("the batch:")},
     {RT_OPT_INT("--prompt", "N", 1, MAX_TOKENS, "prompt tokens of each request (1024)")},
     {RT_OPT_INT("--output", "N", 1, MAX_TOKENS, "output tokens of each request (128)")},
@@ -82,8 +85,10 @@ static bool read_dtypes(const struct rt_options *o, struct rt_dtypes *d, struct 
     return read_dtype(o, "--dtype", &d->weight, err) &&
            read_dtype(o, "--dtype", &d->activation, err) && read_dtype(o, "--dtype", &d->kv, err) &&
            read_dtype(o, "--weight-dtype", &d->weight, err) &&
+           read_dtype(o, "--dtype", &d->head, err) &&
+           read_dtype(o, "--weight-dtype", &d->head, err) && /* the closed form halves them all */
            read_dtype(o, "--activation-dtype", &d->activation, err) &&
-           read_dtype(o, "--kv-dtype", &d->kv, err);
+           read_dtype(o, "--kv-dtype", &d->kv, err) && read_dtype(o, "--head-dtype", &d->head, err);
 }
 
 static void read_parallel(const struct rt_options *o, struct rt_cost_inputs *in)

@@ -73,6 +73,8 @@ static const struct rt_option table[] = {
     {RT_OPT_TEXT("--weight-dtype", "TYPE", "weights (as published)")},
     {RT_OPT_TEXT("--activation-dtype", "TYPE", "activations (16 bit)")},
     {RT_OPT_TEXT("--kv-dtype", "TYPE", "KV cache (16 bit)")},
+    {RT_OPT_TEXT("--head-dtype", "TYPE",
+                 "embedding and LM head (16 bit, as in quantised\ncheckpoints)")},
     {RT_OPT_TEXT("--router", "NAME", "which replica serves a request (least_outstanding)")},
     {RT_OPT_NUMBER("--router-view-interval-s", "X", 0, 86400,
                    "between reports of tokens, KV and prefixes to it; 0: always\ncurrent (0)")},

@@ -40,6 +40,19 @@ static const struct engine_meaning preemptions[] = {
 static const struct engine_meaning orders[] = {
     {"fcfs", "fcfs"}, {"priority", "priority"}, {NULL, NULL}};
 
+/* All but DeepGEMM take the experts that are touched, at about the pace of Triton's. */
+static const struct engine_meaning moe_backends[] = {
+    {"auto", NULL},
+    {"deep_gemm", "deep_gemm"},
+    {"triton", "triton"},
+    {"cutlass", "triton"},
+    {"flashinfer_trtllm", "triton"},
+    {"flashinfer_cutlass", "triton"},
+    {"marlin", "triton"},
+    {"aiter", "triton"},
+    {NULL, NULL},
+};
+
 static const struct engine_option options[] = {
     {"--model", FORM_MODEL, TARGET_POOL, NULL, 0, NULL},
     {"--tensor-parallel-size", FORM_INT, TARGET_POOL, "tensor_parallel", MAX_DEGREE, NULL},
@@ -67,10 +80,13 @@ static const struct engine_option options[] = {
     {"--no-enable-prefix-caching", FORM_OFF, TARGET_ENGINE, "prefix_caching", 0, NULL},
     {"--async-scheduling", FORM_ON, TARGET_ENGINE, "async_scheduling", 0, NULL},
     {"--no-async-scheduling", FORM_OFF, TARGET_ENGINE, "async_scheduling", 0, NULL},
+    {"--enforce-eager", FORM_ON, TARGET_ENGINE, "cuda_graphs", 0, NULL},
+    {"--no-enforce-eager", FORM_OFF, TARGET_ENGINE, "cuda_graphs", 0, NULL},
     {"--enable-chunked-prefill", FORM_ON, TARGET_ENGINE, "policy", 0, NULL},
     {"--no-enable-chunked-prefill", FORM_OFF, TARGET_ENGINE, "policy", 0, NULL},
     {"--swap-space", FORM_GIB, TARGET_ENGINE, "cpu_kv_bytes", 0, NULL},
     {"--preemption-mode", FORM_WORD, TARGET_ENGINE, "preemption", 0, preemptions},
+    {"--moe-backend", FORM_WORD, TARGET_ENGINE, "moe_backend", 0, moe_backends},
     {"--scheduling-policy", FORM_WORD, TARGET_ENGINE, "queue_order", 0, orders},
     /* Ignored, but how many values they take must be known: a model may stand behind them. */
     {"--api-key", FORM_LIST, TARGET_POOL, NULL, 0, NULL},
@@ -80,7 +96,6 @@ static const struct engine_option options[] = {
     {"--middleware", FORM_LIST, TARGET_POOL, NULL, 0, NULL},
     {"--served-model-name", FORM_LIST, TARGET_POOL, NULL, 0, NULL},
     {"--headless", FORM_FLAG, TARGET_POOL, NULL, 0, NULL},
-    {"--enforce-eager", FORM_FLAG, TARGET_POOL, NULL, 0, NULL},
     {"--trust-remote-code", FORM_FLAG, TARGET_POOL, NULL, 0, NULL},
     {"--async-engine", FORM_FLAG, TARGET_POOL, NULL, 0, NULL},
     {"--allow-credentials", FORM_FLAG, TARGET_POOL, NULL, 0, NULL},
@@ -223,7 +238,7 @@ static bool put_word(struct engine_keys *k, const struct engine_option *o, const
     while (m->word != NULL && strcasecmp(m->word, text) != 0)
         m++;
     *understood = m->word != NULL;
-    if (!*understood && o->words != quantizations)
+    if (!*understood && o->words != quantizations && o->words != moe_backends)
         return fail_word(o, text, err);
     cJSON_DeleteItemFromObjectCaseSensitive(into, o->key);
     if (o->words == quantizations) /* of an unknown method the weights stay as published */
@@ -239,6 +254,8 @@ void engine_keys_switch(struct engine_keys *k, const struct engine_option *o, bo
 
     if (strcmp(o->key, "expert_parallel") == 0)
         k->experts = on;
+    else if (strcmp(o->key, "cuda_graphs") == 0)
+        put(k, into, o->key, cJSON_CreateBool(o->form == FORM_ON ? !on : true));
     else if (strcmp(o->key, "policy") == 0)
         put(k, into, o->key, cJSON_CreateString(on ? "chunked" : "prefill_first"));
     else

@@ -103,6 +103,7 @@ static void json_words(const struct estimate_job *j)
     json_text("weight_dtype", rt_dtype_names[j->in.dtypes.weight]);
     json_text("activation_dtype", rt_dtype_names[j->in.dtypes.activation]);
     json_text("kv_dtype", rt_dtype_names[j->in.dtypes.kv]);
+    json_text("head_dtype", rt_dtype_names[j->in.dtypes.head]);
     printf("  \"speed_of_light\": %s,\n", j->in.spec.speed_of_light ? "true" : "false");
     json_text("accuracy", j->in.gpu.accuracy);
 }

@@ -59,6 +59,8 @@ static void print_head(const struct estimate_job *j)
         j->req.prompt_tokens, j->req.output_tokens);
     row("weights, activations, KV", "%s, %s, %s", rt_dtype_names[d->weight],
         rt_dtype_names[d->activation], rt_dtype_names[d->kv]);
+    if (rt_dtype_bytes(d->head) != rt_dtype_bytes(d->weight))
+        row("embedding, LM head", "%s", rt_dtype_names[d->head]);
 }
 
 static void print_numbers(const struct estimate_job *j)
@@ -135,6 +137,21 @@ static void print_memory(const struct estimate_job *j)
 }
 
 /* The formulas with this batch's numbers in them. */
+static void print_weights(const struct estimate_job *j)
+{
+    const struct rt_model *m = &j->in.model;
+    double narrow = rt_dtype_bytes(j->in.dtypes.weight), wide = rt_dtype_bytes(j->in.dtypes.head);
+    double bytes = j->e.weight_bytes;
+    double head = (double)m->vocab * (double)m->hidden * (double)j->in.parallel.data;
+    bool alike = wide == narrow;
+
+    printf("  weights       = %.4g B of parameters * %g bytes",
+           (alike ? bytes : bytes - head * wide) / narrow / 1e9, narrow);
+    if (!alike)
+        printf(" + LM head %.4g B * %g bytes", head / 1e9, wide);
+    printf(" = %.2f GB (no input embedding)\n", bytes / 1e9);
+}
+
 static void print_explanation(const struct estimate_job *j)
 {
     const struct rt_estimate *e = &j->e;
@@ -148,9 +165,7 @@ static void print_explanation(const struct estimate_job *j)
     printf("  FLOPs decode  = 2 * batch * output * params = 2 * %" PRId64 " * %" PRId64
            " * %.4g = %.4g\n",
            r->batch, r->output_tokens, e->params_active, e->flops_decode);
-    printf("  weights       = %.4g B of parameters * %g bytes = %.2f GB (no input embedding)\n",
-           e->weight_bytes / rt_dtype_bytes(j->in.dtypes.weight) / 1e9,
-           rt_dtype_bytes(j->in.dtypes.weight), e->weight_bytes / 1e9);
+    print_weights(j);
     printf("  weights alone = %.2f GB / %.0f GB/s = %.2f ms a decode step\n", e->weight_bytes / 1e9,
            bandwidth / 1e9, e->weight_bytes / bandwidth * 1e3);
     printf("  latency       = TTFT + TPOT * output = %.6f + %.6f * %" PRId64 " = %.6f s\n",

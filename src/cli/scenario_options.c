@@ -79,6 +79,7 @@ static const struct place {
     {"--activation-dtype", POOL, "activation_dtype", false},
     {"--weight-dtype", POOL, "weight_dtype", false},
     {"--kv-dtype", POOL, "kv_dtype", false},
+    {"--head-dtype", POOL, "head_dtype", false},
     {"--policy", ENGINE, "policy", false},
     {"--queue-order", ENGINE, "queue_order", false},
     {"--aging-s", ENGINE, "aging_s", false},

@@ -93,6 +93,7 @@ static const struct number constants[] = {
     {"host_us_per_seq", K(host_s_per_seq), 0, 1e7, 1e-6},
     {"host_sync_us_per_step", K(host_sync_s_per_step), 0, 1e7, 1e-6},
     {"host_sync_us_per_seq", K(host_sync_s_per_seq), 0, 1e7, 1e-6},
+    {"host_launch_us_per_layer", K(host_launch_s_per_layer), 0, 1e6, 1e-6},
     {"stream_eff_16bit", K(stream_eff_16bit), 0.01, 1, 1},
     {"stream_eff_8bit", K(stream_eff_8bit), 0.01, 1, 1},
     {"stream_eff_4bit", K(stream_eff_4bit), 0.01, 1, 1},

@@ -53,16 +53,26 @@ struct rt_routing {
     unsigned bins;
     double experts; /* on this GPU */
     double rows;    /* that one token brings to them: sum of experts*chance */
+    double picks;   /* of a token, on all GPUs */
+    double gpus;    /* that hold whole experts, or 1 */
+    double largest; /* deviations that the busiest of them is above the mean; 0 for one */
+};
+struct rt_routed {
+    double rows, touched;
 };
 /* `gpus` GPUs hold whole experts; 1: every GPU a slice of all. */
 void rt_routing_init(const struct rt_model *m, double skew, int64_t gpus, struct rt_routing *out);
 /* Experts of this GPU that m tokens touch. */
 double rt_routing_touched(const struct rt_routing *r, double m);
+/* Rows and touched experts of m tokens on the GPU that the others wait for. */
+struct rt_routed rt_routing_busiest(const struct rt_routing *r, double m);
 
 struct rt_operators {
     struct rt_operator op[RT_MAX_OPERATORS];
     unsigned count;
     double moe_layers, dense_layers; /* MLP blocks of each kind */
+    bool in_tiles;                   /* rt_cost_inputs: experts_in_tiles */
+    bool wait_for_busiest;           /* this GPU stands for the busiest one, not for the mean */
     struct rt_routing routing;       /* zeros without experts */
     double routed_bytes;             /* moved between them for one token, one layer */
 };
@@ -148,6 +158,11 @@ struct rt_gemm_time rt_moe_gemm(const struct rt_gemm_rates *r, double rows, doub
 double rt_moe_rows(const struct rt_gpu_constants *k, double rows, double touched);
 /* Seconds of what moves the rows between the products, for m tokens, one layer. */
 double rt_moe_io_s(const struct rt_gpu_constants *k, const struct rt_operators *ops, double m);
+/* The same where all `experts` of the GPU get whole tiles; and one grouped product of so many rows.
+ */
+double rt_moe_tile_rows(double rows, double experts);
+struct rt_gemm_time rt_moe_tiles(const struct rt_gemm_rates *r, double rows, double touched,
+                                 double k, double n);
 
 /* Attention of all layers of one kind (full, or behind a sliding window). */
 struct rt_attention_layers {
@@ -193,7 +208,7 @@ struct rt_cost_row {
 
 struct rt_roofline {
     struct rt_operators ops;
-    struct rt_gemm_rates rates, moe_rates;
+    struct rt_gemm_rates rates, moe_rates, head_rates;
     struct rt_attention_cost attention;
     double elementwise_scale; /* elementwise bytes of a token over all layers / reference layer's */
     struct rt_ring tensor, data; /* the GPUs of one layer; the ranks that share its experts */
@@ -218,6 +233,7 @@ struct rt_light {
     int64_t rows_m, rows_group;
     double flops, bytes_per_s; /* datasheet, one GPU */
     double weight_bytes;       /* of one number */
+    double head_bytes;         /* of one of the LM head */
     double kv_s[2];            /* seconds per context token: full layers, windowed layers */
     double area_s[2];          /* seconds per query-key pair */
     int64_t window;

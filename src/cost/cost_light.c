@@ -58,6 +58,7 @@ static bool light_init(struct rt_cost *c, struct rt_err *err)
     l->flops = c->in.gpu.peak_flops[c->in.dtypes.activation];
     l->bytes_per_s = c->in.gpu.mem_bw_bytes_per_s;
     l->weight_bytes = rt_dtype_bytes(c->in.dtypes.weight);
+    l->head_bytes = rt_dtype_bytes(c->in.dtypes.head);
     set_attention(c);
     int64_t max = c->in.max_tokens < RT_TABLE_CAP ? c->in.max_tokens : RT_TABLE_CAP;
     l->rows_m = rt_table_rows(max, RT_TABLE_CAP);
@@ -101,7 +102,7 @@ static void light_terms(const struct rt_cost *c, const struct rt_step_shape *s, 
     struct rt_light_row row = products(c, s);
     double weights = row.weights_s, compute = row.compute_s;
     if (s->samples > 0 && c->role.last) {
-        weights += head->k * head->n * l->weight_bytes / l->bytes_per_s;
+        weights += head->k * head->n * l->head_bytes / l->bytes_per_s;
         compute += 2 * head->k * head->n * (double)s->samples / l->flops;
     }
     if (weights >= compute)

@@ -80,7 +80,15 @@ struct rt_operator_work rt_operator_time(const struct rt_gemm_rates *rates,
 {
     struct rt_operator_work t = {.rows = rt_operator_rows(ops, op, m),
                                  .touched = rt_operator_touched(ops, op, m)};
-    if (op->routed) {
+    if (op->routed && ops->wait_for_busiest) {
+        struct rt_routed busiest = rt_routing_busiest(&ops->routing, m);
+        t.rows = busiest.rows;
+        t.touched = busiest.touched;
+    }
+    if (op->routed && ops->in_tiles) {
+        t.rows = rt_moe_tile_rows(t.rows, op->experts);
+        t.gemm = rt_moe_tiles(rates, t.rows, t.touched, op->k, op->n);
+    } else if (op->routed) {
         t.rows = rt_moe_rows(k, t.rows, t.touched);
         t.gemm = rt_moe_gemm(rates, t.rows, t.touched, op->k, op->n);
     } else {
@@ -93,7 +101,9 @@ static void add_operator(const struct rt_cost *c, const struct rt_operator *op, 
                          struct rt_cost_row *row, struct rt_part_list *list)
 {
     const struct rt_roofline *r = &c->roofline;
-    const struct rt_gemm_rates *rates = op->routed ? &r->moe_rates : &r->rates;
+    const struct rt_gemm_rates *rates = op->routed ? &r->moe_rates
+                                        : op->head ? &r->head_rates
+                                                   : &r->rates;
     struct rt_operator_work t = rt_operator_time(rates, &c->in.gpu.k, &r->ops, op, m);
     double measured =
         op->routed ? rt_profile_moe(c, m, NULL) : rt_profile_gemm(c, op->k, op->n, m, NULL);
@@ -175,6 +185,26 @@ static void add_links(const struct rt_cost *c, double m, struct rt_cost_row *row
     }
 }
 
+/* DeepGEMM leaves the activation to a kernel that reads and writes all rows of its buffers; in the
+ * fused kernels it is a part of moe_overhead. */
+static void add_tile_activation(const struct rt_cost *c, double all, struct rt_cost_row *row,
+                                struct rt_part_list *list)
+{
+    const struct rt_roofline *r = &c->roofline;
+    double bytes = 0;
+    for (unsigned i = 0; i < r->ops.count; i++) {
+        const struct rt_operator *op = &r->ops.op[i];
+        if (!op->routed)
+            continue;
+        double rows =
+            op->count * rt_operator_time(&r->moe_rates, &c->in.gpu.k, &r->ops, op, all).rows;
+        bool first = op->k == (double)c->in.model.hidden && bytes == 0; /* its results are read */
+        bytes += rows * (first ? op->n * HIDDEN_BYTES : op->k * r->moe_rates.activation_bytes);
+    }
+    struct rt_cost_row time = {.other_s = bytes / r->moe_rates.bytes_per_s};
+    add_part(row, list, "experts_activation", time, 0, bytes);
+}
+
 /* Routed experts, for the tokens of all ranks; they are gathered before and scattered behind. */
 static void add_routed(const struct rt_cost *c, double all, struct rt_cost_row *row,
                        struct rt_part_list *list)
@@ -186,6 +216,8 @@ static void add_routed(const struct rt_cost *c, double all, struct rt_cost_row *
     for (unsigned i = 0; i < r->ops.count; i++)
         if (r->ops.op[i].routed)
             add_operator(c, &r->ops.op[i], all, row, list);
+    if (r->ops.in_tiles)
+        add_tile_activation(c, all, row, list);
     double times = layers * rt_profile_moe(c, all, NULL);
     struct rt_cost_row time = {.other_s = times * rt_moe_io_s(&c->in.gpu.k, &r->ops, all),
                                .launch_s = times * c->in.gpu.k.moe_overhead_s};
@@ -350,12 +382,26 @@ static bool check_constants(const struct rt_gpu *g, struct rt_err *err)
         {"host_s_per_seq", k->host_s_per_seq, 0, second},
         {"host_sync_s_per_step", k->host_sync_s_per_step, 0, second},
         {"host_sync_s_per_seq", k->host_sync_s_per_seq, 0, second},
+        {"host_launch_s_per_layer", k->host_launch_s_per_layer, 0, second},
     };
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
         if (!(list[i].value >= list[i].min && list[i].value <= list[i].max))
             return rt_fail(err, RT_ECONFIG, "gpu %s: constant %s: expected %g to %g, read %g",
                            g->name, list[i].name, list[i].min, list[i].max, list[i].value);
     return true;
+}
+
+/* The LM head has a type of its own, and is multiplied in 16 bit where it has 16. */
+static void head_rates(const struct rt_cost_inputs *in, struct rt_gemm_rates *out)
+{
+    struct rt_cost_inputs head = *in;
+    bool narrow = rt_dtype_bytes(in->dtypes.activation) < 2;
+    head.dtypes.weight = in->dtypes.head;
+    if (rt_dtype_bytes(in->dtypes.head) >= 2 && narrow)
+        head.dtypes.activation = in->gpu.peak_flops[RT_BF16] > 0 ? RT_BF16 : RT_FP16;
+    if (!(in->gpu.peak_flops[head.dtypes.activation] > 0)) /* no such unit: as everything else */
+        head.dtypes.activation = in->dtypes.activation;
+    rt_gemm_rates(&head, out);
 }
 
 bool rt_roofline_init(struct rt_cost *c, struct rt_err *err)
@@ -368,13 +414,19 @@ bool rt_roofline_init(struct rt_cost *c, struct rt_err *err)
     r->tensor = rt_ring_of(&c->in, p->tensor, 1);
     r->data = rt_ring_of(&c->in, p->data, p->tensor * c->role.stages);
     rt_operators_build(&c->in, &r->ops);
+    r->ops.wait_for_busiest = true; /* a layer's end is where all of them meet */
     rt_gemm_rates(&c->in, &r->rates);
     rt_moe_rates(&c->in, &r->moe_rates);
+    head_rates(&c->in, &r->head_rates);
     rt_attention_init(&c->in, &r->rates, &r->attention);
     r->elementwise_scale =
         rt_elementwise_bytes(&c->in, &r->ops) / c->in.gpu.k.elementwise_ref_bytes;
     if (c->in.model.window > 0 && c->in.model.local_layers > 0)
         c->windows[c->window_count++] = c->in.model.window;
+    if (c->in.eager) { /* nothing to pad to, and a step is the longer of two */
+        c->in.gpu.k.graph_max_tokens = 0;
+        c->decode_is_line = false;
+    }
     return build_tables(c, err);
 }
 
@@ -401,7 +453,19 @@ static void add_attention(const struct rt_cost *c, const struct rt_step_shape *s
         rt_attention_terms(&c->roofline.attention, s, terms_s);
 }
 
-void rt_roofline_terms(const struct rt_cost *c, const struct rt_step_shape *s, double terms_s[])
+/* What the GPU waits for the host to launch its kernels. */
+static double launch_wait_s(const struct rt_cost *c, const struct rt_step_shape *s,
+                            const double terms_s[])
+{
+    double launches = (double)c->in.model.layers * c->in.gpu.k.host_launch_s_per_layer, gpu = 0;
+    if (!c->in.eager || s->tokens == 0)
+        return 0;
+    for (int i = 0; i < RT_TERM_COUNT; i++)
+        gpu += i == RT_TERM_HOST ? 0 : terms_s[i];
+    return fmax(0, launches - gpu);
+}
+
+static void gpu_terms(const struct rt_cost *c, const struct rt_step_shape *s, double terms_s[])
 {
     struct rt_group group = rt_group_of(c, s);
     struct rt_cost_row m = row_m(c, group.own), h = row_s(c, s->samples);
@@ -420,6 +484,12 @@ void rt_roofline_terms(const struct rt_cost *c, const struct rt_step_shape *s, d
     }
     terms_s[RT_TERM_HOST] = host_s(c, s);
     add_attention(c, s, terms_s);
+}
+
+void rt_roofline_terms(const struct rt_cost *c, const struct rt_step_shape *s, double terms_s[])
+{
+    gpu_terms(c, s, terms_s);
+    terms_s[RT_TERM_LAUNCH] += launch_wait_s(c, s, terms_s);
 }
 
 /* Attention as two parts, the decodes' and the prompts'. Where one kernel does both, its launch is
@@ -457,6 +527,11 @@ void rt_roofline_explain(const struct rt_cost *c, const struct rt_step_shape *s,
     roofline_row_group(c, group.all, list);
     explain_attention(c, s, list);
     roofline_row_s(c, s->samples, list);
+    if (c->in.eager) {
+        double terms_s[RT_TERM_COUNT] = {0};
+        gpu_terms(c, s, terms_s);
+        rt_part_add(list, "launches")->terms_s[RT_TERM_LAUNCH] = launch_wait_s(c, s, terms_s);
+    }
     rt_part_add(list, "host")->terms_s[RT_TERM_HOST] = host_s(c, s);
 }
 

@@ -167,7 +167,10 @@ static double read_bytes(const struct rt_cost_inputs *in, int64_t batch)
         dense -= op->count * ops.routing.rows * op->k * op->n;
         routed += op->count * rt_operator_touched(&ops, op, (double)batch) * op->k * op->n;
     }
-    return (dense * (double)in->parallel.data + routed) * rt_dtype_bytes(in->dtypes.weight);
+    double ranks = (double)in->parallel.data, bytes = rt_dtype_bytes(in->dtypes.weight);
+    double head = (double)in->model.vocab * (double)in->model.hidden;
+    return (dense * ranks + routed) * bytes +
+           ranks * head * (rt_dtype_bytes(in->dtypes.head) - bytes);
 }
 
 /* A token of a single stream at a share of the speed of light, by weight format; KV of fewer than

@@ -1,22 +1,20 @@
 /* What fits into one GPU, from first principles:
  *   usable      = mem_bytes * gpu_memory_utilization
  *   weights     = parameters on this GPU * bytes: matrices split by TP (KV heads replicated beyond
- *                 kv_heads), experts by all GPUs of a stage, embedding and LM head by vocabulary,
- *                 norms and biases whole
- *   activations = the larger of one layer at max_tokens: residual, hidden, and the widest pair of
- *                 neighbours (QKV + attention output, or gate+up + activation), 16 bit; and the
- *                 sampler: rows * vocab * bytes a logit (not split by TP: logits are gathered)
- *   context     = what the driver and libraries keep
- *   blocks      = floor((usable - weights - activations - context) / block bytes)
- * Some layers behind a sliding window: an engine with a hybrid KV manager gives a window's blocks
- * back as it moves on. Layers form groups of equal size, one page a block and layer [vLLM,
- * kv_cache_utils.py: the smaller number of layers of a kind, or the larger where they differ by
- * less than a quarter]. A sequence never needs more than ceil((window - 1)/block) + 1 blocks a
- * windowed group, and a step max_tokens/block new ones: that is set aside once, and blocks then
- * hold the full layers only. Where that gives fewer blocks than keeping everything (short memory,
- * wide windows), everything is kept. Pipeline stages hold different layers; all must have the same
- * number of blocks, so the stage with the fewest counts. Constants come from the GPU's record.
- * Failure: does not fit, with what would. O(stages). */
+ *                 kv_heads), experts by all GPUs of a stage, embedding and LM head by vocabulary
+ * and in their own type, norms and biases whole activations = the larger of one layer at
+ * max_tokens: residual, hidden, and the widest pair of neighbours (QKV + attention output, or
+ * gate+up + activation), 16 bit; and the sampler: rows * vocab * bytes a logit (not split by TP:
+ * logits are gathered) context     = what the driver and libraries keep blocks      = floor((usable
+ * - weights - activations - context) / block bytes) Some layers behind a sliding window: an engine
+ * with a hybrid KV manager gives a window's blocks back as it moves on. Layers form groups of equal
+ * size, one page a block and layer [vLLM, kv_cache_utils.py: the smaller number of layers of a
+ * kind, or the larger where they differ by less than a quarter]. A sequence never needs more than
+ * ceil((window - 1)/block) + 1 blocks a windowed group, and a step max_tokens/block new ones: that
+ * is set aside once, and blocks then hold the full layers only. Where that gives fewer blocks than
+ * keeping everything (short memory, wide windows), everything is kept. Pipeline stages hold
+ * different layers; all must have the same number of blocks, so the stage with the fewest counts.
+ * Constants come from the GPU's record. Failure: does not fit, with what would. O(stages). */
 #include "rooftrace/memory.h"
 #include "cost_internal.h"
 
@@ -37,13 +35,14 @@ static double weight_bytes(const struct rt_stage *stage)
     rt_operators_build(&whole, &all);
     rt_operators_build(in, &mine);
     double table = (double)m->vocab * (double)m->hidden, tp = (double)in->parallel.tensor;
-    double params = rt_operators_params(&mine) - (stage->role.last ? 0 : table / tp);
+    double params = rt_operators_params(&mine) - table / tp, tables = stage->role.last ? 1 : 0;
     /* A tied embedding is the LM head where a GPU has both, else a copy. */
     if (stage->role.first && !(m->tied && stage->role.last))
-        params += table / tp;
+        tables++;
     double rest = rt_model_params(m) - rt_operators_params(&all) - (m->tied ? 0 : table);
     rest -= stage->role.last ? 0 : (double)m->hidden; /* final norm */
-    return (params + fmax(0, rest)) * rt_dtype_bytes(in->dtypes.weight);
+    return (params + fmax(0, rest)) * rt_dtype_bytes(in->dtypes.weight) +
+           tables * table / tp * rt_dtype_bytes(in->dtypes.head);
 }
 
 /* Numbers that one token keeps alive in the widest spot of a layer. */

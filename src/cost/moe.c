@@ -8,11 +8,26 @@
  *     io: activation and sum of results, m*topk * (3*columns + hidden) * 2 bytes / rate, of all
  * rows of the m tokens: kernels walk over those of other GPUs' experts, too. 1.3 TB/s on H100, H200
  * and RTX PRO 6000 alike; without it large batches, and with whole experts on each GPU all, come
- * out at half their time o pays for routing, sorting rows by expert and all launches, so the
+ * out at half their time. o pays for routing, sorting rows by expert and all launches, so the
  * products have no overhead of their own. Which experts are touched is the caller's question. The
  * fused kernels stream weights about as well as a GEMM but multiply at a smaller share of the peak,
- * and quantised ones follow the same factors; hence constants of their own. O(1). */
+ * and quantised ones follow the same factors; hence constants of their own.
+ *
+ * DeepGEMM's contiguous grouped product, as vLLM 0.11.1 to 0.13 call it, does not know on the host
+ * how many tokens an expert gets: its buffers hold rows + experts*127, in tiles of 128, and the
+ * kernel walks over all of them. A tile without tokens skips its multiplications, but is loaded and
+ * stored like the others, at about the same pace: a batch of 4 tokens takes nearly as long as one
+ * of 40. Loads of the next tiles run beside the multiplications, so the slower of the two counts;
+ * the stores, and the activation that reads them, come on top:
+ *     rows' = ceil((rows + experts*127)/128)*128
+ *     t     = max(2*rows'*k*n/peak, (touched weights + rows' of inputs)/bw) + rows' of results/bw
+ * [vllm deep_gemm_utils.py, compute_aligned_M; deep_gemm scheduler, is_computation_valid]. O(1). */
 #include "cost_internal.h"
+
+#include <math.h>
+
+#define TILE_ROWS    128.0
+#define OUTPUT_BYTES 2.0 /* of one number of a product's result: 16 bit */
 
 void rt_moe_rates(const struct rt_cost_inputs *in, struct rt_gemm_rates *out)
 {
@@ -34,6 +49,22 @@ struct rt_gemm_time rt_moe_gemm(const struct rt_gemm_rates *r, double rows, doub
 double rt_moe_rows(const struct rt_gpu_constants *k, double rows, double touched)
 {
     return rows + touched * k->moe_pad_rows;
+}
+
+double rt_moe_tile_rows(double rows, double experts)
+{
+    return ceil((rows + experts * (TILE_ROWS - 1)) / TILE_ROWS) * TILE_ROWS;
+}
+
+struct rt_gemm_time rt_moe_tiles(const struct rt_gemm_rates *r, double rows, double touched,
+                                 double k, double n)
+{
+    double loads = touched * k * n * r->weight_bytes + rows * k * r->activation_bytes;
+    double loads_s = loads / r->bytes_per_s, stores_s = rows * n * OUTPUT_BYTES / r->bytes_per_s;
+    double compute_s = 2 * rows * k * n / r->flops;
+    bool computes = compute_s > loads_s;
+    return (struct rt_gemm_time){.weights_s = stores_s + (computes ? 0 : loads_s),
+                                 .compute_s = computes ? compute_s : 0};
 }
 
 double rt_moe_io_s(const struct rt_gpu_constants *k, const struct rt_operators *ops, double m)

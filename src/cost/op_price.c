@@ -43,7 +43,7 @@ void rt_op_pricer_init(struct rt_op_pricer *p, const struct rt_gpu *gpu,
     struct rt_cost_inputs in = {
         .gpu = *gpu,
         .parallel = {1, 1, 1, 1},
-        .dtypes = {row->dtype, activation_on(gpu, row->activation), row->dtype}};
+        .dtypes = {row->dtype, activation_on(gpu, row->activation), row->dtype, row->dtype}};
     memset(p, 0, sizeof *p);
     p->op = row->op;
     p->k = gpu->k;

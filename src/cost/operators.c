@@ -212,6 +212,7 @@ void rt_operators_build(const struct rt_cost_inputs *in, struct rt_operators *ou
     const struct rt_model *m = &in->model;
     double tp = (double)in->parallel.tensor;
     memset(out, 0, sizeof *out);
+    out->in_tiles = in->experts_in_tiles;
     if (m->experts > 0)
         out->moe_layers = (double)rt_model_moe_layers(m);
     out->dense_layers = (double)m->layers - out->moe_layers;

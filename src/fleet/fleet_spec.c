@@ -32,6 +32,7 @@ static const char *const pool_keys[] = {
     "weight_dtype",
     "activation_dtype",
     "kv_dtype",
+    "head_dtype",
     "engine",
     "node",
     "served_models",
@@ -75,6 +76,7 @@ struct rt_dtypes rt_pool_default_dtypes(const struct rt_gpu *gpu, const struct r
         .weight = is_16_bit(model->dtype) ? wide : model->dtype,
         .activation = wide,
         .kv = wide,
+        .head = wide,
     };
 }
 
@@ -254,6 +256,12 @@ static bool check_budget(const struct rt_json_at *engine, const struct rt_engine
                         (long long)e->speculative.draft_tokens + 1);
 }
 
+/* GPUs that hold a part of each expert. */
+static int64_t expert_slices(const struct rt_parallel *p)
+{
+    return p->expert > 1 ? 1 : p->tensor * p->data;
+}
+
 static bool parse_pool(const struct rt_json_at *at, const struct rt_catalog *catalog,
                        const struct rt_model *model, struct rt_pool_spec *pool, struct rt_err *err)
 {
@@ -273,10 +281,11 @@ static bool parse_pool(const struct rt_json_at *at, const struct rt_catalog *cat
     if (!parse_dtype(at, "weight_dtype", &pool->dtypes.weight, err) ||
         !parse_dtype(at, "activation_dtype", &pool->dtypes.activation, err) ||
         !parse_dtype(at, "kv_dtype", &pool->dtypes.kv, err) ||
+        !parse_dtype(at, "head_dtype", &pool->dtypes.head, err) ||
         !rt_engine_parse(&engine, &pool->engine, err) ||
         !parse_draft_model(&engine, catalog, pool, err))
         return false;
-    rt_preset_resolve(&pool->engine, &pool->gpu, &pool->model);
+    rt_preset_resolve(&pool->engine, &pool->gpu, &pool->model, expert_slices(&pool->parallel));
     if (pool->engine.max_num_batched_tokens == 0)
         pool->engine.max_num_batched_tokens = rt_pool_default_step_tokens(&pool->gpu);
     return check_budget(&engine, &pool->engine, err);

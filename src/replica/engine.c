@@ -19,6 +19,8 @@ static const char *const keys[] = {
     "policy",
     "async_scheduling",
     "host_overlap",
+    "moe_backend",
+    "cuda_graphs",
     "prefix_caching",
     "max_num_seqs",
     "max_num_batched_tokens",
@@ -37,6 +39,17 @@ static const char *const keys[] = {
     "speculative",
 };
 
+static const char *const moe_backends[] = {"triton", "deep_gemm"};
+#define FIRST_MOE_BACKEND RT_MOE_TRITON /* the one that stands first among the names */
+_Static_assert(sizeof moe_backends / sizeof moe_backends[0] ==
+                   RT_MOE_BACKEND_COUNT - FIRST_MOE_BACKEND,
+               "a name for each");
+
+const char *rt_moe_backend_name(enum rt_moe_backend b)
+{
+    return moe_backends[b < FIRST_MOE_BACKEND ? 0 : b - FIRST_MOE_BACKEND];
+}
+
 const char *const rt_preemption_names[RT_PREEMPTION_COUNT] = {"recompute", "swap"};
 
 /* Place of the default in the table, whatever else the table holds. */
@@ -53,6 +66,7 @@ void rt_engine_init(struct rt_engine_spec *e)
     *e = (struct rt_engine_spec){
         .policy = default_policy(),
         .async_scheduling = true,
+        .cuda_graphs = true,
         .prefix_caching = true,
         .max_num_seqs = 256,
         .chunk_tokens = 512,
@@ -197,6 +211,18 @@ static bool parse_overlap(const struct rt_json_at *at, struct rt_engine_spec *e,
     return true;
 }
 
+static bool parse_moe_backend(const struct rt_json_at *at, struct rt_engine_spec *e,
+                              struct rt_err *err)
+{
+    unsigned none = sizeof moe_backends / sizeof moe_backends[0], i = none;
+
+    if (!rt_json_choice(at, "moe_backend", moe_backends, none, &i, err))
+        return false;
+    if (i != none)
+        e->moe_backend = (enum rt_moe_backend)(FIRST_MOE_BACKEND + i);
+    return true;
+}
+
 static bool parse_switches(const struct rt_json_at *at, struct rt_engine_spec *e,
                            struct rt_err *err)
 {
@@ -209,7 +235,8 @@ static bool parse_switches(const struct rt_json_at *at, struct rt_engine_spec *e
                            : NULL;
 
     return parse_switch(at, "async_scheduling", other, &e->async_scheduling, err) &&
-           parse_overlap(at, e, err) &&
+           parse_overlap(at, e, err) && parse_moe_backend(at, e, err) &&
+           rt_json_bool(at, "cuda_graphs", &e->cuda_graphs, err) &&
            parse_switch(at, "prefix_caching", other ? other : swap, &e->prefix_caching, err);
 }
 

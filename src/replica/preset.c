@@ -88,6 +88,23 @@ static void resolve_v0_chunked(struct rt_engine_spec *e, const struct rt_gpu *gp
 
 static const struct rt_preset presets[] = {
     {
+        /* Sizes as 0.19 (arg_utils.py of 0.26, get_batch_defaults). gpu_memory_utilization 0.92
+         * and the flags: a survey of tag 0.27.1 (vllm/config/cache.py, vllm/config/scheduler.py);
+         * since 0.21 the share includes captured graphs, some 1 % of a large GPU, which nobody
+         * takes off here. */
+        .name = "vllm-0.27",
+        .help = "as vllm-0.19, with 92 % of the GPU's memory (0.21 and later)",
+        .source = "vLLM 0.26 vllm/engine/arg_utils.py, 0.27.1 vllm/config/cache.py",
+        .policy = "chunked",
+        .async_scheduling = true,
+        .prefix_caching = true,
+        .chunk_tokens = 512,
+        .block_size = 16,
+        .gpu_memory_utilization = 0.92,
+        .watermark = 0.01,
+        .resolve = resolve_v1_memory,
+    },
+    {
         /* Chunked prefill and prefix caching: EngineArgs._set_default_chunked_prefill_and_prefix_
          * caching_args. Asynchronous scheduling: on since 0.14 (pull request 27614). What a 0.19.0
          * server on an RTX 4090 reported of itself agrees, with blocks of 16 and utilization 0.9
@@ -100,6 +117,26 @@ static const struct rt_preset presets[] = {
         .policy = "chunked",
         .async_scheduling = true,
         .prefix_caching = true,
+        .chunk_tokens = 512,
+        .block_size = 16,
+        .gpu_memory_utilization = 0.9,
+        .watermark = 0.01,
+        .resolve = resolve_v1_memory,
+    },
+    {
+        /* Scheduling is synchronous up to 0.13 (pull request 27614 is in 0.14), sizes by memory.
+         * Experts with fp8 weights in blocks: DeepGEMM is on by default, and since E8M0 scales are
+         * (pull request 26197, in 0.11.1) at any number of tokens
+         * (fused_moe/triton_deep_gemm_moe.py); 0.19 chooses Triton on Hopper (pull requests 34260,
+         * 39331). */
+        .name = "vllm-0.12",
+        .help = "chunked, synchronous, prefix caching, fp8 experts by DeepGEMM on H100, H200 and\n"
+                "B200 (0.11.1 to 0.13); sizes as vllm-0.19",
+        .source = "vLLM 0.12 vllm/engine/arg_utils.py, vllm/model_executor/layers/quantization/"
+                  "fp8.py, pull requests 26197, 27614, 29346",
+        .policy = "chunked",
+        .prefix_caching = true,
+        .deep_gemm = true,
         .chunk_tokens = 512,
         .block_size = 16,
         .gpu_memory_utilization = 0.9,
@@ -220,6 +257,7 @@ void rt_preset_apply(const struct rt_preset *p, struct rt_engine_spec *e)
     e->policy = policy_index(p->policy);
     e->async_scheduling = p->async_scheduling;
     e->prefix_caching = p->prefix_caching;
+    e->moe_backend = RT_MOE_BY_PRESET;
     e->max_num_seqs = p->max_num_seqs;
     e->max_num_batched_tokens = 0;
     e->chunk_tokens = p->chunk_tokens;
@@ -228,10 +266,26 @@ void rt_preset_apply(const struct rt_preset *p, struct rt_engine_spec *e)
     e->watermark = p->watermark;
 }
 
+/* DeepGEMM exists for SM 9.0 and 10.0; vLLM 0.12 keeps experts cut into eight or more slices away
+ * from it [vllm pull request 29346]. */
+static enum rt_moe_backend moe_backend(const struct rt_preset *p, const struct rt_gpu *gpu,
+                                       int64_t slices)
+{
+    enum { MOST_SLICES = 7 };
+    bool runs = mentions(gpu->arch, "gh100") || mentions(gpu->arch, "gb100") ||
+                mentions(gpu->arch, "gb110");
+
+    return p != NULL && p->deep_gemm && runs && slices <= MOST_SLICES ? RT_MOE_DEEP_GEMM
+                                                                      : RT_MOE_TRITON;
+}
+
 void rt_preset_resolve(struct rt_engine_spec *e, const struct rt_gpu *gpu,
-                       const struct rt_model *model)
+                       const struct rt_model *model, int64_t slices)
 {
     int64_t context = e->max_model_len > 0 ? e->max_model_len : model->max_context;
+
+    if (e->moe_backend == RT_MOE_BY_PRESET)
+        e->moe_backend = moe_backend(e->preset, gpu, slices);
 
     if (e->preset != NULL && e->preset->resolve != NULL)
         e->preset->resolve(e, gpu, context);

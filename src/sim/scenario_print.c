@@ -62,6 +62,8 @@ static void write_engine(struct rt_writer *w, const struct rt_pool_spec *p)
     rt_writer_int(w, "offload_bytes", e->offload_bytes);
     rt_writer_bool(w, "async_scheduling", e->async_scheduling);
     rt_writer_bool(w, "host_overlap", rt_engine_overlaps_host(e));
+    rt_writer_string(w, "moe_backend", rt_moe_backend_name(e->moe_backend));
+    rt_writer_bool(w, "cuda_graphs", e->cuda_graphs);
     rt_writer_bool(w, "prefix_caching", e->prefix_caching);
     rt_writer_int(w, "max_num_seqs", e->max_num_seqs);
     if (e->max_num_batched_tokens > 0)
@@ -135,6 +137,7 @@ static void write_pool(struct rt_writer *w, const struct rt_pool_spec *p)
     rt_writer_string(w, "weight_dtype", rt_dtype_names[p->dtypes.weight]);
     rt_writer_string(w, "activation_dtype", rt_dtype_names[p->dtypes.activation]);
     rt_writer_string(w, "kv_dtype", rt_dtype_names[p->dtypes.kv]);
+    rt_writer_string(w, "head_dtype", rt_dtype_names[p->dtypes.head]);
     write_price(w, p);
     write_engine(w, p);
     rt_writer_gpu(w, "gpu", &p->gpu);

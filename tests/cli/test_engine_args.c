@@ -201,6 +201,10 @@ static void types_are_translated(void **state)
         {"vllm serve x --quantization gptq_marlin", X("\"weight_dtype\":\"int4\"", ""), ""},
         {"vllm serve x --quantization mxfp4", X("\"weight_dtype\":\"fp4\"", ""), ""},
         /* how wide those are only the checkpoint knows */
+        {"vllm serve x --moe-backend deep_gemm", X("", "\"moe_backend\":\"deep_gemm\""), ""},
+        {"vllm serve x --moe_backend=flashinfer_cutlass", X("", "\"moe_backend\":\"triton\""), ""},
+        {"vllm serve x --moe-backend triton --moe-backend auto", X("", ""), ""},
+        {"vllm serve x --moe-backend emulation", X("", ""), "--moe-backend"},
         {"vllm serve x --quantization compressed-tensors", X("", ""), "--quantization"},
         {"vllm serve x -q awq -q gguf -q gguf", X("", ""), "-q, -q"},
     };
@@ -228,8 +232,10 @@ static void the_rest_is_listed_by_name(void **state)
          X("", ""), "--speculative-config"},
         {"vllm serve x -O3 -O.level=3 --compilation-config.mode 3", X("", ""),
          "-O, -O, --compilation-config.mode"},
-        {"vllm serve x --disable-log-requests --enforce-eager --cpu-offload-gb 4", X("", ""),
-         "--disable-log-requests, --enforce-eager, --cpu-offload-gb"},
+        {"vllm serve x --disable-log-requests --enforce-eager --cpu-offload-gb 4",
+         X("", "\"cuda_graphs\":false"), "--disable-log-requests, --cpu-offload-gb"},
+        {"vllm serve x --no-enforce-eager", X("", "\"cuda_graphs\":true"), ""},
+        {"vllm serve x --enforce-eager=false", X("", "\"cuda_graphs\":true"), ""},
         {"vllm serve x --max-num-sqes 5", X("", ""), "--max-num-sqes"},
         {"vllm serve x --made\033up\n", X("", ""), "--made?up"},
     };

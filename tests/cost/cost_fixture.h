@@ -192,7 +192,7 @@ static inline struct rt_cost_inputs fixture_inputs(struct rt_gpu gpu, struct rt_
     struct rt_cost_inputs in = {.gpu = gpu, .model = model, .max_tokens = 2048};
     rt_cost_spec_init(&in.spec);
     in.parallel = (struct rt_parallel){.tensor = tp, .pipeline = 1, .expert = 1, .data = 1};
-    in.dtypes = (struct rt_dtypes){RT_BF16, RT_BF16, RT_BF16};
+    in.dtypes = (struct rt_dtypes){RT_BF16, RT_BF16, RT_BF16, RT_BF16};
     return in;
 }
 

@@ -98,6 +98,7 @@ static void check_constants(const struct rt_gpu *g)
     in_range(g->name, "allreduce_latency_s", k->allreduce_latency_s, 1e-6, 1e-4);
     in_range(g->name, "allreduce_bus", k->allreduce_bus_bytes_per_s, 1e9, 1e12);
     in_range(g->name, "host_s_per_step", k->host_s_per_step, 1e-5, 2e-3);
+    in_range(g->name, "host_launch_s_per_layer", k->host_launch_s_per_layer, 1e-5, 5e-3);
     in_range(g->name, "host_s_per_seq", k->host_s_per_seq, 1e-7, 1e-4);
 }
 

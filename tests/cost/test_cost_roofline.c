@@ -80,7 +80,7 @@ static void test_light_7b(void **state)
     assert_near(seconds(c, fixture_decodes(c, 1, 0)), 14.1e-3, 2e-3);
     assert_near(seconds(c, fixture_decodes(c, 1, 0)), 2 * 7113805824.0 / 1008e9, 1e-4);
     rt_cost_free(c);
-    in.dtypes.weight = RT_INT8;
+    in.dtypes.weight = in.dtypes.head = RT_INT8;
     c = light(in);
     assert_near(seconds(c, fixture_decodes(c, 1, 0)), 7.05e-3, 2e-3);
     rt_cost_free(c);
@@ -505,6 +505,118 @@ static void test_expert_overheads(void **state)
     rt_cost_free(c);
 }
 
+/* Without captured graphs a layer takes at least the host's launches, the host's time between steps
+ * comes on top, nothing is padded, and the parts still add up. */
+static void test_eager(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(fixture_h100(), fixture_llama31_8b(), 1);
+    in.gpu.k.host_launch_s_per_layer = 800e-6;
+    in.gpu.k.host_s_per_step = 1e-3;
+    in.gpu.k.host_s_per_seq = 0;
+    struct rt_cost *graphs = make(&in);
+    in.gpu.k.graph_max_tokens = 0;
+    struct rt_cost *unpadded = make(&in);
+    in.gpu.k.graph_max_tokens = 512;
+    in.eager = true;
+    struct rt_cost *eager = make(&in);
+    assert_true(rt_cost_can_run(graphs) && !rt_cost_can_run(eager));
+    for (int64_t batch = 1; batch <= 256; batch += 51) {
+        struct rt_step_shape s = fixture_decodes(eager, batch, 500);
+        struct rt_cost_part parts[RT_MAX_COST_PARTS];
+        double sum = 0, gpu = (double)rt_cost_step_ns(unpadded, &s) * 1e-9 - 1e-3;
+        assert_near((double)rt_cost_step_ns(eager, &s) * 1e-9, fmax(gpu, 32 * 800e-6) + 1e-3, 1e-6);
+        unsigned n = rt_cost_explain(eager, &s, parts);
+        for (unsigned k = 0; k < n; k++)
+            sum += rt_cost_part_s(&parts[k]);
+        assert_near(sum, (double)rt_cost_step_ns(eager, &s) * 1e-9, 1e-6);
+    }
+    struct rt_step_shape prompt = fixture_prefill(8000, 0); /* hides the launches */
+    assert_int_equal(rt_cost_step_ns(eager, &prompt), rt_cost_step_ns(unpadded, &prompt));
+    rt_cost_free(graphs);
+    rt_cost_free(unpadded);
+    rt_cost_free(eager);
+}
+
+/* The LM head is read and multiplied in its own type, whatever the others have. */
+static void test_head_dtype(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(ideal(fixture_h100()), fixture_llama31_8b(), 1);
+    struct rt_cost_part parts[RT_MAX_COST_PARTS];
+    double matrix = 128256 * 4096.0, took_s[2] = {0, 0};
+    in.dtypes = (struct rt_dtypes){RT_FP8, RT_FP8, RT_BF16, RT_BF16};
+    for (int i = 0; i < 2; i++) {
+        struct rt_cost *c = make(&in);
+        struct rt_step_shape s = fixture_decodes(c, 8, 100);
+        unsigned n = rt_cost_explain(c, &s, parts);
+        for (unsigned k = 0; k < n; k++)
+            if (strcmp(parts[k].name, "lm_head") == 0) {
+                double input = 8 * 4096 * (i == 0 ? 2 : 1), output = 8 * 128256 * 2;
+                assert_near(parts[k].bytes, matrix * (i == 0 ? 2 : 1) + input + output, 1);
+                took_s[i] = rt_cost_part_s(&parts[k]);
+            }
+        rt_cost_free(c);
+        in.dtypes.head = RT_FP8;
+    }
+    assert_near(took_s[0], (matrix * 2 + 8 * 4096 * 2 + 8 * 128256 * 2) / 3350e9, 1e-5);
+    assert_true(took_s[0] > 1.8 * took_s[1]);
+    in.dtypes.head = RT_BF16;
+    in.spec.speed_of_light = true; /* the floor counts it, too */
+    struct rt_cost *wide = make(&in);
+    in.dtypes.head = RT_FP8;
+    struct rt_cost *narrow = make(&in);
+    struct rt_step_shape s = fixture_decodes(wide, 1, 0);
+    assert_near(seconds(wide, s) - seconds(narrow, s), matrix / 3350e9, 1e-5);
+    rt_cost_free(wide);
+    rt_cost_free(narrow);
+}
+
+/* Experts in tiles (DeepGEMM): rows + experts*127 of them, in tiles of 128, whatever is touched;
+ * the slower of multiplying and loading, then the results, then an activation that reads and writes
+ * all rows. Mixtral: 8 experts of 14336 columns, 2 a token, fp8. */
+static void test_experts_in_tiles(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(ideal(fixture_h100()), fixture_mixtral(), 1);
+    in.dtypes = (struct rt_dtypes){RT_FP8, RT_FP8, RT_BF16, RT_FP8};
+    const double flops = 1979e12, bw = 3350e9, up = 4096.0 * 28672, down = 14336.0 * 4096;
+    assert_near(in.gpu.peak_flops[RT_FP8], flops, 1e12);
+    in.gpu.peak_flops[RT_FP8] = flops;
+    struct rt_cost *fused = make(&in);
+    in.experts_in_tiles = true;
+    struct rt_cost *c = make(&in);
+    static const int64_t tokens[] = {1, 4, 64, 2048};
+    static const double padded[] = {1024, 1024, 1152, 5120}; /* 2M + 8*127, in tiles */
+    for (int i = 0; i < 4; i++) {
+        struct rt_step_shape s = fixture_prefill(tokens[i], 0);
+        double m = (double)tokens[i], rows = padded[i];
+        double touched = 8 * (1 - pow(1 - 2.0 / 8, m));
+        double loads_up = (touched * up + rows * 4096) / bw, c_up = 2 * rows * up / flops;
+        double loads_down = (touched * down + rows * 14336) / bw, c_down = 2 * rows * down / flops;
+        double want = fmax(loads_up, c_up) + fmax(loads_down, c_down) +
+                      rows * (28672 + 4096) * 2 / bw + rows * (28672 * 2 + 14336) / bw;
+        double got = 0, products = 0;
+        struct rt_cost_part parts[RT_MAX_COST_PARTS];
+        unsigned count = rt_cost_explain(c, &s, parts);
+        for (unsigned k = 0; k < count; k++) {
+            if (strncmp(parts[k].name, "experts_", 8) != 0)
+                continue;
+            got += rt_cost_part_s(&parts[k]);
+            products += parts[k].flops;
+        }
+        assert_near(got, 32 * want, 32 * want * 1e-9);
+        assert_near(products, 32 * 2 * rows * (up + down), 1);
+    }
+    /* At 2048 tokens the fused kernels multiply 4096 rows instead of 5120. */
+    struct rt_step_shape few = fixture_prefill(4, 0), many = fixture_prefill(2048, 0);
+    assert_true(rt_cost_step_ns(c, &few) > rt_cost_step_ns(fused, &few));
+    assert_near(term(c, many, RT_TERM_COMPUTE) - term(fused, many, RT_TERM_COMPUTE),
+                32 * 2 * 1024 * (up + down) / flops, 32e-6);
+    rt_cost_free(fused);
+    rt_cost_free(c);
+}
+
 /* Ring all-reduce of M*H*2 bytes: 2 a layer and one behind the embedding; the logits once. */
 static void test_links(void **state)
 {
@@ -809,6 +921,9 @@ int main(void)
         cmocka_unit_test(test_links),
         cmocka_unit_test(test_small_terms),
         cmocka_unit_test(test_expert_overheads),
+        cmocka_unit_test(test_experts_in_tiles),
+        cmocka_unit_test(test_head_dtype),
+        cmocka_unit_test(test_eager),
         cmocka_unit_test(test_graph_padding),
         cmocka_unit_test(test_physics),
         cmocka_unit_test(test_batch),

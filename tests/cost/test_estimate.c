@@ -33,7 +33,7 @@ static void test_light(void **state)
     assert_true(e.share_of_light > .8 && e.share_of_light < .95);
     e = estimate(&in, 4096, 2, 1);
     assert_true(near(e.light_tpot_s - e.weight_bytes / 1008e9, 4096 * 131072.0 / 1008e9, 2e-2));
-    in.dtypes.weight = RT_INT8;
+    in.dtypes.weight = in.dtypes.head = RT_INT8;
     e = estimate(&in, 1, 1, 1);
     assert_true(near(e.weight_bytes, 7.1e9, 2e-3));
     assert_true(near(e.light_tpot_s, 7.05e-3, 2e-3));
@@ -116,10 +116,10 @@ static void test_fused(void **state)
     struct rt_cost_inputs in = fixture_inputs(fixture_4090(), fixture_mistral_7b(), 1);
     struct rt_estimate e = estimate(&in, 4000, 33, 1);
     assert_true(near(e.fused_tpot_s, e.light_tpot_s / .9, 1e-12));
-    in.dtypes.weight = RT_FP8;
+    in.dtypes.weight = in.dtypes.head = RT_FP8;
     e = estimate(&in, 4000, 33, 1);
     assert_true(near(e.fused_tpot_s, e.light_tpot_s / .88, 1e-12));
-    in.dtypes.weight = RT_INT4;
+    in.dtypes.weight = in.dtypes.head = RT_INT4;
     double before = estimate(&in, 4000, 33, 1).fused_tpot_s;
     in.dtypes.kv = RT_FP8; /* 65,536 bytes a token, mean context 4015.5 */
     e = estimate(&in, 4000, 33, 1);

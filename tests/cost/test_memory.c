@@ -64,11 +64,18 @@ static void test_dtypes(void **state)
     (void)state;
     struct rt_cost_inputs in = fixture_inputs(fixture_h100(), fixture_mixtral(), 2);
     struct rt_memory_plan a = plan_of(&in, .9, 16), b;
-    in.dtypes.weight = RT_INT4;
+    in.dtypes.weight = in.dtypes.head = RT_INT4;
     in.dtypes.kv = RT_FP8;
     b = plan_of(&in, .9, 16);
     assert_true(b.weights == a.weights / 4 && b.block_bytes == a.block_bytes / 2);
     assert_true(b.blocks > 2 * a.blocks);
+    /* embedding and LM head in 16 bit: 2 tables of 32000 x 4096 on two GPUs, 1.5 bytes more each */
+    in.dtypes.head = RT_BF16;
+    assert_true(plan_of(&in, .9, 16).weights - b.weights == 2 * 32000 * 4096.0 / 2 * 1.5);
+    in.model.tied = true; /* then it is one table */
+    double tied = plan_of(&in, .9, 16).weights;
+    in.dtypes.head = RT_INT4;
+    assert_true(tied - plan_of(&in, .9, 16).weights == 32000 * 4096.0 / 2 * 1.5);
     /* MLA: (512 + 64) numbers a token and layer, on every GPU; 671e9 parameters in fp8 */
     in = fixture_inputs(fixture_h100(), fixture_deepseek_v3(), 16);
     in.dtypes.weight = RT_FP8;

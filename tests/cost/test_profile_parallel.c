@@ -130,7 +130,9 @@ static void test_ranks(void **state)
     s.group_tokens = 500;
     in.parallel.expert = 4;
     struct rt_cost *whole = measured(in, table);
-    assert_near(blocks_s(whole, s), 32 * 800e-6, 1e-9);
+    /* 250 tokens on the mean GPU, 14 more on the busiest */
+    double busiest = blocks_s(whole, s) / (32 * 800e-6);
+    assert_true(busiest > 1.01 && busiest < 1 + 14.2 / 250);
     assert_int_equal(sources_of(whole, s).rows[RT_OP_MOE], 1);
     in.parallel = (struct rt_parallel){.tensor = 8, .pipeline = 1, .expert = 1, .data = 1};
     struct rt_cost *other = measured(in, table); /* slices of 1792: no rows */
@@ -154,7 +156,8 @@ static void test_padded_ranks(void **state)
     rt_cost_free(c);
 }
 
-/* Rows are of even routing; uneven routing scales them as it does the roofline's experts. */
+/* Rows are of even routing and one GPU; the busiest one's and uneven routing's share scales them as
+ * it does the roofline's experts. */
 static void test_skew(void **state)
 {
     static const char table[] = "op,m,hidden,ffn,experts,topk,ep,us\n"
@@ -166,8 +169,9 @@ static void test_skew(void **state)
     struct rt_cost *even = measured(in, table), *plain_even = roofline(in);
     in.spec.expert_skew = 1.2;
     struct rt_cost *uneven = measured(in, table), *plain_uneven = roofline(in);
-    assert_near(blocks_s(even, s), 32 * 500e-6, 1e-9);
-    assert_true(blocks_s(uneven, s) > 1.01 * blocks_s(even, s));
+    double busiest = blocks_s(even, s) / (32 * 500e-6); /* 5 tokens more than 32 */
+    assert_true(busiest > 1 && busiest < 1.05);
+    assert_true(blocks_s(uneven, s) > 1.001 * blocks_s(even, s));
     for (int i = 0; i < 3; i++)
         assert_near(part_s(uneven, s, blocks[i]) / part_s(even, s, blocks[i]),
                     part_s(plain_uneven, s, blocks[i]) / part_s(plain_even, s, blocks[i]), 1e-9);

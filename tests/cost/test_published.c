@@ -165,6 +165,7 @@ static struct rt_cost_inputs inputs_of(const struct rt_catalog *c, const struct 
     struct rt_cost_inputs in =
         fixture_inputs(g, model_of(c, text(r, MODEL)), (int64_t)number(r, TP));
     in.dtypes.weight = dtype_of(text(r, WEIGHT));
+    in.dtypes.head = strcmp(text(r, KIND), "single") == 0 ? in.dtypes.weight : RT_FP16;
     in.dtypes.activation = strcmp(text(r, WEIGHT), "FP8") == 0 ? RT_FP8 : RT_FP16;
     in.dtypes.kv = strcmp(text(r, KV), "n/s") == 0 ? in.dtypes.activation : dtype_of(text(r, KV));
     return in;

@@ -6,18 +6,25 @@
 #include <stdio.h>
 #include <string.h>
 
+struct place { /* where an engine runs */
+    const char *gpu, *arch;
+    double gpu_gb;
+    int64_t context, slices; /* the model's; of each expert */
+};
+
 /* An engine section on a GPU and a model, resolved as a pool would. */
-static bool resolve(const char *text, const char *gpu_name, double gpu_gb, int64_t max_context,
-                    struct rt_engine_spec *e, struct rt_err *err)
+static bool resolve_at(const char *text, const struct place *place, struct rt_engine_spec *e,
+                       struct rt_err *err)
 {
-    struct rt_gpu gpu = {.mem_bytes = gpu_gb * 1e9};
-    struct rt_model model = {.max_context = max_context};
+    struct rt_gpu gpu = {.mem_bytes = place->gpu_gb * 1e9};
+    struct rt_model model = {.max_context = place->context};
     struct rt_json *doc;
     struct rt_json_at root;
     bool ok;
 
     *err = (struct rt_err){0};
-    snprintf(gpu.name, sizeof gpu.name, "%s", gpu_name);
+    snprintf(gpu.name, sizeof gpu.name, "%s", place->gpu != NULL ? place->gpu : "mine");
+    snprintf(gpu.arch, sizeof gpu.arch, "%s", place->arch != NULL ? place->arch : "");
     rt_engine_init(e);
     if (!rt_json_parse(text, strlen(text), "e.json", &doc, err))
         return false;
@@ -25,8 +32,16 @@ static bool resolve(const char *text, const char *gpu_name, double gpu_gb, int64
     ok = rt_engine_parse(&root, e, err);
     rt_json_free(doc);
     if (ok)
-        rt_preset_resolve(e, &gpu, &model);
+        rt_preset_resolve(e, &gpu, &model, place->slices);
     return ok;
+}
+
+static bool resolve(const char *text, const char *gpu_name, double gpu_gb, int64_t max_context,
+                    struct rt_engine_spec *e, struct rt_err *err)
+{
+    struct place place = {.gpu = gpu_name, .gpu_gb = gpu_gb, .context = max_context, .slices = 1};
+
+    return resolve_at(text, &place, e, err);
 }
 
 /* Sizes by version, GPU and model. Expected numbers are worked out by hand from the rules that
@@ -52,6 +67,10 @@ static const struct {
      300, 300, 512},
     {"{\"preset\":\"vllm-0.19\",\"max_num_seqs\":1048576,\"max_model_len\":68719476736}",
      "h100-sxm", 80, 0, "chunked", 1048576, 8192, 512},
+    {"{\"preset\":\"vllm-0.27\"}", "h100-sxm", 80, 131072, "chunked", 1024, 8192, 512},
+    {"{\"preset\":\"vllm-0.27\"}", "l4", 24, 131072, "chunked", 256, 2048, 512},
+    {"{\"preset\":\"vllm-0.12\"}", "b200-sxm", 180, 131072, "chunked", 1024, 8192, 512},
+    {"{\"preset\":\"vllm-0.12\"}", "a100-sxm-80gb", 80, 131072, "chunked", 256, 2048, 512},
     {"{\"preset\":\"vllm-0.8\"}", "h100-pcie", 80, 131072, "chunked", 1024, 8192, 512},
     {"{\"preset\":\"vllm-0.8\"}", "H200-SXM", 141, 131072, "chunked", 1024, 8192, 512},
     {"{\"preset\":\"vllm-0.8\"}", "b200-sxm", 180, 131072, "chunked", 256, 2048, 512},
@@ -99,9 +118,9 @@ static void switches_follow_the_version(void **state)
         const char *name;
         bool async, cache;
     } cases[] = {
-        {"vllm-0.19", true, true},          {"vllm-0.8", false, true}, {"vllm-0.6", false, false},
-        {"vllm-0.6-chunked", false, false}, {"sarathi", false, false}, {"orca", false, false},
-        {"static", false, false},
+        {"vllm-0.27", true, true}, {"vllm-0.19", true, true},  {"vllm-0.12", false, true},
+        {"vllm-0.8", false, true}, {"vllm-0.6", false, false}, {"vllm-0.6-chunked", false, false},
+        {"sarathi", false, false}, {"orca", false, false},     {"static", false, false},
     };
 
     (void)state;
@@ -129,10 +148,46 @@ static void every_preset_is_complete(void **state)
         assert_ptr_equal(e.preset, p);
         assert_string_equal(rt_policy_name(e.policy), p->policy);
         assert_true(strlen(p->name) > 0 && strlen(p->help) > 0 && strlen(p->source) > 0);
-        assert_true(e.block_size == 16 && e.watermark == 0.01 && e.gpu_memory_utilization == 0.9);
+        double share = strcmp(p->name, "vllm-0.27") == 0 ? 0.92 : 0.9;
+        assert_true(e.block_size == 16 && e.watermark == 0.01 && e.gpu_memory_utilization == share);
         assert_true(e.max_model_len == 0 && e.num_gpu_blocks == 0);
         for (unsigned k = 0; k < i; k++)
             assert_string_not_equal(p->name, rt_preset_at(k)->name);
+    }
+}
+
+/* Experts go to DeepGEMM in 0.12 where it runs, unless they are cut into eight slices or a key says
+ * otherwise. */
+static void experts_follow_version_gpu_and_slices(void **state)
+{
+    static const struct {
+        const char *engine, *arch;
+        int64_t slices;
+        enum rt_moe_backend backend;
+    } cases[] = {
+        {"{\"preset\":\"vllm-0.12\"}", "Hopper GH100", 1, RT_MOE_DEEP_GEMM},
+        {"{\"preset\":\"vllm-0.12\"}", "Hopper GH100 + Grace", 7, RT_MOE_DEEP_GEMM},
+        {"{\"preset\":\"vllm-0.12\"}", "Hopper GH100", 8, RT_MOE_TRITON},
+        {"{\"preset\":\"vllm-0.12\"}", "Blackwell GB100", 2, RT_MOE_DEEP_GEMM},
+        {"{\"preset\":\"vllm-0.12\"}", "Blackwell Ultra GB110", 2, RT_MOE_DEEP_GEMM},
+        {"{\"preset\":\"vllm-0.12\"}", "Blackwell GB202", 2, RT_MOE_TRITON},
+        {"{\"preset\":\"vllm-0.12\"}", "Ada AD102", 2, RT_MOE_TRITON},
+        {"{\"preset\":\"vllm-0.12\",\"moe_backend\":\"triton\"}", "Hopper GH100", 1, RT_MOE_TRITON},
+        {"{\"moe_backend\":\"deep_gemm\"}", "Ada AD102", 8, RT_MOE_DEEP_GEMM},
+        {"{\"preset\":\"vllm-0.19\"}", "Hopper GH100", 1, RT_MOE_TRITON},
+        {"{\"preset\":\"vllm-0.27\"}", "Hopper GH100", 1, RT_MOE_TRITON},
+        {"{}", "Hopper GH100", 1, RT_MOE_TRITON},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct place place = {.arch = cases[i].arch, .slices = cases[i].slices};
+        struct rt_engine_spec e;
+        struct rt_err err;
+        assert_ok(resolve_at(cases[i].engine, &place, &e, &err), &err);
+        if (e.moe_backend != cases[i].backend)
+            fail_msg("%s on %s, %lld slices: %s", cases[i].engine, cases[i].arch,
+                     (long long)cases[i].slices, rt_moe_backend_name(e.moe_backend));
     }
 }
 
@@ -142,7 +197,8 @@ static void every_written_key_wins(void **state)
     static const char keys[] =
         "\"policy\":\"chunked\",\"async_scheduling\":false,\"prefix_caching\":true,"
         "\"max_num_seqs\":7,\"max_num_batched_tokens\":1234,\"chunk_tokens\":99,"
-        "\"block_size\":32,\"num_gpu_blocks\":5,\"max_model_len\":777,"
+        "\"block_size\":32,\"moe_backend\":\"deep_gemm\",\"num_gpu_blocks\":5,\"max_model_len\":"
+        "777,"
         "\"gpu_memory_utilization\":0.5,\"watermark\":0.25";
 
     (void)state;
@@ -184,7 +240,7 @@ static void unknown_presets_name_the_nearest(void **state)
         {"{\"preset\":\"vllm-0.18\"}",
          "$.preset: unknown name \"vllm-0.18\", did you mean \"vllm-0.19\"?"},
         {"{\"preset\":\"VLLM-0.6\"}", "did you mean \"vllm-0.6\"?"},
-        {"{\"preset\":\"triton\"}", "one of vllm-0.19, vllm-0.8"},
+        {"{\"preset\":\"triton\"}", "one of vllm-0.27, vllm-0.19, vllm-0.12, vllm-0.8"},
         {"{\"preset\":\"\"}", "$.preset"},
         {"{\"preset\":19}", "$.preset: expected a string, read 19"},
         {"{\"preset\":null}", "$.preset"},
@@ -206,6 +262,7 @@ int main(void)
         cmocka_unit_test(sizes_follow_version_gpu_and_model),
         cmocka_unit_test(switches_follow_the_version),
         cmocka_unit_test(every_preset_is_complete),
+        cmocka_unit_test(experts_follow_version_gpu_and_slices),
         cmocka_unit_test(every_written_key_wins),
         cmocka_unit_test(another_policy_drops_what_it_lacks),
         cmocka_unit_test(unknown_presets_name_the_nearest),

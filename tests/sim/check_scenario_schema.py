@@ -267,7 +267,10 @@ def good_cases():
     for on in (True, False):
         yield f"async {on}", changed("pools.0.engine.async_scheduling", on)
         yield f"overlap {on}", changed("pools.0.engine.host_overlap", on)
+        yield f"graphs {on}", changed("pools.0.engine.cuda_graphs", on)
         yield f"cache {on}", changed("pools.0.engine.prefix_caching", on)
+    for backend in ("triton", "deep_gemm"):
+        yield f"experts by {backend}", changed("pools.0.engine.moe_backend", backend)
     for degree in ("pipeline_parallel", "expert_parallel", "data_parallel"):
         yield f"{degree} 1", changed(f"pools.0.{degree}", 1)
     for degree in ("pipeline_parallel", "data_parallel"):
@@ -278,6 +281,7 @@ def good_cases():
         yield f"skew {skew}", changed("cost", {"kind": "roofline", "expert_skew": skew})
     for dtype in SCENARIO["$defs"]["dtype"]["enum"]:
         yield f"weights {dtype}", changed("pools.0.weight_dtype", dtype)
+        yield f"head {dtype}", changed("pools.0.head_dtype", dtype)
         yield f"KV {dtype}", changed("pools.0.kv_dtype", dtype)
         yield f"activations {dtype}", changed("pools.0.activation_dtype", dtype)
     for name in SCENARIO["$defs"]["engine"]["properties"]["preset"]["enum"]:
@@ -394,13 +398,13 @@ def bad_cases():
     for wrong in ("", "arrival", "when=ts,prompt=in,output=out", "arrival=,prompt=in,output=out", 5, None):
         yield f"columns {wrong!r}", changed("workload.columns", wrong)
     for path in ("router", "workload.format", "workload.failed", "pools.0.role", "pools.0.weight_dtype",
-                 "pools.0.kv_dtype", "pools.0.activation_dtype", "pools.0.engine.policy",
-                 "pools.0.engine.preset",
+                 "pools.0.kv_dtype", "pools.0.activation_dtype", "pools.0.head_dtype", "pools.0.engine.policy",
+                 "pools.0.engine.preset", "pools.0.engine.moe_backend",
                  "pools.0.engine.queue_order", "pools.0.engine.preemption"):
         for wrong in ("nothing", "", 1, None, "CHUNKED"):
             yield f"{path} = {wrong!r}", changed(path, wrong)
     for path in ("pools.0.engine.async_scheduling", "pools.0.engine.prefix_caching",
-                 "pools.0.engine.host_overlap"):
+                 "pools.0.engine.host_overlap", "pools.0.engine.cuda_graphs"):
         for wrong in (0, "false", None):
             yield f"{path} = {wrong!r}", changed(path, wrong)
     for switch in ("async_scheduling", "prefix_caching"):
