@@ -15,6 +15,8 @@
 struct rt_policy;
 unsigned rt_policy_count(void);
 const char *rt_policy_name(unsigned i);
+/* A request whose KV comes from elsewhere can join its decodes: what a decode pool needs. */
+bool rt_policy_takes_kv(unsigned i);
 const char *rt_policy_help(unsigned i);
 
 /* A queue order says who is admitted next and who is preempted first: queue_order.c. */

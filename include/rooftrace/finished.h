@@ -45,6 +45,13 @@ enum rt_reason { /* of a rejection, or a failure */
 extern const char *const rt_status_names[RT_STATUS_COUNT];
 extern const char *const rt_reason_names[RT_REASON_COUNT];
 
+struct rt_prefill_part { /* of a request whose prompt another replica computed */
+    uint32_t pool, replica;
+    int64_t prefilled_ns; /* end of its prefill */
+    int64_t kv_ready_ns;  /* its KV was where it decodes; RT_NEVER: it left before */
+    int64_t moved_tokens; /* KV that took the link: of the prompt, less what was cached there */
+};
+
 struct rt_finished {
     uint64_t id;
     int64_t arrival_ns;
@@ -64,7 +71,8 @@ struct rt_finished {
     uint32_t class_spec;    /* its place in the scenario's `classes` + 1; 0: it is not there */
     uint8_t status, reason; /* enum rt_status, enum rt_reason */
     uint16_t retries;       /* times it lost its replica and was sent again */
-    const char *session;    /* or NULL; owned by the chunk that carries the row */
+    const char *session;    /* or NULL; owned by the chunk that carries the row, as the next */
+    const struct rt_prefill_part *prefill; /* NULL: one replica did it all, or it got no further */
 };
 
 #endif

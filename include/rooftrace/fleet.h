@@ -3,6 +3,7 @@
 #ifndef RT_FLEET_H
 #define RT_FLEET_H
 
+#include "rooftrace/kv_transfer.h"
 #include "rooftrace/memory.h"
 #include "rooftrace/replica.h"
 #include "rooftrace/router.h"
@@ -49,6 +50,7 @@ struct rt_pool_spec {
     struct rt_nodes nodes; /* boxes and network; zeros stand for the defaults of cost.h */
     struct rt_dtypes dtypes;
     int64_t replicas;
+    enum rt_role role;
     struct rt_pool_price price;
     struct rt_pool_power power;
     struct rt_engine_spec engine;
@@ -94,6 +96,8 @@ struct rt_fleet_spec {
     const struct rt_router_policy *router;
     double router_view_interval_s; /* between reports; 0: the router sees everything as it is */
     struct rt_router_weights weights;
+    const struct rt_router_policy *decode_router; /* with decode pools; NULL: the default */
+    struct rt_kv_transfer_spec kv_transfer;
     struct rt_admission_spec admission;
     struct rt_power power;
     struct rt_retry_spec retry;

@@ -80,6 +80,14 @@ struct rt_step_record {
     int64_t kv_blocks_used, waiting; /* right after the step was scheduled */
 };
 
+enum rt_role { /* pools[].role */
+               RT_ROLE_MIXED,
+               RT_ROLE_PREFILL, /* keeps the KV of prompts for who decodes: hand_over.h */
+               RT_ROLE_DECODE,  /* takes requests whose KV comes from elsewhere */
+               RT_ROLE_COUNT
+};
+extern const char *const rt_role_names[RT_ROLE_COUNT];
+
 struct rt_replica_spec {
     const struct rt_engine_spec *engine; /* max_num_batched_tokens resolved, >= 1; outlives it */
     const struct rt_cost *cost;
@@ -96,8 +104,10 @@ struct rt_replica_spec {
     int64_t offload_blocks; /* prefix caching: blocks of the offload tier; 0: there is none */
     double block_bytes, pcie_bytes_per_s;
     uint32_t pool, index; /* as rows name it */
-    bool coast;           /* false: every step end is an event (tests, step records). So it is
-                             with a pipeline, and where ranks step together */
+    enum rt_role role;
+    bool silent;  /* prefill: the tokens it gives are thrown away and count nowhere */
+    bool coast;   /* false: every step end is an event (tests, step records). So it is
+                     with a pipeline, and where ranks step together */
     bool compact; /* one of very many: works things out twice rather than keep them; same results */
     struct rt_token_stats *stats; /* shared by the trial's replicas; outlives them */
 };

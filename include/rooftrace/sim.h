@@ -23,7 +23,7 @@ struct rt_sample {
 struct rt_sim_totals {
     uint64_t arrived, finished, rejected, unfinished;
     uint64_t timed_out, cancelled, failed;
-    rt_u128 given_up_ns; /* of those, and of those rejected after waiting for a replica: from
+    rt_u128 given_up_ns; /* of the three, and of those rejected after waiting for a replica: from
                             arrival to leaving, summed */
     uint64_t retries;    /* requests that lost their replica and were sent again, each time */
     int64_t lost_tokens; /* that had appeared, and their answer was begun anew */

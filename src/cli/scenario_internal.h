@@ -48,6 +48,10 @@ struct cJSON *scenario_superpose_item(const char *text);
 /* The number, or the text where it is none ("inf"). */
 struct cJSON *scenario_number_item(const char *text);
 
+/* scenario_roles.c: --prefill-replicas and --decode-replicas, before other options on pools. */
+bool scenario_roles_given(const struct rt_options *o);
+bool scenario_put_roles(struct scenario_builder *b, struct rt_err *err);
+
 /* scenario_price.c: --price for every pool, over what the file says. */
 void scenario_put_price(struct scenario_builder *b);
 

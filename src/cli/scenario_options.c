@@ -18,7 +18,18 @@
 #include <string.h>
 #include <unistd.h>
 
-enum section { ROOT, WORKLOAD, ADMISSION, CANCEL, POOL, ENGINE, SPECULATIVE, COST, POWER };
+enum section {
+    ROOT,
+    WORKLOAD,
+    ADMISSION,
+    CANCEL,
+    POOL,
+    ENGINE,
+    SPECULATIVE,
+    COST,
+    POWER,
+    KV_TRANSFER
+};
 
 static const struct place {
     const char *option;
@@ -93,6 +104,11 @@ static const struct place {
     {"--router", ROOT, "router", false},
     {"--router-view-interval-s", ROOT, "router_view_interval_s", false},
     {"--router-weights", ROOT, "router_weights", false},
+    {"--decode-router", ROOT, "decode_router", false},
+    {"--kv-transfer-gb-per-s", KV_TRANSFER, "gb_per_s", false},
+    {"--kv-transfer-latency-us", KV_TRANSFER, "latency_us", false},
+    {"--kv-transfer-layerwise", KV_TRANSFER, "layerwise", false},
+    {"--first-token", KV_TRANSFER, "first_token", false},
     {"--admit-requests-per-s", ADMISSION, "requests_per_s", false},
     {"--admit-burst-requests", ADMISSION, "burst_requests", false},
     {"--admit-prompt-tokens-per-s", ADMISSION, "prompt_tokens_per_s", false},
@@ -319,6 +335,8 @@ static void put_option(struct scenario_builder *b, const struct place *p)
         into = scenario_section(b, b->root, "cancel");
     else if (p->section == POWER)
         into = scenario_section(b, b->root, "power");
+    else if (p->section == KV_TRANSFER)
+        into = scenario_section(b, b->root, "kv_transfer");
     if (into != NULL && p->section == WORKLOAD && strcmp(p->key, "rate_scale") == 0)
         cJSON_DeleteItemFromObjectCaseSensitive(into, "time_scale"); /* the file's */
     if (into != NULL && p->section == WORKLOAD && strcmp(p->key, "time_scale") == 0)
@@ -412,7 +430,7 @@ static bool any_given(const struct rt_options *o, bool sizing)
            rt_options_given(o, "--goodput") || (!sizing && rt_options_given(o, "--slo")) ||
            rt_options_given(o, "--cost") || rt_options_given(o, "--cost-coefficients") ||
            rt_options_given(o, "--profile") || rt_options_given(o, "--speed-of-light") ||
-           synth_options_given(o);
+           synth_options_given(o) || scenario_roles_given(o);
 }
 
 /* Traffic that is made stands in the place of a trace; what belongs to the trace goes with it. */
@@ -442,6 +460,8 @@ static bool put_options(struct scenario_builder *b, struct rt_err *err)
         if (b->ok)
             b->ok = cJSON_AddItemToArray(pools, cJSON_CreateObject()) != 0;
     }
+    if (!scenario_put_roles(b, err))
+        return false;
     if (b->ok && rt_options_given(b->o, "--preset"))
         scenario_put_preset(b, rt_options_text(b->o, "--preset", ""));
     if (b->ok && b->pasted->keys != NULL)

@@ -105,6 +105,7 @@ static bool plan_pool(struct pool *p, const struct rt_pool_spec *spec,
                       const struct rt_cost_spec *cost, struct rt_err *err)
 {
     p->engine = spec->engine;
+    p->role = spec->role;
     p->parallel = spec->parallel;
     if (p->engine.max_num_batched_tokens == 0)
         p->engine.max_num_batched_tokens = rt_pool_default_step_tokens(&spec->gpu);
@@ -174,6 +175,8 @@ static struct rt_replica_spec replica_spec(const struct rt_fleet *f, uint32_t po
         .pool = pool,
         .index = index,
         .hash_block = f->use.hash_block,
+        .role = p->role,
+        .silent = p->role == RT_ROLE_PREFILL && f->hides_prefill,
         .coast = f->use.coast,
         .compact = p->plan.replicas > RT_MANY_REPLICAS,
         .stats = f->use.stats,
@@ -206,6 +209,8 @@ static bool build(struct rt_fleet *f, const struct rt_fleet_spec *spec,
                   const struct rt_fleet_use *use, struct rt_err *err)
 {
     int64_t total = 0, ranks = 0;
+    if (!rt_fleet_check_roles(spec, err))
+        return false;
     for (uint32_t p = 0; p < spec->pool_count; p++) {
         total += rt_pool_slots(&spec->pools[p]);
         ranks += rt_pool_slots(&spec->pools[p]) * spec->pools[p].parallel.data;
@@ -221,13 +226,15 @@ static bool build(struct rt_fleet *f, const struct rt_fleet_spec *spec,
     f->replicas = calloc((size_t)total, sizeof f->replicas[0]);
     if (!f->pools || !f->replicas)
         return rt_fail_nomem(err, "the fleet");
+    f->hides_prefill = spec->kv_transfer.first_token == RT_FIRST_TOKEN_DECODE;
     for (uint32_t p = 0; p < spec->pool_count; p++) {
         f->pool_count = p + 1;
         if (!plan_pool(&f->pools[p], &spec->pools[p], &spec->cost, err) ||
             !add_replicas(f, p, rt_pool_slots(&spec->pools[p]), err))
             return rt_fail_in(err, "pool \"%s\"", spec->pools[p].name);
     }
-    return routing_init(f, spec, use) || rt_fail_nomem(err, "the router");
+    return (hand_over_init(f, spec) && routing_init(f, spec, use)) ||
+           rt_fail_nomem(err, "the router");
 }
 
 bool rt_fleet_new(const struct rt_fleet_spec *spec, const struct rt_fleet_use *use,
@@ -255,6 +262,7 @@ void rt_fleet_free(struct rt_fleet *f)
         rt_cost_free(f->pools[p].draft_cost);
     }
     routing_release(f);
+    hand_over_release(f);
     free(f->replicas);
     free(f->pools);
     free(f);

@@ -53,6 +53,7 @@ void rt_fleet_spec_init(struct rt_fleet_spec *s)
     *s = (struct rt_fleet_spec){0};
     rt_cost_spec_init(&s->cost);
     routing_spec_init(s);
+    hand_over_spec_init(s);
     s->power.pue = 1;
     s->retry = (struct rt_retry_spec){.mode = RT_RETRY_RESUME, .max_retries = DEFAULT_RETRIES};
 }
@@ -184,22 +185,6 @@ static bool parse_node(const struct rt_json_at *at, struct rt_nodes *n, struct r
     return true;
 }
 
-static bool parse_role(const struct rt_json_at *at, struct rt_err *err)
-{
-    static const char *const roles[] = {"mixed", "prefill", "decode"};
-    struct rt_json_at place = rt_json_get(at, "role");
-    unsigned role = 0;
-
-    if (!rt_json_choice(at, "role", roles, 3, &role, err))
-        return false;
-    if (role != 0)
-        return rt_json_fail(&place, err,
-                            "separate prefill and decode pools do not exist yet in this version: "
-                            "expected \"mixed\", read \"%s\"",
-                            roles[role]);
-    return true;
-}
-
 static bool parse_served(const struct rt_json_at *at, struct rt_pool_spec *pool, struct rt_err *err)
 {
     struct rt_json_at list = rt_json_get(at, "served_models");
@@ -297,7 +282,7 @@ static bool parse_pool(const struct rt_json_at *at, const struct rt_catalog *cat
         !parse_hardware(at, catalog, model, pool, err) ||
         !parse_parallel(at, &pool->parallel, err) || !parse_node(at, &pool->nodes, err) ||
         !rt_json_int(at, "replicas", least, RT_MAX_REPLICAS, &pool->replicas, err) ||
-        !parse_role(at, err) || !parse_served(at, pool, err) ||
+        !hand_over_parse_role(at, pool, err) || !parse_served(at, pool, err) ||
         !rt_json_int(at, "max_prompt_tokens", 1, RT_MAX_REQUEST_TOKENS, &pool->max_prompt_tokens,
                      err))
         return false;
@@ -306,8 +291,7 @@ static bool parse_pool(const struct rt_json_at *at, const struct rt_catalog *cat
         !parse_dtype(at, "activation_dtype", &pool->dtypes.activation, err) ||
         !parse_dtype(at, "kv_dtype", &pool->dtypes.kv, err) ||
         !parse_dtype(at, "head_dtype", &pool->dtypes.head, err) ||
-        !supply_spec_parse(at, pool, err) ||
-        !rt_engine_parse(&engine, &pool->engine, err) ||
+        !supply_spec_parse(at, pool, err) || !rt_engine_parse(&engine, &pool->engine, err) ||
         !parse_draft_model(&engine, catalog, pool, err))
         return false;
     rt_preset_resolve(&pool->engine, &pool->gpu, &pool->model, expert_slices(&pool->parallel));
@@ -362,5 +346,5 @@ bool rt_fleet_spec_parse(const struct rt_json_at *root, const struct rt_catalog 
         return false;
     return parse_pools(&pools, catalog, has_model ? &model : NULL, s, err) &&
            rt_fleet_price_parse(root, s, err) && routing_spec_parse(root, s, err) &&
-           retry_parse(root, &s->retry, err);
+           retry_parse(root, &s->retry, err) && hand_over_parse(root, s, err);
 }

@@ -34,7 +34,10 @@ static struct rt_candidates *beside(const struct rt_fleet *f, uint32_t i)
 static int64_t key_of(const struct rt_fleet *f, uint32_t i)
 {
     const struct rt_replica_view *v = &f->views[i];
-    switch (f->router->key) {
+    const struct rt_router_policy *router = f->arrivals.policy;
+    if (f->hand && f->pools[rt_fleet_pool_of(f, i)].role == RT_ROLE_DECODE)
+        router = hand_over_router(f);
+    switch (router->key) {
     case RT_KEY_OUTSTANDING:
         return v->outstanding;
     case RT_KEY_TURN:
@@ -88,7 +91,7 @@ static void look_at(struct rt_fleet *f, uint32_t i, int64_t now_ns)
 {
     struct rt_replica_view *v = &f->views[i];
     v->tokens = f->tokens[i];
-    if (f->router->sees & RT_SEES_GAUGES) {
+    if (f->sees & RT_SEES_GAUGES) {
         struct rt_replica_gauges g = rt_replica_gauges(f->replicas[i], now_ns);
         v->running = g.running;
         v->waiting = g.waiting;
@@ -99,13 +102,15 @@ static void look_at(struct rt_fleet *f, uint32_t i, int64_t now_ns)
 
 int64_t rt_fleet_report_interval_ns(const struct rt_fleet *f)
 {
-    return f->router->sees ? f->report_interval_ns : 0;
+    return f->sees ? f->report_interval_ns : 0;
 }
 
 void rt_fleet_report(struct rt_fleet *f, int64_t now_ns)
 {
-    f->view.reports++;
-    if (f->router->sees & (RT_SEES_GAUGES | RT_SEES_TOKENS))
+    f->arrivals.view.reports++;
+    if (f->hand)
+        hand_over_note_report(f);
+    if (f->sees & (RT_SEES_GAUGES | RT_SEES_TOKENS))
         for (uint32_t i = 0; i < f->replica_count; i++)
             look_at(f, i, now_ns);
 }
@@ -121,12 +126,12 @@ static int64_t cached_tokens(void *context, uint32_t replica, const struct rt_re
     return rt_replica_cached_tokens(p->fleet->replicas[replica], req, p->now_ns);
 }
 
-static void count_request(struct rt_fleet *f, uint32_t i, int64_t requests, int64_t tokens)
+void routing_count(struct rt_fleet *f, uint32_t i, int64_t requests, int64_t tokens)
 {
     struct rt_replica_view *v = &f->views[i];
     v->outstanding = (uint32_t)((int64_t)v->outstanding + requests);
     f->tokens[i] += tokens;
-    if (!f->view.stale)
+    if (!f->arrivals.view.stale)
         v->tokens = f->tokens[i];
     settle(f, i);
 }
@@ -136,29 +141,28 @@ void rt_fleet_left(struct rt_fleet *f, uint32_t i, const struct rt_finished *row
     int64_t tokens = 0;
     for (size_t n = 0; n < count; n++)
         tokens += rows[n].prompt_tokens;
-    count_request(f, i, -(int64_t)count, -tokens);
+    routing_count(f, i, -(int64_t)count, -tokens);
 }
 
 /* ---- arrivals -------------------------------------------------------------------------------- */
 
-/* RT_NO_REPLICA: none takes requests. */
-static uint32_t pick(struct rt_fleet *f, const struct served *served, const struct rt_request *req,
-                     int64_t now_ns)
+uint32_t routing_pick(struct rt_fleet *f, struct desk *d, const struct routed *among,
+                      const struct rt_request *req, int64_t now_ns)
 {
     struct probe probe = {f, now_ns};
-    struct rt_router_view *v = &f->view;
-    v->pools = served->pools;
-    v->pool_count = served->count;
+    struct rt_router_view *v = &d->view;
+    v->pools = among->pools;
+    v->pool_count = among->count;
     v->ready = 0;
-    for (uint32_t p = 0; p < served->count; p++)
-        v->ready += served->pools[p]->count;
+    for (uint32_t p = 0; p < among->count; p++)
+        v->ready += among->pools[p]->count;
     if (v->ready == 0)
         return RT_NO_REPLICA;
-    if (!v->stale && (f->router->sees & RT_SEES_GAUGES))
+    if (!v->stale && (d->policy->sees & RT_SEES_GAUGES))
         for (uint32_t n = 0; n < v->ready; n++)
             look_at(f, rt_router_nth(v, n), now_ns);
     v->fleet = &probe;
-    uint32_t i = f->router->pick(f->router_state, v, req);
+    uint32_t i = d->policy->pick(d->state, v, req);
     v->fleet = NULL;
     assert(i < f->replica_count && f->state[i] == RT_REPLICA_READY);
     f->turn[i] = ++f->turns;
@@ -178,6 +182,17 @@ static const struct served *find_served(struct rt_fleet *f, const struct rt_requ
     return served && served->count > 0 ? served : NULL;
 }
 
+/* A prefill replica computes the prompt and gives the first token. */
+static enum rt_reason push_prompt(struct rt_fleet *f, uint32_t i, const struct rt_request *req,
+                                  int64_t now_ns, struct rt_err *err)
+{
+    enum rt_reason reason = hand_over_refuses(f, rt_fleet_pool_of(f, i), req);
+    struct rt_request first = *req;
+    first.output_tokens = 1;
+    first.named_tokens = 0;
+    return reason != RT_REASON_NONE ? reason : rt_replica_push(f->replicas[i], &first, now_ns, err);
+}
+
 enum rt_reason rt_fleet_push(struct rt_fleet *f, const struct rt_request *req, int64_t now_ns,
                              uint32_t *replica, struct rt_err *err)
 {
@@ -188,7 +203,8 @@ enum rt_reason rt_fleet_push(struct rt_fleet *f, const struct rt_request *req, i
         return reason;
     if (!admission_lets_in(f, req, now_ns))
         return RT_REASON_ADMISSION;
-    uint32_t i = pick(f, served, req, now_ns);
+    uint32_t i =
+        routing_pick(f, &f->arrivals, &(struct routed){served->pools, served->count}, req, now_ns);
     *replica = i;
     if (i == RT_NO_REPLICA)
         return RT_REASON_UNAVAILABLE;
@@ -196,11 +212,13 @@ enum rt_reason rt_fleet_push(struct rt_fleet *f, const struct rt_request *req, i
         rt_replica_prefetch(f->replicas[i]);
         rt_replica_prefetch_more(f->replicas[i]);
     }
-    reason = admission_has_room(f, i, req, now_ns)
-                 ? rt_replica_push(f->replicas[i], req, now_ns, err)
-                 : RT_REASON_ADMISSION;
+    reason = RT_REASON_ADMISSION;
+    if (admission_has_room(f, i, req, now_ns))
+        reason = rt_fleet_role(f, i) == RT_ROLE_PREFILL
+                     ? push_prompt(f, i, req, now_ns, err)
+                     : rt_replica_push(f->replicas[i], req, now_ns, err);
     if (reason == RT_REASON_NONE)
-        count_request(f, i, 1, req->prompt_tokens);
+        routing_count(f, i, 1, req->prompt_tokens);
     else
         settle(f, i);
     return reason;
@@ -215,13 +233,14 @@ enum rt_reason rt_fleet_push_again(struct rt_fleet *f, const struct rt_request *
     *replica = RT_NO_REPLICA;
     if (!served)
         return reason;
-    uint32_t i = pick(f, served, req, now_ns);
+    uint32_t i =
+        routing_pick(f, &f->arrivals, &(struct routed){served->pools, served->count}, req, now_ns);
     *replica = i;
     if (i == RT_NO_REPLICA)
         return RT_REASON_UNAVAILABLE;
     reason = rt_replica_resume(f->replicas[i], req, past, now_ns, err);
     if (reason == RT_REASON_NONE)
-        count_request(f, i, 1, req->prompt_tokens);
+        routing_count(f, i, 1, req->prompt_tokens);
     else
         settle(f, i);
     return reason;
@@ -254,10 +273,26 @@ static bool init_candidates(struct rt_fleet *f, struct pool *p, const struct rt_
     return true;
 }
 
+bool desk_init(struct desk *d, const struct rt_router_policy *policy,
+               const struct rt_router_view *view)
+{
+    d->policy = policy;
+    d->view = *view;
+    d->state = calloc(1, policy->state_bytes + 1);
+    d->ready = d->state && (!policy->init || policy->init(d->state));
+    return d->ready;
+}
+
+void desk_release(struct desk *d)
+{
+    if (d->ready && d->policy->release)
+        d->policy->release(d->state);
+    free(d->state);
+}
+
 bool routing_init(struct rt_fleet *f, const struct rt_fleet_spec *spec,
                   const struct rt_fleet_use *use)
 {
-    f->router = spec->router;
     f->weights = spec->weights;
     f->admission = spec->admission;
     f->source = use->source;
@@ -267,26 +302,25 @@ bool routing_init(struct rt_fleet *f, const struct rt_fleet_spec *spec,
     f->tokens = calloc(f->replica_count, sizeof f->tokens[0]);
     f->turn = calloc(f->replica_count, sizeof f->turn[0]);
     f->state = calloc(f->replica_count, sizeof f->state[0]);
-    f->router_state = calloc(1, f->router->state_bytes + 1);
-    if (!f->views || !f->tokens || !f->turn || !f->state || !f->router_state)
+    const struct rt_router_view view = {.replicas = f->views,
+                                        .rng = &f->rng,
+                                        .stale = f->report_interval_ns > 0,
+                                        .weights = &f->weights,
+                                        .cached_tokens = cached_tokens};
+    if (!f->views || !f->tokens || !f->turn || !f->state ||
+        !desk_init(&f->arrivals, spec->router, &view) || !hand_over_open(f, spec))
         return false;
+    f->sees = spec->router->sees | (f->hand ? hand_over_router(f)->sees : 0);
     for (uint32_t p = 0; p < f->pool_count; p++)
         if (!init_candidates(f, &f->pools[p], &spec->pools[p]))
             return false;
-    f->view = (struct rt_router_view){.replicas = f->views,
-                                      .rng = &f->rng,
-                                      .stale = f->report_interval_ns > 0,
-                                      .weights = &f->weights,
-                                      .cached_tokens = cached_tokens};
     admission_init(f);
-    f->router_ready = !f->router->init || f->router->init(f->router_state);
-    return f->router_ready && served_init(f, spec);
+    return served_init(f, spec);
 }
 
 void routing_release(struct rt_fleet *f)
 {
-    if (f->router_ready && f->router->release)
-        f->router->release(f->router_state);
+    desk_release(&f->arrivals);
     for (uint32_t p = 0; p < f->pool_count; p++) {
         rt_heap_release(&f->pools[p].candidates.by_key);
         free(f->pools[p].candidates.ready);
@@ -296,5 +330,4 @@ void routing_release(struct rt_fleet *f)
     free(f->tokens);
     free(f->turn);
     free(f->state);
-    free(f->router_state);
 }

@@ -33,8 +33,8 @@ void routing_spec_init(struct rt_fleet_spec *s)
     s->weights = (struct rt_router_weights){.outstanding = 1, .kv = 1, .prefix = 1};
 }
 
-static bool parse_router(const struct rt_json_at *root, const struct rt_router_policy **router,
-                         struct rt_err *err)
+bool routing_parse_router(const struct rt_json_at *root, const char *key,
+                          const struct rt_router_policy **router, struct rt_err *err)
 {
     const char *names[MAX_ROUTERS];
     unsigned count = rt_router_count(), chosen = count;
@@ -42,7 +42,7 @@ static bool parse_router(const struct rt_json_at *root, const struct rt_router_p
     assert(count <= MAX_ROUTERS);
     for (unsigned i = 0; i < count; i++)
         names[i] = rt_router_at(i)->name;
-    if (!rt_json_choice(root, "router", names, count, &chosen, err))
+    if (!rt_json_choice(root, key, names, count, &chosen, err))
         return false;
     if (chosen < count)
         *router = rt_router_at(chosen);
@@ -117,7 +117,7 @@ static bool parse_admission(const struct rt_json_at *root, struct rt_admission_s
 
 bool routing_spec_parse(const struct rt_json_at *root, struct rt_fleet_spec *s, struct rt_err *err)
 {
-    return parse_router(root, &s->router, err) &&
+    return routing_parse_router(root, "router", &s->router, err) &&
            parse_interval(root, &s->router_view_interval_s, err) &&
            parse_weights(root, &s->weights, err) && parse_admission(root, &s->admission, err);
 }

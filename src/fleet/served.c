@@ -1,7 +1,8 @@
-/* Which pools serve a request: all of them, unless it names a model and the pools serve different
- * ones. Names are compared without regard to case, with the model's name in the catalogue and with
- * pools[].served_models. Where all pools serve one model under no other names, names in the trace
- * do not matter: any trace can be replayed against any model.
+/* Which pools serve a request, decode pools apart (hand_over.c): all of them, unless it names a
+ * model and the pools serve different ones. Names are compared without regard to case, with the
+ * model's name in the catalogue and with pools[].served_models. Where all pools serve one model
+ * under no other names, names in the trace do not matter: any trace can be replayed against any
+ * model.
  *
  * The trace knows names by index; the fleet asks once an index, O(pools), and remembers the pools:
  * O(1) a request. */
@@ -26,7 +27,7 @@ static bool find_pools(const struct rt_fleet *f, const char *name, struct served
     if (!s->pools)
         return false;
     for (uint32_t p = 0; p < f->pool_count; p++)
-        if (!name || serves(&f->pools[p], name))
+        if (f->pools[p].role != RT_ROLE_DECODE && (!name || serves(&f->pools[p], name)))
             s->pools[s->count++] = &f->pools[p].candidates;
     s->known = true;
     return true;

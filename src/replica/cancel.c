@@ -88,6 +88,8 @@ static bool yields_now(const struct rank *r, const struct seq *q)
 {
     if (!r->lane->now)
         return false;
+    if (seq_is_remote(q))
+        return false;
     if (q->state == SEQ_WAITING || q->state == SEQ_PAUSED) /* preempted since it was formed */
         return q->last_token_ns >= r->lane->now->record.end_ns;
     return q->state != SEQ_PREFILL;
@@ -97,7 +99,9 @@ static bool yields_now(const struct rank *r, const struct seq *q)
 static void leave_rank(struct rank *r, uint32_t i)
 {
     struct seq *q = seq_at(r, i);
-    if (q->state == SEQ_WAITING || q->state == SEQ_PAUSED || q->state == SEQ_GONE) {
+    if (seq_is_remote(q)) {
+        remote_leave(r, i);
+    } else if (q->state == SEQ_WAITING || q->state == SEQ_PAUSED || q->state == SEQ_GONE) {
         r->cpu_free_blocks += q->swapped;
         queue_leave(r, i);
     } else {

@@ -62,9 +62,34 @@ static void check_swapped(const struct rank *r)
     assert(swapped == r->cpu_blocks - r->cpu_free_blocks);
 }
 
+static int64_t list_blocks(const struct rank *r, const struct seq_list *l, int state)
+{
+    int64_t blocks = 0, count = 0;
+    for (uint32_t i = l->head; i != SEQ_NONE; i = seq_at(r, i)->next, count++) {
+        const struct seq *q = seq_at(r, i);
+        assert(q->state == state);
+        blocks += seq_blocks(r, q) + (seq_is_remote(q) ? remote_spare(r, q) : 0);
+    }
+    assert(count == l->count);
+    return blocks;
+}
+
+/* Blocks of those that neither run nor wait. */
+static int64_t remote_blocks(const struct rank *r)
+{
+    const struct remote *m = r->remote;
+    if (!m)
+        return 0;
+    for (uint32_t i = m->expected.head; i != SEQ_NONE; i = seq_at(r, i)->next)
+        assert(seq_at(r, i)->state == SEQ_EXPECTED && seq_at(r, i)->block_count == 0);
+    return list_blocks(r, &m->held, SEQ_LAST) + list_blocks(r, &m->loading, SEQ_LOADING) +
+           list_blocks(r, &m->arrived, SEQ_ARRIVED);
+}
+
 void rank_check(const struct rank *r)
 {
     struct sums s = add_running(r);
+    s.blocks += remote_blocks(r);
     int64_t used = r->kv_blocks - r->free_blocks;
     for (uint32_t l = 0; l < r->lane_count; l++)
         check_lane(r, &r->lanes[l]);

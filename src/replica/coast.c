@@ -20,7 +20,7 @@ static bool alike(const struct rank *r, const struct batch *b)
 {
     return b->record.shape.decodes == r->lane->decode.count &&
            b->record.shape.prefill_tokens == 0 && b->last_count == 0 && !b->preempted &&
-           b->moved_blocks == 0;
+           !b->resumed && b->moved_blocks == 0;
 }
 
 static bool all_alike(const struct rank *r)
@@ -32,7 +32,8 @@ static bool all_alike(const struct rank *r)
 /* Nobody can be admitted before somebody finishes, whatever the batch. */
 static bool full_or_nobody_waits(const struct rank *r)
 {
-    return r->waiting.count == 0 || r->running.count >= r->engine->max_num_seqs;
+    return (r->waiting.count == 0 && !remote_joins(r)) ||
+           r->running.count >= r->engine->max_num_seqs;
 }
 
 /* What is formed next is nothing but decodes. While steps are alike, a queue head that was not
@@ -41,6 +42,8 @@ static bool full_or_nobody_waits(const struct rank *r)
  * came after the last batch was formed (rank_push drops the plan then). */
 static bool only_decodes_follow(const struct rank *r)
 {
+    if (r->remote && !remote_is_quiet(r))
+        return false;
     return r->partial == SEQ_NONE &&
            (full_or_nobody_waits(r) || (all_alike(r) && !r->names_answers));
 }
@@ -353,7 +356,7 @@ static void reuse(const struct rank *r, struct batch *b, const struct batch *beg
     b->emit_count = b->fresh_count = 0;
     b->moved_blocks = b->dropped = 0;
     b->preempted = b->resumed = false;
-    b->record.waiting = r->waiting.count;
+    b->record.waiting = rank_waiting(r);
     if (b != begun)
         b->record.shape = begun->record.shape;
 }

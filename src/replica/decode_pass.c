@@ -26,6 +26,7 @@ void decode_pass(struct rank *r, struct batch *b, int64_t budget)
             break;
         preempt_last(r, b);
     }
+    remote_join(r, b, budget);
     if (!b->preempted)
         resume_swapped(r, b, budget);
     batch_add_decodes(r, b);

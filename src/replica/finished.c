@@ -51,6 +51,13 @@ bool rt_finished_list_add(struct rt_finished_list *l, const struct rt_finished *
         if (!copy->session)
             return false;
     }
+    if (row->prefill) {
+        struct rt_prefill_part *part = rt_arena_alloc(&l->text, sizeof *part);
+        if (!part)
+            return false;
+        *part = *row->prefill;
+        copy->prefill = part;
+    }
     l->count++;
     return true;
 }

@@ -160,13 +160,14 @@ static void charge_copies(struct rank *r, struct batch *b)
 static bool only_decodes(const struct rank *r)
 {
     int64_t spare = r->free_blocks - (r->policy->needs_spare_block ? 1 : 0);
-    return r->waiting.count == 0 && r->partial == SEQ_NONE && r->lane->decode.count > 0 &&
+    return r->waiting.count == 0 && !remote_joins(r) && r->partial == SEQ_NONE &&
+           r->lane->decode.count > 0 &&
            (r->policy->reserves_output || decode_crossings(&r->lane->decode) <= spare);
 }
 
 bool batch_form(struct rank *r, struct batch *b, int64_t start_ns, struct rt_err *err)
 {
-    int64_t sequences = r->running.count + r->waiting.count;
+    int64_t sequences = r->running.count + rank_waiting(r);
     if (sequences > r->engine->max_num_seqs)
         sequences = r->engine->max_num_seqs;
     if (!batch_reserve(b, sequences))
@@ -177,7 +178,7 @@ bool batch_form(struct rank *r, struct batch *b, int64_t start_ns, struct rt_err
     b->moved_blocks = b->yields = b->waited_ns = b->dropped = 0;
     if (only_decodes(r))
         batch_add_decodes(r, b); /* what every policy would do */
-    else if (r->running.count > 0 || r->waiting.count > 0)
+    else if (r->running.count > 0 || r->waiting.count > 0 || remote_joins(r))
         r->policy->form(r, b);
     if (b->record.shape.tokens == 0)
         return true;
@@ -195,7 +196,7 @@ bool batch_form(struct rank *r, struct batch *b, int64_t start_ns, struct rt_err
         batch_retire_decodes(r, b);
     join_emitters(r, b);
     b->record.kv_blocks_used = r->kv_blocks - r->free_blocks;
-    b->record.waiting = r->waiting.count;
+    b->record.waiting = rank_waiting(r);
     if (b->record.kv_blocks_used > r->totals.kv_blocks_peak)
         r->totals.kv_blocks_peak = b->record.kv_blocks_used;
     rank_check(r);

@@ -509,6 +509,12 @@ static void publish_full(struct rank *r, struct seq *q, int64_t kv_tokens)
         publish(r, q, q->published++);
 }
 
+void kv_publish(struct rank *r, struct seq *q)
+{
+    if (r->kv && !r->out_of_memory)
+        publish_full(r, q, q->kv);
+}
+
 /* In batch order: decodes whose last block is now full (they need a new one next), then prefills.
  */
 void kv_publish_batch(struct rank *r, const struct batch *b)

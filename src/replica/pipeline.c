@@ -141,17 +141,30 @@ static bool begin(struct pipeline *p, uint32_t lane, int64_t now_ns, struct rt_e
     return true;
 }
 
+/* Those that wait for KV from elsewhere, of every rank. */
+static bool give_rooms(const struct pipeline *p, struct rt_err *err)
+{
+    for (uint32_t i = 0; i < p->rank_count; i++)
+        if (p->ranks[i]->remote && !remote_give_rooms(p->ranks[i], err))
+            return false;
+    return true;
+}
+
 bool pipeline_schedule(struct pipeline *p, int64_t now_ns, struct rt_err *err)
 {
     bool any = true;
+    if (!give_rooms(p, err))
+        return false;
     while (any && p->count < p->lane_count) {
         uint32_t lane = p->order[p->count];
         if (!form(p, lane, now_ns, &any, err) || (any && !begin(p, lane, now_ns, err)))
             return false;
     }
     uint32_t oldest = p->order[0];
-    return !p->ranks[0]->engine->async_scheduling || p->count == 0 ||
-           form(p, oldest, p->end_ns[oldest], &any, err);
+    if (p->ranks[0]->engine->async_scheduling && p->count > 0 &&
+        !form(p, oldest, p->end_ns[oldest], &any, err))
+        return false;
+    return give_rooms(p, err);
 }
 
 bool pipeline_step_end(struct pipeline *p, int64_t now_ns, struct rt_finished_list *out,

@@ -20,6 +20,11 @@ const char *rt_policy_name(unsigned i)
     return policies[i]->name;
 }
 
+bool rt_policy_takes_kv(unsigned i)
+{
+    return policies[i]->takes_kv;
+}
+
 const char *rt_policy_help(unsigned i)
 {
     return policies[i]->help;

@@ -74,6 +74,7 @@ static void admit(struct rank *r, struct batch *b)
 static void form(struct rank *r, struct batch *b)
 {
     make_room(r, b);
+    remote_join(r, b, r->engine->max_num_batched_tokens);
     if (!b->preempted)
         resume_swapped(r, b, r->engine->max_num_batched_tokens);
     batch_add_decodes(r, b);
@@ -88,5 +89,6 @@ const struct rt_policy policy_chunked = {
     .help =
         "vLLM V1: chunked prefill beside decodes under one token budget; preemption by recompute",
     .speculates = true,
+    .takes_kv = true,
     .form = form,
 };

@@ -38,5 +38,6 @@ const struct rt_policy policy_prefill_first = {
     .keeps_watermark = true,
     .pauses_decodes = true,
     .needs_spare_block = true,
+    .takes_kv = true,
     .form = form,
 };

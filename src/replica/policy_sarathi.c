@@ -42,5 +42,6 @@ const struct rt_policy policy_sarathi = {
     .help = "Sarathi-Serve: every decode runs, prompts are chunked into what chunk_tokens leaves",
     .keeps_watermark = true,
     .needs_spare_block = true,
+    .takes_kv = true,
     .form = form,
 };

@@ -65,6 +65,7 @@ bool rank_init(struct rank *r, const struct rt_replica_spec *spec, uint32_t numb
     r->pool = spec->pool;
     r->index = spec->index;
     r->coast = spec->coast;
+    r->silent = spec->silent;
     r->compact = spec->compact;
     r->kv_blocks = r->free_blocks = spec->kv_blocks;
     r->cpu_blocks = r->cpu_free_blocks = spec->cpu_blocks;
@@ -79,7 +80,8 @@ bool rank_init(struct rank *r, const struct rt_replica_spec *spec, uint32_t numb
     rt_slab_init(&r->seqs, sizeof(struct seq));
     seq_list_init(&r->waiting);
     seq_list_init(&r->running);
-    return (kv_init(r, spec) && init_lanes(r)) || rt_fail_nomem(err, "a replica");
+    return (kv_init(r, spec) && init_lanes(r) && remote_init(r, spec->role)) ||
+           rt_fail_nomem(err, "a replica");
 }
 
 void seq_release(struct seq *q)
@@ -110,6 +112,13 @@ void rank_release(struct rank *r)
 {
     release_all(r, &r->waiting);
     release_all(r, &r->running);
+    if (r->remote) {
+        release_all(r, &r->remote->held);
+        release_all(r, &r->remote->expected);
+        release_all(r, &r->remote->loading);
+        release_all(r, &r->remote->arrived);
+    }
+    remote_free(r);
     kv_free(r);
     queue_release(r);
     rt_slab_release(&r->seqs);
@@ -120,8 +129,8 @@ void rank_release(struct rank *r)
 }
 
 /* Rule 4: requests that could never run. */
-static enum rt_reason reject_reason(const struct rank *r, const struct rt_request *q,
-                                    const struct rt_progress *past)
+enum rt_reason rank_refuses(const struct rank *r, const struct rt_request *q,
+                            const struct rt_progress *past)
 {
     const struct rt_engine_spec *e = r->engine;
     int64_t total = q->prompt_tokens + q->output_tokens;
@@ -186,8 +195,7 @@ static void take_progress(struct seq *q, const struct rt_progress *past)
     q->away_to_ns = INT64_MAX;
 }
 
-static bool take_request(struct rank *r, const struct rt_request *req,
-                         const struct rt_progress *past, int64_t key_ns, struct rt_err *err)
+bool rank_new_seq(struct rank *r, const struct rt_request *req, int64_t key_ns, struct rt_err *err)
 {
     uint32_t i = rt_slab_take(&r->seqs);
     if (i == SEQ_NONE || !reserve_lanes(r) || !queue_reserve(r, r->seqs.capacity))
@@ -209,14 +217,11 @@ static bool take_request(struct rank *r, const struct rt_request *req,
         .state = SEQ_WAITING,
         .run = RT_SLAB_NONE,
     };
-    if (past)
-        take_progress(q, past);
     if (!copy_texts(r, q, req)) {
         seq_release(q);
         rt_slab_give(&r->seqs, i);
         return rt_fail_nomem(err, "requests in flight");
     }
-    queue_join(r, i);
     r->newest = i;
     return true;
 }
@@ -224,7 +229,7 @@ static bool take_request(struct rank *r, const struct rt_request *req,
 enum rt_reason rank_push(struct rank *r, const struct rt_request *req,
                          const struct rt_progress *past, int64_t now_ns, struct rt_err *err)
 {
-    enum rt_reason reason = reject_reason(r, req, past);
+    enum rt_reason reason = rank_refuses(r, req, past);
     if (reason != RT_REASON_NONE) {
         r->totals.rejected++;
         return reason;
@@ -240,7 +245,11 @@ enum rt_reason rank_push(struct rank *r, const struct rt_request *req,
         if (leads)
             coast_drop(r);
     }
-    (void)take_request(r, req, past, key_ns, err); /* memory: told through *err */
+    if (!rank_new_seq(r, req, key_ns, err)) /* memory: told through *err */
+        return RT_REASON_NONE;
+    if (past)
+        take_progress(seq_at(r, r->newest), past);
+    queue_join(r, r->newest);
     return RT_REASON_NONE;
 }
 
@@ -277,7 +286,8 @@ bool rank_begin_step(struct rank *r, int64_t now_ns, struct rt_err *err)
 
 bool rank_schedule(struct rank *r, int64_t now_ns, struct rt_err *err)
 {
-    if (!rank_begin_step(r, now_ns, err))
+    if ((r->remote && !remote_give_rooms(r, err)) || !rank_begin_step(r, now_ns, err) ||
+        (r->remote && !remote_give_rooms(r, err)))
         return false;
     coast_plan(r);
     return true;
@@ -303,7 +313,7 @@ struct rt_replica_gauges rank_gauges(struct rank *r, int64_t now_ns)
     struct rt_err ignored = {0}; /* memory for the gap stack: the next call meets it again */
     (void)coast_commit(r, now_ns, &ignored);
     return (struct rt_replica_gauges){.running = r->running.count,
-                                      .waiting = r->waiting.count,
+                                      .waiting = rank_waiting(r),
                                       .kv_blocks_used = r->kv_blocks - r->free_blocks};
 }
 
@@ -371,6 +381,10 @@ void rank_undo_ahead(struct rank *r)
 struct rt_finished seq_row_so_far(const struct rank *r, const struct seq *q, int64_t now_ns)
 {
     struct rt_finished row = seq_row(r, q, now_ns);
+    if (seq_is_remote(q)) { /* what it has is the prefill side's, and over */
+        row.produced_tokens = q->produced;
+        return row;
+    }
     if (q->scheduled_ns > now_ns)
         row.scheduled_ns = RT_NEVER;
     if (in_flight(r, q, q->first_token_ns))
@@ -396,7 +410,11 @@ bool rank_abort(struct rank *r, int64_t now_ns, struct rt_finished_list *out, st
         return false;
     step_flush_second(r);
     rank_undo_ahead(r);
-    if (!abort_list(r, &r->running, now_ns, out) || !abort_list(r, &r->waiting, now_ns, out))
+    const struct remote *m = r->remote;
+    if (!abort_list(r, &r->running, now_ns, out) || !abort_list(r, &r->waiting, now_ns, out) ||
+        (m &&
+         (!abort_list(r, &m->arrived, now_ns, out) || !abort_list(r, &m->loading, now_ns, out) ||
+          !abort_list(r, &m->expected, now_ns, out))))
         return rt_fail_nomem(err, "unfinished requests");
     return true;
 }

@@ -137,7 +137,7 @@ static void mark_dirty(struct rt_replica *p, uint32_t u)
 static void note_load(struct rt_replica *p, uint32_t i)
 {
     const struct rank *r = p->ranks[i];
-    rt_heap_set(&p->load, i, WAITING_WEIGHT * r->waiting.count + r->running.count, i);
+    rt_heap_set(&p->load, i, WAITING_WEIGHT * rank_waiting(r) + r->running.count, i);
 }
 
 static void note_loads(struct rt_replica *p, uint32_t u)
@@ -155,6 +155,14 @@ static void settle(struct rt_replica *p, uint32_t i, uint32_t u)
         post(p, u); /* it may have dropped what it had planned */
     else
         mark_dirty(p, u);
+}
+
+/* The same; its step may have ended at this very instant. */
+static void left(struct rt_replica *p, uint32_t i, uint32_t u)
+{
+    if (rt_heap_has(&p->due, u) && unit_next_ns(p, u) == RT_NEVER_AGAIN)
+        rt_heap_remove(&p->due, u);
+    settle(p, i, u);
 }
 
 /* ---- what replica.h says ----------------------------------------------------------------------
@@ -203,14 +211,71 @@ bool rt_replica_cancel(struct rt_replica *p, uint64_t newest, enum rt_status sta
     uint32_t i = (uint32_t)(newest % p->rank_count), seq = (uint32_t)(newest / p->rank_count);
     if (!rank_cancel(p->ranks[i], seq, status, now_ns, out, err))
         return false;
-    if (p->only)
-        return true;
-    uint32_t u = i / (p->rank_count / p->unit_count);
-    if (rt_heap_has(&p->due, u) && unit_next_ns(p, u) == RT_NEVER_AGAIN)
-        rt_heap_remove(&p->due, u); /* its step ended at this very instant */
-    settle(p, i, u);
+    if (!p->only)
+        left(p, i, i / (p->rank_count / p->unit_count));
     return true;
 }
+
+/* ---- hand-over --------------------------------------------------------------------------------
+ */
+
+static uint32_t unit_of(const struct rt_replica *p, uint32_t i)
+{
+    return p->only ? 0 : i / (p->rank_count / p->unit_count);
+}
+
+bool rt_replica_release(struct rt_replica *p, uint64_t place, int64_t now_ns, struct rt_err *err)
+{
+    uint32_t i = (uint32_t)(place % p->rank_count), seq = (uint32_t)(place / p->rank_count);
+    if (!rank_release_kv(p->ranks[i], seq, now_ns, err))
+        return false;
+    if (!p->only)
+        left(p, i, unit_of(p, i));
+    return true;
+}
+
+enum rt_reason rt_replica_refuses(const struct rt_replica *p, const struct rt_request *req)
+{
+    return rank_refuses(p->ranks[0], req, NULL); /* ranks are equal */
+}
+
+bool rt_replica_expect(struct rt_replica *p, const struct rt_request *req,
+                       const struct rt_handed *handed, int64_t now_ns, struct rt_err *err)
+{
+    uint32_t i = p->only ? 0 : rt_heap_top(&p->load)->item;
+    if (!rank_expect(p->ranks[i], req, handed, now_ns, err))
+        return false;
+    p->newest_rank = i;
+    if (!p->only)
+        settle(p, i, unit_of(p, i));
+    return true;
+}
+
+bool rt_replica_room(struct rt_replica *p, struct rt_room *room)
+{
+    for (uint32_t i = 0; i < p->rank_count; i++) {
+        struct remote *m = p->ranks[i]->remote;
+        if (!m || m->room_count == 0)
+            continue;
+        *room = m->rooms[--m->room_count];
+        room->place = room->place * p->rank_count + i;
+        return true;
+    }
+    return false;
+}
+
+bool rt_replica_kv_arrived(struct rt_replica *p, uint64_t place, int64_t now_ns, struct rt_err *err)
+{
+    uint32_t i = (uint32_t)(place % p->rank_count), seq = (uint32_t)(place / p->rank_count);
+    if (!rank_kv_arrived(p->ranks[i], seq, now_ns, err))
+        return false;
+    if (!p->only)
+        settle(p, i, unit_of(p, i));
+    return true;
+}
+
+/* ---- what is asked ----------------------------------------------------------------------------
+ */
 
 /* The rank that takes the next request. */
 static struct rank *next_rank(const struct rt_replica *p)

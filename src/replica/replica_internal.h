@@ -27,6 +27,7 @@
 #ifndef RT_REPLICA_INTERNAL_H
 #define RT_REPLICA_INTERNAL_H
 
+#include "rooftrace/hand_over.h"
 #include "rooftrace/heap.h"
 #include "rooftrace/hist.h"
 #include "rooftrace/replica.h"
@@ -42,7 +43,11 @@ enum seq_state {
     SEQ_DECODE,  /* in the decode set */
     SEQ_LAST,    /* its last token is in flight: holds blocks and seat until the step ends */
     SEQ_GONE,    /* the same, but preempted meanwhile: waits, and finishes all the same */
-    SEQ_PAUSED   /* waits; was decoding, and its KV is in CPU memory */
+    SEQ_PAUSED,  /* waits; was decoding, and its KV is in CPU memory */
+    /* In none of the two lists; hand_over.c: */
+    SEQ_EXPECTED, /* its KV is with another replica, and there is no room for it yet */
+    SEQ_LOADING,  /* has blocks; its KV is on its way */
+    SEQ_ARRIVED   /* its KV is here; joins the decodes with the next batch */
 };
 
 struct seq { /* a request inside the replica */
@@ -177,6 +182,14 @@ struct lane { /* a cohort of sequences that step together, and its batch */
     int64_t round_end_ns; /* end of the last one that contained decodes */
 };
 
+struct remote {                                 /* what hand-over needs, in a rank with a role */
+    bool keeps;                                 /* it is the prefill side */
+    struct seq_list held;                       /* prefill: finished, their KV is still here */
+    struct seq_list expected, loading, arrived; /* decode: by state, in order */
+    struct rt_room *rooms; /* given, not told yet; capacity: for all that are expected, too */
+    uint32_t room_count, room_capacity;
+};
+
 struct rank {
     struct lane *lane, *lanes; /* [lane_count], right behind the rank */
     uint32_t lane_count;
@@ -190,7 +203,9 @@ struct rank {
     uint32_t pool, index;
     uint32_t number, numbers; /* this rank, of how many */
     bool coast;
-    bool compact; /* plans keep no list of durations */
+    bool compact;          /* plans keep no list of durations */
+    bool silent;           /* its tokens appear nowhere: hand_over.c */
+    struct remote *remote; /* NULL without a role */
 
     struct rt_slab seqs;
     struct seq_list waiting, running;
@@ -226,6 +241,7 @@ struct rt_policy {
     bool recomputes_whole;  /* with whole_prefill: a preempted request must fit, too */
     bool speculates;        /* its decodes can verify drafts */
     bool pauses_decodes;    /* there are steps without the decodes */
+    bool takes_kv;          /* its form calls remote_join: role decode */
     bool needs_spare_block; /* a decode runs only while a block is free, even if it needs none */
     void (*form)(struct rank *r, struct batch *b);
 };
@@ -285,6 +301,42 @@ void seq_push_tail(struct rank *r, struct seq_list *l, uint32_t i);
 void seq_push_head(struct rank *r, struct seq_list *l, uint32_t i);
 void seq_unlink(struct rank *r, struct seq_list *l, uint32_t i);
 
+/* hand_over.c: requests whose prompt one replica computes and whose answer another one gives */
+bool remote_init(struct rank *r, enum rt_role role);
+void remote_free(struct rank *r);
+/* A prompt is computed: its sequence leaves the batch, not its blocks. */
+void remote_keep(struct rank *r, uint32_t i);
+/* Blocks for those that are expected, while there are. */
+bool remote_give_rooms(struct rank *r, struct rt_err *err);
+/* Those whose KV is here, while they fit beside the decodes and those are fewer than budget; but
+ * none beside decodes that are left when somebody was preempted. */
+void remote_join(struct rank *r, struct batch *b, int64_t budget);
+void remote_leave(struct rank *r, uint32_t i); /* with what it holds */
+/* KV tokens a sequence brings, and the blocks kept free for its next token when those are full. */
+int64_t remote_kv(const struct seq *q);
+int64_t remote_spare(const struct rank *r, const struct seq *q);
+/* While steps are alike it is nobody's turn: neither to join nor to get a room. */
+bool remote_is_quiet(const struct rank *r);
+bool rank_release_kv(struct rank *r, uint32_t i, int64_t now_ns, struct rt_err *err);
+bool rank_expect(struct rank *r, const struct rt_request *req, const struct rt_handed *handed,
+                 int64_t now_ns, struct rt_err *err);
+bool rank_kv_arrived(struct rank *r, uint32_t i, int64_t now_ns, struct rt_err *err);
+static inline bool seq_is_remote(const struct seq *q)
+{
+    return q->state >= SEQ_EXPECTED;
+}
+/* Waits for the next batch only. */
+static inline bool remote_joins(const struct rank *r)
+{
+    return r->remote && r->remote->arrived.count > 0;
+}
+/* Everybody who is here and does not run. */
+static inline int64_t rank_waiting(const struct rank *r)
+{
+    const struct remote *m = r->remote;
+    return r->waiting.count + (m ? m->expected.count + m->loading.count + m->arrived.count : 0);
+}
+
 /* queue_order.c */
 bool queue_order_is_arrival(unsigned i);
 
@@ -311,6 +363,10 @@ void rank_release(struct rank *r);
 void rank_prefetch(const struct rank *r);
 enum rt_reason rank_push(struct rank *r, const struct rt_request *req,
                          const struct rt_progress *past, int64_t now_ns, struct rt_err *err);
+enum rt_reason rank_refuses(const struct rank *r, const struct rt_request *req,
+                            const struct rt_progress *past); /* rule 4 */
+/* A sequence of the request, in no list yet: r->newest. */
+bool rank_new_seq(struct rank *r, const struct rt_request *req, int64_t key_ns, struct rt_err *err);
 bool rank_busy(const struct rank *r);
 bool rank_schedule(struct rank *r, int64_t now_ns, struct rt_err *err);
 int64_t rank_next_ns(const struct rank *r);
@@ -457,6 +513,7 @@ void kv_release(struct rank *r, uint32_t i);
 struct kv_prefix kv_find_prefix(struct rank *r, const struct seq *q);
 void kv_share_prefix(struct rank *r, struct seq *q);          /* what kv_find_prefix found last */
 void kv_publish_batch(struct rank *r, const struct batch *b); /* blocks the batch fills */
+void kv_publish(struct rank *r, struct seq *q);               /* all that q->kv tokens fill */
 
 /* retained.c */
 bool retained_init(struct rank *r);

@@ -82,10 +82,14 @@ static void note_first_rounds(struct rank *r, struct batch *b)
             continue;
         if (!q->newly_joined)
             break; /* those before it joined earlier */
-        struct emission e = {
-            .seq = i, .gap_ns = b->record.end_ns - q->last_token_ns, .longest_ns = q->max_itl_ns};
-        if (e.gap_ns > q->max_itl_ns)
-            q->max_itl_ns = e.gap_ns;
+        struct emission e = {.seq = i, .gap_ns = -1, .longest_ns = q->max_itl_ns};
+        if (q->first_token_ns == RT_NEVER) { /* its prompt was computed elsewhere */
+            q->first_token_ns = b->record.end_ns;
+        } else {
+            e.gap_ns = b->record.end_ns - q->last_token_ns;
+            if (e.gap_ns > q->max_itl_ns)
+                q->max_itl_ns = e.gap_ns;
+        }
         q->newly_joined = false;
         q->gap_round = b->round;
         b->emits[b->emit_count++] = e;
@@ -181,6 +185,8 @@ void step_note_tokens(struct rank *r, int64_t tokens, int64_t at_ns)
 void step_add_tokens(struct rank *r, const struct batch *b)
 {
     int64_t end_ns = b->record.end_ns;
+    if (r->silent)
+        return;
     if (b->gaps > 0)
         add_gaps(r->stats, b->gap_ns, b->gaps, end_ns);
     int64_t together = b->yields - b->gaps - b->emit_count; /* right after another of the round */
@@ -219,6 +225,11 @@ static bool finish(struct rank *r, uint32_t i, int64_t now_ns, struct rt_finishe
     row.produced_tokens = q->output;
     if (!rt_finished_list_add(out, &row))
         return false;
+    r->totals.finished++;
+    if (r->remote && r->remote->keeps) {
+        remote_keep(r, i);
+        return true;
+    }
     if (q->state == SEQ_LAST) {
         kv_release(r, i);
         running_leave(r, i);
@@ -227,7 +238,6 @@ static bool finish(struct rank *r, uint32_t i, int64_t now_ns, struct rt_finishe
     }
     seq_release(q);
     rt_slab_give(&r->seqs, i);
-    r->totals.finished++;
     return true;
 }
 

@@ -82,7 +82,7 @@ static void plan_record(const struct rank *r, uint32_t i, int64_t round, uint32_
     int64_t blocks = decode_blocks(d, cursor, round_tokens(d, round));
     if (!r->policy->reserves_output)
         rec->kv_blocks_used += blocks;
-    rec->waiting = r->waiting.count;
+    rec->waiting = rank_waiting(r);
 }
 
 bool step_log_coasted(struct rank *r, uint32_t count, struct rt_err *err)
@@ -104,7 +104,7 @@ bool step_log_coasted(struct rank *r, uint32_t count, struct rt_err *err)
             return false;
     }
     /* The records that stay: of the step in progress, and with it of the one formed ahead. */
-    r->lane->now->record.waiting = r->waiting.count;
+    r->lane->now->record.waiting = rank_waiting(r);
     struct batch *begun = r->lane->ahead ? r->lane->ahead : r->lane->now;
     begun->record.kv_blocks_used = rec.kv_blocks_used;
     begun->record.waiting = rec.waiting;

@@ -233,13 +233,15 @@ enum request_column {
     REQUEST_CLASS,
     REQUEST_SESSION,
     REQUEST_REASON,
+    REQUEST_PREFILLED,
+    REQUEST_KV_READY,
     REQUEST_ARGS /* integers that are shown only */
 };
 
 /* What never finished ends with the run; a rejected request is an instant. */
 static const char request_sql[] =
     "SELECT request_id, coalesce(replica, -1), status, arrival_ns, scheduled_ns, first_token_ns,"
-    " end_ns, class, session_id, reason, prompt_tokens, output_tokens,"
+    " end_ns, class, session_id, reason, prefilled_ns, kv_ready_ns, prompt_tokens, output_tokens,"
     " coalesce(produced_tokens, output_tokens) AS produced_tokens, cached_tokens, preemptions,"
     " preempted_ns FROM (SELECT *, CASE WHEN status = 'rejected' THEN arrival_ns"
     " ELSE max(coalesce(finish_ns, %" PRId64
@@ -292,6 +294,9 @@ static bool request_row(void *user, int columns, const char *const *names, const
         phase(t, v, "prefill", scheduled_ns, first_ns == NONE ? end_ns : first_ns);
     if (first_ns != NONE)
         phase(t, v, "decode", first_ns, end_ns);
+    if (v[REQUEST_PREFILLED]) /* part of the one or the other, by who gives the first token */
+        phase(t, v, "KV transfer", integer(v[REQUEST_PREFILLED]),
+              v[REQUEST_KV_READY] ? integer(v[REQUEST_KV_READY]) : end_ns);
     begin_event(t, "e", integer(v[REQUEST_REPLICA]), end_ns, "request");
     rt_emit(t->out, ",\"cat\":\"request\",\"id\":\"%s\"}", v[REQUEST_ID]);
     return !ferror(t->out);

@@ -67,22 +67,59 @@ static rt_u128 decode_context(const struct rt_finished *row)
     return steps * (rt_u128)(uint64_t)row->prompt_tokens + steps * (steps - 1) / 2;
 }
 
+static struct rt_class_use *use_of(struct rt_class_uses *u, uint32_t class_name, uint32_t pool)
+{
+    if (!reserve_class(u, class_name) || !reserve_pool(&u->classes[class_name], class_name, pool))
+        return NULL;
+    return &u->classes[class_name].pools[pool];
+}
+
+static void add_service(struct rt_class_use *use, int64_t ns)
+{
+    if (ns > 0)
+        use->service_ns += (uint64_t)ns;
+}
+
+static void add_prompt(struct rt_class_use *use, const struct rt_finished *row)
+{
+    use->prompt_tokens += row->prompt_tokens;
+    use->cached_tokens += row->cached_tokens;
+}
+
+/* The part of a prefill pool. */
+static bool add_prefill(struct rt_class_uses *u, const struct rt_finished *row)
+{
+    struct rt_class_use *use = use_of(u, row->class_name, row->prefill->pool);
+
+    if (!use)
+        return false;
+    add_prompt(use, row);
+    add_service(use, row->prefill->prefilled_ns - row->scheduled_ns);
+    return true;
+}
+
 bool rt_class_uses_add(struct rt_class_uses *u, const struct rt_finished *row)
 {
     struct rt_class_use *use;
+    int64_t from_ns = row->prefill ? row->prefill->kv_ready_ns : row->scheduled_ns;
 
-    if (!reserve_class(u, row->class_name) ||
-        !reserve_pool(&u->classes[row->class_name], row->class_name, row->pool))
+    if (row->prefill && !add_prefill(u, row))
         return false;
-    use = &u->classes[row->class_name].pools[row->pool];
+    use = use_of(u, row->class_name, row->pool);
+    if (!use)
+        return false;
+    if (!row->prefill)
+        add_prompt(use, row);
     use->completed++;
-    use->prompt_tokens += row->prompt_tokens;
     use->output_tokens += row->output_tokens;
-    use->cached_tokens += row->cached_tokens;
-    if (row->finish_ns - row->scheduled_ns > row->preempted_ns)
-        use->service_ns += (uint64_t)(row->finish_ns - row->scheduled_ns - row->preempted_ns);
+    add_service(use, row->finish_ns - from_ns - row->preempted_ns);
     use->decode_context += decode_context(row);
     return true;
+}
+
+static bool is_used(const struct rt_class_use *use)
+{
+    return use->completed > 0 || use->prompt_tokens > 0;
 }
 
 bool rt_class_uses_list(struct rt_class_uses *u, const struct rt_class_use **list, size_t *count)
@@ -91,14 +128,14 @@ bool rt_class_uses_list(struct rt_class_uses *u, const struct rt_class_use **lis
 
     for (uint32_t c = 0; c < u->class_count; c++)
         for (uint32_t p = 0; p < u->classes[c].count; p++)
-            n += u->classes[c].pools[p].completed > 0;
+            n += is_used(&u->classes[c].pools[p]);
     free(u->list);
     u->list = malloc((n + 1) * sizeof u->list[0]);
     if (!u->list)
         return false;
     for (uint32_t c = 0; c < u->class_count; c++)
         for (uint32_t p = 0; p < u->classes[c].count; p++)
-            if (u->classes[c].pools[p].completed > 0)
+            if (is_used(&u->classes[c].pools[p]))
                 u->list[filled++] = u->classes[c].pools[p];
     *list = u->list;
     *count = n;

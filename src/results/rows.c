@@ -18,9 +18,9 @@
 #include <assert.h>
 #include <stdio.h>
 
-#define REQUEST_COLUMNS 20
+#define REQUEST_COLUMNS 23
 #define STEP_COLUMNS    (11 + RT_TERM_COUNT)
-#define MAX_COLUMNS     20
+#define MAX_COLUMNS     23
 #define RETRY_COLUMNS   3
 #define TRANSACTION_NS  1000000000u
 
@@ -78,6 +78,20 @@ static void put_replica(struct rt_insert *in, const struct rt_open_run *run,
     }
 }
 
+/* NULL where one replica did it all. */
+static void put_prefill(struct rt_insert *in, const struct rt_prefill_part *p)
+{
+    if (!p) {
+        rt_put_null(in);
+        rt_put_null(in);
+        rt_put_null(in);
+        return;
+    }
+    rt_put_int(in, p->replica);
+    rt_put_time(in, p->prefilled_ns);
+    rt_put_time(in, p->kv_ready_ns);
+}
+
 static void put_row(struct rt_insert *in, const struct rt_open_run *run,
                     const struct rt_finished *r)
 {
@@ -111,6 +125,7 @@ static void put_row(struct rt_insert *in, const struct rt_open_run *run,
         rt_put_null(in);
     else
         rt_put_int(in, r->client_wait_ns);
+    put_prefill(in, r->prefill);
 }
 
 static bool begin(struct rt_rows_writer *w, struct rt_err *err)

@@ -78,6 +78,7 @@ CREATE TABLE pool (
     run_id INTEGER NOT NULL,
     pool TEXT NOT NULL,                      -- name; `request.pool`
     model TEXT NOT NULL,                     -- name in the catalogue
+    role TEXT NOT NULL,                      -- mixed, prefill, or decode
     gpu TEXT NOT NULL,                       -- name in the catalogue
     gpu_fitted INTEGER NOT NULL,             -- 1: the GPU's constants come from measured kernels, 0: defaults
     replicas INTEGER NOT NULL,               -- serving engines, with autoscaling the most there can be
@@ -155,7 +156,7 @@ CREATE TABLE request (
     prompt_tokens INTEGER NOT NULL,  -- 0 in the trace counts as 1, also below
     output_tokens INTEGER NOT NULL,  -- as asked
     cached_tokens INTEGER NOT NULL,  -- prompt tokens found in the prefix cache at first admission
-    pool TEXT,                       -- where it was routed; NULL: it reached no replica
+    pool TEXT,                       -- where it was routed, and decoded; NULL: it reached no replica
     replica INTEGER,
     preemptions INTEGER NOT NULL,
     preempted_ns INTEGER,            -- from each preemption, or loss of its replica, to the first step after it, summed; NULL: none
@@ -164,7 +165,10 @@ CREATE TABLE request (
     reason TEXT,                     -- of a rejection: kv, prompt, max_model_len, admission, model (unknown), unavailable
                                      -- (no replica); of a failure: crash, or why no other replica took it
     produced_tokens INTEGER,         -- tokens that came out; NULL: all output_tokens did
-    client_wait_ns INTEGER           -- in the client's own queue before arrival_ns (max_concurrency); NULL: none
+    client_wait_ns INTEGER,          -- in the client's own queue before arrival_ns (max_concurrency); NULL: none
+    prefill_replica INTEGER,         -- computed its prompt, for pool and replica to decode; NULL: one replica did it all
+    prefilled_ns INTEGER,            -- end of that prefill
+    kv_ready_ns INTEGER              -- its KV was where it decodes, room and link awaited; NULL: also when it left before
 ) STRICT;
 
 CREATE TABLE request_retry (
@@ -259,12 +263,13 @@ CREATE TABLE class_use (
     -- What the requests of each class that finished ok took of each pool.
     run_id INTEGER NOT NULL,
     class TEXT,                     -- NULL: requests without a class
-    pool TEXT NOT NULL,             -- where they finished
-    completed INTEGER NOT NULL,     -- requests
+    pool TEXT NOT NULL,             -- that served them: prompts count in a prefill pool, answers in a decode pool
+    completed INTEGER NOT NULL,     -- requests that finished there
     prompt_tokens INTEGER NOT NULL,
     output_tokens INTEGER NOT NULL,
     cached_tokens INTEGER NOT NULL, -- of the prompt tokens, found in the prefix cache
-    service_s REAL NOT NULL,        -- seconds in a batch, summed: first step to last token, without preemptions
+    service_s REAL NOT NULL,        -- seconds in a batch, summed: first step to last token, without preemptions;
+                                    -- handed over: to the end of its prefill, and from its KV's arrival on
     UNIQUE (run_id, class, pool)
 ) STRICT;
 
@@ -446,6 +451,8 @@ CREATE VIEW requests AS
         q.replica,
         q.preemptions,
         coalesce(q.client_wait_ns, 0) / 1e9 AS client_wait_s, -- in the client's own queue, before arrival_s; in no other time here
+        q.prefill_replica, -- computed its prompt for the other one; NULL: one replica did it all
+        (q.kv_ready_ns - q.prefilled_ns) / 1e9 AS kv_transfer_s, -- end of that prefill until its KV was there: room, link, latency
         coalesce((SELECT t.retries FROM request_retry AS t
             WHERE t.run_id = q.run_id AND t.request_id = q.request_id), 0) AS retries -- times it lost its replica and was sent again
     FROM request AS q JOIN run AS r ON r.run_id = q.run_id;

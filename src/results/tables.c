@@ -127,6 +127,7 @@ static void put_pool(struct rt_insert *in, int64_t run_id, const struct rt_run_p
     rt_put_int(in, run_id);
     rt_put_text(in, s->name);
     rt_put_text(in, s->model.name);
+    rt_put_text(in, rt_role_names[s->role]);
     rt_put_text(in, s->gpu.name);
     rt_put_int(in, s->gpu.fitted);
     rt_put_int(in, pool->plan.replicas);

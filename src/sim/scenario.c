@@ -20,9 +20,26 @@
 #define MAX_SEED       (INT64_C(1) << 53) /* what JSON carries exactly */
 
 static const char *const keys[] = {
-    "workload",          "model",     "cost",       "pools",  "router",  "slo",
-    "sample_interval_s", "measure_s", "frontend_s", "seed",   "classes", "router_view_interval_s",
-    "router_weights",    "admission", "timeout_s",  "cancel", "power",   "retry",
+    "workload",
+    "model",
+    "cost",
+    "pools",
+    "router",
+    "decode_router",
+    "kv_transfer",
+    "slo",
+    "sample_interval_s",
+    "measure_s",
+    "frontend_s",
+    "seed",
+    "classes",
+    "router_view_interval_s",
+    "router_weights",
+    "admission",
+    "timeout_s",
+    "cancel",
+    "power",
+    "retry",
 };
 static const char *const slo_keys[] = {"ttft_s", "tpot_s", "e2e_s"};
 
@@ -120,6 +137,10 @@ bool rt_scenario_parse(const struct rt_json_at *root, const struct rt_catalog *c
         rt_scenario_init(out);
         return false;
     }
+    struct rt_kv_transfer_spec *transfer = &out->fleet.kv_transfer;
+    transfer->bytes_per_s = rt_writer_settle(transfer->bytes_per_s, 1e9);
+    if (transfer->latency_s >= 0)
+        transfer->latency_s = rt_writer_settle(transfer->latency_s, 1e-6);
     for (uint32_t i = 0; i < out->fleet.pool_count; i++) {
         struct rt_pool_spec *pool = &out->fleet.pools[i];
         rt_gpu_settle(&pool->gpu);

@@ -132,7 +132,7 @@ static void write_pool(struct rt_writer *w, const struct rt_pool_spec *p)
     rt_writer_in_unit(w, "latency_us", p->nodes.latency_s, 1e-6);
     rt_writer_close(w, '}');
     rt_writer_int(w, "replicas", p->replicas);
-    rt_writer_string(w, "role", "mixed");
+    rt_writer_string(w, "role", rt_role_names[p->role]);
     write_served(w, p);
     rt_writer_string(w, "weight_dtype", rt_dtype_names[p->dtypes.weight]);
     rt_writer_string(w, "activation_dtype", rt_dtype_names[p->dtypes.activation]);

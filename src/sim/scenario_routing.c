@@ -24,6 +24,24 @@ static void write_admission(struct rt_writer *w, const struct rt_admission_spec 
     rt_writer_close(w, '}');
 }
 
+/* Nothing without a prefill and a decode pool: the keys are refused then. Bandwidth and latency
+ * that are not given are those of the pools' nodes. */
+static void write_hand_over(struct rt_writer *w, const struct rt_fleet_spec *s)
+{
+    const struct rt_kv_transfer_spec *t = &s->kv_transfer;
+    if (s->decode_router == NULL)
+        return;
+    rt_writer_string(w, "decode_router", s->decode_router->name);
+    rt_writer_open(w, "kv_transfer", '{');
+    if (t->bytes_per_s > 0)
+        rt_writer_in_unit(w, "gb_per_s", t->bytes_per_s, 1e9);
+    if (t->latency_s >= 0)
+        rt_writer_in_unit(w, "latency_us", t->latency_s, 1e-6);
+    rt_writer_bool(w, "layerwise", t->layerwise);
+    rt_writer_string(w, "first_token", rt_first_token_names[t->first_token]);
+    rt_writer_close(w, '}');
+}
+
 void rt_writer_routing(struct rt_writer *w, const struct rt_fleet_spec *s)
 {
     const struct rt_router_weights *weights = &s->weights;
@@ -36,5 +54,6 @@ void rt_writer_routing(struct rt_writer *w, const struct rt_fleet_spec *s)
     rt_writer_double(w, "kv", weights->kv);
     rt_writer_double(w, "prefix", weights->prefix);
     rt_writer_close(w, '}');
+    write_hand_over(w, s);
     write_admission(w, &s->admission);
 }

@@ -15,7 +15,7 @@
 #define STEPS_A_CALL                                                                               \
     16384 /* and after so many step records; its last event may add 256 for each replica */
 
-enum event_kind { EVENT_STEP_END = 0, EVENT_TIMER = 2, EVENT_ARRIVAL = 3 }; /* 1: hand-overs */
+enum event_kind { EVENT_STEP_END, EVENT_HAND_OVER, EVENT_TIMER, EVENT_ARRIVAL };
 
 struct rt_sim {
     const struct rt_scenario *scenario;
@@ -24,7 +24,7 @@ struct rt_sim {
     struct rt_token_stats tokens;
     struct rt_step_list *steps; /* where steps are recorded, or NULL */
     struct rt_heap events;      /* items: replicas, then those below */
-    uint32_t arrival_item, sample_item, patience_item, report_item, capacity_item;
+    uint32_t arrival_item, sample_item, patience_item, report_item, relay_item, capacity_item;
     uint32_t *dirty; /* replicas to schedule at this instant */
     bool *is_dirty;
     uint32_t dirty_count;
@@ -34,6 +34,7 @@ struct rt_sim {
     struct rt_sim_totals totals;
     struct class_map classes;
     struct patience patience;
+    struct relay *relay;        /* NULL: no replica hands over */
     int64_t report_interval_ns; /* of replicas to the router; 0: none */
     struct capacity *capacity;  /* NULL: all replicas are there all the time */
     struct sampler sampler;
@@ -97,11 +98,13 @@ static bool init(struct rt_sim *s, const struct rt_scenario *scenario, struct rt
     s->sample_item = replicas + 1;
     s->patience_item = replicas + 2;
     s->report_item = replicas + 3;
-    s->capacity_item = replicas + 4;
+    s->relay_item = replicas + 4;
+    s->capacity_item = replicas + 5;
     s->report_interval_ns = rt_fleet_report_interval_ns(s->fleet);
     s->dirty = calloc(replicas, sizeof s->dirty[0]);
     s->is_dirty = calloc(replicas, sizeof s->is_dirty[0]);
-    if (!s->dirty || !s->is_dirty || !rt_heap_reserve(&s->events, replicas + 5))
+    if (!s->dirty || !s->is_dirty || !rt_heap_reserve(&s->events, replicas + 6) ||
+        (rt_fleet_hands_over(s->fleet) && !relay_new(s->fleet, &s->relay)))
         return rt_fail_nomem(err, "the event queue");
     if (!capacity_new(scenario, s->fleet, &s->capacity, err))
         return false;
@@ -145,6 +148,7 @@ void rt_sim_free(struct rt_sim *s)
     if (!s)
         return;
     capacity_free(s->capacity);
+    relay_free(s->relay);
     rt_fleet_free(s->fleet);
     rt_token_stats_release(&s->tokens);
     class_map_release(&s->classes);
@@ -180,6 +184,34 @@ static void post_patience(struct rt_sim *s)
         rt_heap_remove(&s->events, s->patience_item);
 }
 
+/* Something happened to replica i between its steps; a step may have ended with it. */
+static void look_at(struct rt_sim *s, uint32_t i)
+{
+    post_replica(s, i);
+    if (!rt_replica_busy(rt_fleet_replica(s->fleet, i)))
+        mark_dirty(s, i);
+}
+
+static void post_relay(struct rt_sim *s)
+{
+    int64_t next_ns = relay_next_ns(s->relay, s->totals.now_ns);
+    for (uint32_t i = relay_woken(s->relay); i != RT_NO_REPLICA; i = relay_woken(s->relay))
+        look_at(s, i);
+    if (next_ns == RT_NEVER_AGAIN)
+        rt_heap_remove(&s->events, s->relay_item);
+    else
+        post(s, s->relay_item, next_ns, EVENT_HAND_OVER);
+}
+
+/* Rows of requests that go on to another replica leave the list. */
+static bool pass_on(struct rt_sim *s, struct rt_finished_list *out, size_t before,
+                    struct rt_err *err)
+{
+    bool ok = relay_rows(s->relay, out, before, s->totals.now_ns, err);
+    post_relay(s);
+    return ok;
+}
+
 /* Requests left: the rows from `before` on. */
 static void leave_nowhere(struct rt_sim *s, struct rt_finished_list *out, size_t before)
 {
@@ -198,6 +230,8 @@ static bool leave(struct rt_sim *s, uint32_t i, struct rt_finished_list *out, si
                   struct rt_err *err)
 {
     rt_fleet_left(s->fleet, i, &out->rows[before], out->count - before);
+    if (s->relay && !pass_on(s, out, before, err))
+        return false;
     leave_nowhere(s, out, before);
     if (!s->capacity)
         return true;
@@ -222,11 +256,12 @@ static bool end_step(struct rt_sim *s, uint32_t i, struct rt_finished_list *out,
     struct rt_replica *r = rt_fleet_replica(s->fleet, i);
     if (!rt_replica_step_end(r, s->totals.now_ns, out, err))
         return false;
-    size_t done = out->count - before;
-    if (done == 0)
+    if (out->count == before)
         return true;
-    s->totals.finished += done;
-    return leave(s, i, out, before, err);
+    if (!leave(s, i, out, before, err))
+        return false;
+    s->totals.finished += out->count - before;
+    return true;
 }
 
 /* One whose client leaves: from its replica, or from among those that wait for one. */
@@ -250,9 +285,7 @@ static bool cancel(struct rt_sim *s, const struct waiting_client *c, struct rt_f
     }
     if (!leave(s, i, out, before, err))
         return false;
-    post_replica(s, i);
-    if (!rt_replica_busy(rt_fleet_replica(s->fleet, i)))
-        mark_dirty(s, i);
+    look_at(s, i);
     return true;
 }
 
@@ -263,6 +296,34 @@ static bool give_up(struct rt_sim *s, struct rt_finished_list *out, struct rt_er
     for (; c && c->leaves_ns <= s->totals.now_ns; c = patience_next(&s->patience))
         if (!cancel(s, c, out, err))
             return false;
+    return true;
+}
+
+/* A request of the fleet that no replica can go on with. */
+static void lose(struct rt_sim *s, struct rt_finished *row)
+{
+    s->in_flight--;
+    s->totals.failed++;
+    s->totals.given_up_ns += (uint64_t)(s->totals.now_ns - row->arrival_ns);
+    patience_done(&s->patience, row->id);
+    post_patience(s);
+    note_done(s, row);
+}
+
+/* KV that is where it decodes, and prompts that are computed. */
+static bool hand_over(struct rt_sim *s, struct rt_finished_list *out, struct rt_err *err)
+{
+    while (relay_next_ns(s->relay, s->totals.now_ns) <= s->totals.now_ns) {
+        struct relay_told told;
+        size_t before = out->count;
+        if (!relay_due(s->relay, s->totals.now_ns, out, &told, err))
+            return false;
+        if (told.replica != RT_NO_REPLICA)
+            patience_move(&s->patience, told.id, told.replica, told.place);
+        for (size_t row = before; row < out->count; row++)
+            lose(s, &out->rows[row]);
+    }
+    post_relay(s);
     return true;
 }
 
@@ -393,6 +454,8 @@ static bool route(struct rt_sim *s, struct rt_request *req, struct rt_finished_l
         return add_rejected(s, req, i, reason, out, err);
     if (++s->in_flight > s->totals.max_in_flight)
         s->totals.max_in_flight = s->in_flight;
+    if (s->relay && rt_fleet_role(s->fleet, i) == RT_ROLE_PREFILL && !relay_take(s->relay, req, i))
+        return rt_fail_nomem(err, "requests in flight");
     if (!wait_for(s, req, &patience, i))
         return rt_fail_nomem(err, "clients that may leave");
     if (s->report_interval_ns > 0 && !rt_heap_has(&s->events, s->report_item))
@@ -458,6 +521,8 @@ static bool schedule(struct rt_sim *s, uint32_t i, struct rt_err *err)
     if (!rt_replica_schedule(rt_fleet_replica(s->fleet, i), s->totals.now_ns, err))
         return false;
     post_replica(s, i);
+    if (s->relay)
+        relay_touch(s->relay, i);
     return true;
 }
 
@@ -469,7 +534,11 @@ static bool schedule_dirty(struct rt_sim *s, struct rt_err *err)
             return false;
     }
     s->dirty_count = 0;
-    return true;
+    if (!s->relay)
+        return true;
+    bool ok = relay_send(s->relay, s->totals.now_ns, err);
+    post_relay(s);
+    return ok;
 }
 
 static void advance_clock(struct rt_sim *s, int64_t now_ns)
@@ -522,10 +591,13 @@ static bool handle(struct rt_sim *s, uint32_t item, struct rt_finished_list *out
         report(s);
         return true;
     }
+    if (item == s->relay_item)
+        return hand_over(s, out, err);
     if (item == s->capacity_item)
         return change_fleet(s, out, err);
     /* a fleet that changes may have to be looked after whenever a request leaves */
-    if (!s->capacity && s->dirty_count == 0 && rt_heap_second_time(&s->events) > s->totals.now_ns)
+    if (!s->relay && !s->capacity && s->dirty_count == 0 &&
+        rt_heap_second_time(&s->events) > s->totals.now_ns)
         return run_alone(s, item, out, err);
     if (!end_step(s, item, out, err))
         return false;
@@ -580,6 +652,8 @@ bool rt_sim_abort(struct rt_sim *s, struct rt_finished_list *out, struct rt_err 
     for (uint32_t i = 0; i < rt_fleet_replicas(s->fleet); i++)
         if (!rt_replica_abort(rt_fleet_replica(s->fleet, i), s->totals.now_ns, out, err))
             return false;
+    if (s->relay && !relay_abort(s->relay, out, before, err))
+        return false;
     if (s->capacity && !capacity_abort(s->capacity, s->totals.now_ns, out, err))
         return false;
     for (size_t row = before; row < out->count; row++)

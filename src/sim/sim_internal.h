@@ -61,6 +61,34 @@ void patience_move(struct patience *p, uint64_t id, uint32_t replica, uint64_t n
 /* The next to leave, or NULL; valid until the next call. */
 const struct waiting_client *patience_next(const struct patience *p);
 
+/* relay.c: requests that a prefill and a decode replica serve */
+struct relay;
+struct relay_told {
+    uint64_t id, place; /* for rt_replica_cancel from now on */
+    uint32_t replica;   /* RT_NO_REPLICA: nobody was told */
+};
+bool relay_new(struct rt_fleet *f,
+               struct relay **out) RT_MUST_USE; /* false: relay_free all the same */
+void relay_free(struct relay *y);
+/* Prefill replica `from` has just taken the request. false: out of memory. */
+bool relay_take(struct relay *y, const struct rt_request *req, uint32_t from) RT_MUST_USE;
+/* Rows that a replica gave, from the given one on: those of requests that go on leave the list,
+ * the others are completed. */
+bool relay_rows(struct relay *y, struct rt_finished_list *list, size_t from, int64_t now_ns,
+                struct rt_err *err) RT_MUST_USE;
+int64_t relay_next_ns(const struct relay *y, int64_t now_ns); /* of relay_due */
+/* KV that arrives by now, and the next request that was prefilled; call again while next_ns is now.
+ * A row of one that nobody decodes is added to *out. */
+bool relay_due(struct relay *y, int64_t now_ns, struct rt_finished_list *out,
+               struct relay_told *told, struct rt_err *err) RT_MUST_USE;
+/* A replica that something happened to, or RT_NO_REPLICA: schedule it, or look at its next_ns. */
+uint32_t relay_woken(struct relay *y);
+void relay_touch(struct relay *y, uint32_t replica); /* it may have given rooms */
+/* At the end of an instant: the transfers for which there is room begin. */
+bool relay_send(struct relay *y, int64_t now_ns, struct rt_err *err) RT_MUST_USE;
+/* The rows of an abort, from the given one on, are completed; others added. */
+bool relay_abort(struct relay *y, struct rt_finished_list *out, size_t from,
+                 struct rt_err *err) RT_MUST_USE;
 /* capacity.c: fleets that come and go, and requests that wait for one */
 struct capacity;
 struct sent { /* a request that waited, and where it went */

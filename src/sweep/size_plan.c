@@ -229,7 +229,10 @@ static bool check_base(const struct rt_json *base, struct rt_err *err)
     if (!rt_json_expect(&pools, RT_JSON_ARRAY, err))
         return false;
     if (rt_json_count(&pools) > 1)
-        return rt_json_fail(&pools, err, "sizing varies one pool, read %d", rt_json_count(&pools));
+        return rt_json_fail(&pools, err,
+                            "sizing varies one pool, read %d; several, such as prefill and decode "
+                            "pools, are sized by a sweep over their replicas",
+                            rt_json_count(&pools));
     struct rt_json_at pool = rt_json_item(&pools, 0);
     return pool.node == NULL || rt_json_expect(&pool, RT_JSON_OBJECT, err);
 }

@@ -118,6 +118,16 @@ class Tables(Case):
             self.assertIn(told, run.stderr)
             self.assertEqual(len(run.stderr.splitlines()), 1, run.stderr)
 
+    def test_roles_know_no_supply(self):
+        path = self.scenario(self.ROWS, {"replicas": 1})
+        document = json.loads(path.read_text())
+        pool = {**document["pools"][0], "engine": {**ENGINE, "prefix_caching": False}}
+        document["pools"] = [{**pool, "name": "p", "role": "prefill"}, {**pool, "name": "d", "role": "decode"}]
+        path.write_text(json.dumps(document))
+        self.run_it(path)
+        run = self.run_it(path, "--crash-mean-s", 1000, "--repair-mean-s", 1, status=2)
+        self.assertIn("prefill and decode pools", run.stderr)
+
     def test_a_stored_run_repeats(self):
         pool = {**self.POOL, "failures": {
             "time_to_crash": {"mean_s": 2, "weibull_shape": 0.7}, "time_to_repair": {"mean_s": 0.3},

@@ -43,6 +43,7 @@ struct fixture {
     struct rt_check_row checks[RT_CHECK_COUNT];
     struct rt_metrics *metrics;
     uint64_t random;
+    struct rt_prefill_part part; /* of the row drawn last */
 };
 
 static inline uint64_t fixture_draw(uint64_t *state, uint64_t below)
@@ -66,6 +67,7 @@ static inline void fixture_pool(struct fixture *f, unsigned i, const char *name,
     s->parallel = (struct rt_parallel){2, 1, 1, 1};
     s->dtypes = (struct rt_dtypes){RT_FP8, RT_BF16, RT_FP16, RT_BF16};
     s->replicas = replicas;
+    s->role = i == 0 ? RT_ROLE_MIXED : RT_ROLE_DECODE;
     rt_engine_init(&s->engine);
     s->engine.max_num_seqs = 8;
     s->engine.max_num_batched_tokens = 2048;
@@ -165,6 +167,12 @@ static inline struct rt_finished fixture_row(struct fixture *f, uint64_t id)
     row.finish_ns = row.first_token_ns + (row.output_tokens - 1) * 30000000;
     row.max_itl_ns = row.output_tokens > 1 ? 31000000 : RT_NEVER;
     row.produced_tokens = row.output_tokens;
+    if (row.replica == 2 && row.output_tokens > 1) { /* prefilled in the other pool */
+        f->part = (struct rt_prefill_part){.replica = (uint32_t)(id % 2),
+                                           .prefilled_ns = row.first_token_ns,
+                                           .kv_ready_ns = row.first_token_ns + 20000000};
+        row.prefill = &f->part;
+    }
     return row;
 }
 

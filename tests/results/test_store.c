@@ -72,6 +72,12 @@ static char *expected_rows(const struct rt_finished_list *list)
         else
             fprintf(out, "|%lld", (long long)r->produced_tokens);
         print_time(out, r->client_wait_ns > 0 ? r->client_wait_ns : RT_NEVER);
+        if (r->prefill)
+            fprintf(out, "|%u", r->prefill->replica);
+        else
+            fprintf(out, "|NULL");
+        print_time(out, r->prefill ? r->prefill->prefilled_ns : RT_NEVER);
+        print_time(out, r->prefill ? r->prefill->kv_ready_ns : RT_NEVER);
         fprintf(out, "\n");
     }
     fclose(out);
@@ -102,6 +108,8 @@ static void extreme_integers(void **state)
 {
     struct fixture *f = *state;
     struct rt_run_start start = fixture_start(f);
+    struct rt_prefill_part part = {
+        .replica = UINT32_MAX - 1, .prefilled_ns = INT64_MAX, .kv_ready_ns = RT_NEVER};
     struct rt_finished row = {.id = INT64_MAX,
                               .arrival_ns = INT64_MAX,
                               .scheduled_ns = INT64_MAX,
@@ -116,7 +124,8 @@ static void extreme_integers(void **state)
                               .replica = 65535,
                               .pool = 7, /* not a pool of the run */
                               .status = RT_STATUS_UNFINISHED,
-                              .session = "Ünï \"quote\" 'x'"};
+                              .session = "Ünï \"quote\" 'x'",
+                              .prefill = &part};
     struct rt_finished_list list;
     struct rt_store *s;
     struct rt_err err;
@@ -132,7 +141,7 @@ static void extreme_integers(void **state)
                "1|9223372036854775807|NULL|Ünï \"quote\" 'x'|9223372036854775807|"
                "9223372036854775807|9223372036854775807|9223372036854775807|1099511627776|"
                "1099511627776|0|NULL|NULL|4294967295|9223372036854775807|0|unfinished|NULL|0|"
-               "9223372036854775807\n");
+               "9223372036854775807|4294967294|9223372036854775807|NULL\n");
     rt_finished_list_release(&list);
 }
 
@@ -199,17 +208,18 @@ static void other_tables(void **state)
                " max_output_tokens_per_s, max_concurrent_requests, mean_concurrent_requests, steps,"
                " events, rows_read, zero_prompt, zero_output, unsorted FROM run",
                "200|20|200|27|321.0|12|1.0|303|1000|201|2|3|4\n");
-    assert_sql(f->db, "SELECT * FROM pool ORDER BY first_replica",
-               "1|big|model-x|gpu-0|1|2|0|4|spot|2.0|1.0|3.0|50.0|250.0|2|1|1|1|fp8|bf16|fp16|"
-               "chunked|fcfs|recompute|0|1|8|"
-               "2048|16|1000|0|0|0|1.0|"
-               "NULL|0.9|80000000000.0|72000000000.0|16000000000.0|1000000000.0|2000000000.0|"
-               "3000000000.0|2097152.0|1000\n"
-               "1|small|model-x|gpu-1|0|1|2|2|own|2.0|2.0|2.0|50.0|250.0|2|1|1|1|fp8|bf16|fp16|"
-               "chunked|fcfs|recompute|0|1|"
-               "8|2048|16|1000|0|0|2|1.75|"
-               "NULL|0.9|80000000000.0|72000000000.0|16000000000.0|1000000000.0|2000000000.0|"
-               "3000000000.0|2097152.0|1000\n");
+    assert_sql(
+        f->db, "SELECT * FROM pool ORDER BY first_replica",
+        "1|big|model-x|mixed|gpu-0|1|2|0|4|spot|2.0|1.0|3.0|50.0|250.0|2|1|1|1|fp8|bf16|fp16|"
+        "chunked|fcfs|recompute|0|1|8|"
+        "2048|16|1000|0|0|0|1.0|"
+        "NULL|0.9|80000000000.0|72000000000.0|16000000000.0|1000000000.0|2000000000.0|"
+        "3000000000.0|2097152.0|1000\n"
+        "1|small|model-x|decode|gpu-1|0|1|2|2|own|2.0|2.0|2.0|50.0|250.0|2|1|1|1|fp8|bf16|fp16|"
+        "chunked|fcfs|recompute|0|1|"
+        "8|2048|16|1000|0|0|2|1.75|"
+        "NULL|0.9|80000000000.0|72000000000.0|16000000000.0|1000000000.0|2000000000.0|"
+        "3000000000.0|2097152.0|1000\n");
     assert_sql(f->db, "SELECT * FROM replica WHERE replica = 2",
                "1|2|small|102|1.500000002|5|1|2|8000|2000|5000|9000|500|60|40|30|20\n");
     assert_sql(f->db, "SELECT group_concat(pool, ' ') FROM replica", "big big small\n");

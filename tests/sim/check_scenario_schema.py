@@ -63,6 +63,13 @@ def changed(path, value):
     return document
 
 
+def roles(prefill=None, decode=None, second="decode", extra=(), **keys):
+    """A prefill and a decode pool."""
+    return {**BASE, **keys, "pools": [
+        {"gpu": "h100-sxm", "role": "prefill", "engine": prefill or {"num_gpu_blocks": 1000}},
+        {"gpu": "h100-sxm", "role": second, "engine": decode or {"num_gpu_blocks": 1000}}, *extra]}
+
+
 def without(path):
     document = changed(path, None)
     at = document
@@ -248,6 +255,17 @@ def good_cases():
     yield "named pool", changed("pools.0.name", "A.b_c-9")
     yield "longest name", changed("pools.0.name", "n" * 63)
     yield "mixed", changed("pools.0.role", "mixed")
+    yield "roles", roles()
+    yield "three pools with roles", roles(extra=[{"gpu": "h100-sxm", "engine": {"num_gpu_blocks": 9}}])
+    yield "decode router", roles(decode_router="least_kv")
+    for transfer in ({}, {"gb_per_s": 1e-6}, {"gb_per_s": 1e9, "latency_us": 0}, {"latency_us": 1e12},
+                     {"layerwise": True, "first_token": "decode"}, {"first_token": "prefill", "$why": 1}):
+        yield f"kv_transfer {transfer}", roles(kv_transfer=transfer)
+    for policy in ("chunked", "sarathi", "prefill_first"):
+        yield f"{policy} decodes", roles(decode={"num_gpu_blocks": 9, "policy": policy})
+    for policy in ("static", "continuous"):
+        yield f"{policy} prefills", roles(prefill={"num_gpu_blocks": 9, "policy": policy})
+    yield "orca that is chunked decodes", roles(decode={"num_gpu_blocks": 9, "preset": "orca", "policy": "chunked"})
     yield "empty engine object", changed("pools.0.engine", {"num_gpu_blocks": 1})
     for on in (True, False):
         yield f"async {on}", changed("pools.0.engine.async_scheduling", on)
@@ -485,7 +503,20 @@ def bad_cases():
     del bare["model"]
     yield "a model for one pool of two", bare
     for role in ("prefill", "decode"):
-        yield f"role {role}", changed("pools.0.role", role)
+        yield f"role {role} alone", changed("pools.0.role", role)
+    yield "two prefill pools", roles(second="prefill")
+    yield "kv_transfer without roles", changed("kv_transfer", {})
+    yield "decode_router without roles", changed("decode_router", "random")
+    for wrong in (5, None, [], "x", {"gb_per_s": 0}, {"gb_per_s": "1"}, {"gb_per_s": 1.1e9}, {"latency_us": -1},
+                  {"latency_us": 2e12}, {"layerwise": 1}, {"first_token": "both"}, {"first_token": None}, {"x": 1}):
+        yield f"kv_transfer {wrong!r}", roles(kv_transfer=wrong)
+    for wrong in ("nothing", 1, None):
+        yield f"decode_router {wrong!r}", roles(decode_router=wrong)
+    for engine in ({"policy": "static"}, {"policy": "continuous"}, {"preset": "orca"}, {"preset": "static"}):
+        yield f"{engine} decodes", roles(decode={"num_gpu_blocks": 9, **engine})
+    drafts = {"num_gpu_blocks": 9, "prefix_caching": False, "speculative": {"draft_tokens": 1, "acceptance": 0.5}}
+    yield "drafts of prefills", roles(prefill=drafts)
+    yield "drafts of decodes", roles(decode=drafts)
     for name in ("", "a b", "-a", "n" * 64, "a/b", 5, None, "ä"):
         yield f"name {name!r}", changed("pools.0.name", name)
     for wrong in ({"kind": "profile"}, {"kind": "profile", "file": ""},
@@ -558,6 +589,12 @@ def only_c_cases():
     for pool in ({"pricing": "on_demand"}, {"price_bound": "low"}, {"power": {"idle_w": 500}}):
         yield f"not of an RTX 4090: {pool}", {**BASE, "pools": [{**BASE["pools"][0], **pool}]}
     yield "busy below idle", changed("power", {"idle_w": 2, "busy_w": 1})
+    other = roles()
+    other["pools"][1]["model"] = "qwen3-32b"
+    yield "roles of two models", other
+    other = roles()
+    other["pools"][1]["kv_dtype"] = "fp8"
+    yield "KV of two types", other
     yield "unknown gpu", changed("pools.0.gpu", "rtx-4091")
     yield "unknown model", changed("model", "llama-9")
     yield "draft model with linear cost", changed("pools.0.engine.speculative", {

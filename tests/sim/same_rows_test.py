@@ -35,6 +35,7 @@ QUEUES = "SELECT sum(scheduled_ns - arrival_ns > 10000000000) FROM request"
 PREEMPTS = "SELECT preemptions FROM run"
 CACHES = "SELECT cached_tokens FROM run"
 REJECTS = "SELECT rejected FROM run"
+HANDS_OVER = "SELECT count(prefill_replica) FROM request"
 SPREADS = "SELECT count(DISTINCT replica) > 10 FROM request"
 
 
@@ -126,6 +127,13 @@ def scenarios(folder):
     for switch in ("--async-scheduling", "--no-async-scheduling"):
         yield f"sliding windows, {switch[2:]}", [*windowed, switch], FINISHES
         yield f"sliding windows, drafts, {switch[2:]}", [*windowed, *drafts, switch], FINISHES
+    apart = ["--prefill-replicas", 2, "--decode-replicas", 2, "--kv-transfer-gb-per-s", 2]
+    yield "prefill and decode apart", [*SAMPLE, *FLEET, *apart], HANDS_OVER
+    yield "apart, tight", [*SAMPLE, *FLEET, *apart, *tight, "--rate-scale", 10, "--kv-transfer-layerwise"], PREEMPTS
+    yield "apart, prefix cache, first token of the decode side", [
+        *cache, *FLEET, *apart, "--first-token", "decode", "--decode-router", "prefix_affinity"], HANDS_OVER
+    yield "apart, clients that leave", [*SAMPLE, *FLEET, *apart, "--cancel-share", 0.5, "--cancel-mean-s", 0.3,
+                                        "--rate-scale", 10], HANDS_OVER
     yield "every step with drafts", [*SAMPLE, *FLEET, *drafts, "--steps", "--max-requests", 200], FINISHES
     yield "every step", [*SAMPLE, *FLEET, "--steps", "--max-requests", 200], FINISHES
     yield "a share of the rows", [*SAMPLE, *FLEET, "--sample-requests", 0.3], FINISHES

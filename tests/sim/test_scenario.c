@@ -212,6 +212,10 @@ static void expect_refused(const struct rt_catalog *catalog, const struct bad *c
 }
 
 #define WITH(extra) "{" WORKLOAD "," MODEL ",\"pools\":[" MINIMAL_POOL "]," extra "}"
+#define ROLES(prefill, decode, extra)                                                              \
+    "{" WORKLOAD "," MODEL ",\"pools\":[{" prefill                                                 \
+    "\"gpu\":\"h100-sxm\",\"role\":\"prefill\"},{" decode                                          \
+    "\"gpu\":\"h100-sxm\",\"role\":\"decode\"}]" extra "}"
 #define POOL(extra) "{" WORKLOAD "," MODEL ",\"pools\":[{\"gpu\":\"rtx-4090\"," extra "}]}"
 
 static void wrong_trials_say_where_and_what(void **state)
@@ -287,7 +291,29 @@ static void wrong_fleets_say_where_and_what(void **state)
         {POOL("\"engine\":{\"speculative\":{\"draft_tokens\":1,\"acceptance\":1,"
               "\"draft_model\":\"llama-3.2-1c\"}}"),
          "llama-3.2-1b"},
-        {POOL("\"role\":\"prefill\""), "do not exist yet in this version: expected \"mixed\""},
+        {POOL("\"role\":\"prefill\""),
+         "pool \"main\": role \"prefill\" needs a pool of role \"decode\" for llama-3.1-8b"},
+        {POOL("\"role\":\"decode\""), "role \"decode\" needs a pool of role \"prefill\""},
+        {ROLES("", "\"kv_dtype\":\"fp8\",", ""),
+         "pools \"main\" and \"pool1\": KV that is handed over has one type, read kv_dtype "
+         "\"bf16\" and \"fp8\""},
+        {ROLES("", "\"model\":\"qwen3-32b\",", ""), "needs a pool of role \"decode\""},
+        {ROLES("\"engine\":{\"policy\":\"chunked\",\"prefix_caching\":false,\"speculative\":{"
+               "\"draft_tokens\":1,\"acceptance\":1}},",
+               "", ""),
+         "pool \"main\": role \"prefill\" knows no speculative decoding"},
+        {ROLES("", "\"engine\":{\"policy\":\"continuous\"},", ""),
+         "pool \"pool1\": role \"decode\" needs a policy that lets a request join with its KV, "
+         "chunked, sarathi or prefill_first: read \"continuous\""},
+        {ROLES("", "", ",\"kv_transfer\":{\"gb_per_s\":0}"), "$.kv_transfer.gb_per_s"},
+        {ROLES("", "", ",\"kv_transfer\":{\"latency_u\":0}"), "did you mean \"latency_us\"?"},
+        {ROLES("", "", ",\"kv_transfer\":{\"first_token\":\"decoder\"}"),
+         "did you mean \"decode\"?"},
+        {ROLES("", "", ",\"decode_router\":\"least\""), "$.decode_router"},
+        {"{" WORKLOAD "," MODEL ",\"pools\":[" MINIMAL_POOL "],\"kv_transfer\":{}}",
+         "$.kv_transfer: needs pools of role \"prefill\" and \"decode\""},
+        {"{" WORKLOAD "," MODEL ",\"pools\":[" MINIMAL_POOL "],\"decode_router\":\"random\"}",
+         "$.decode_router: needs pools of role"},
         {POOL("\"role\":\"mixd\""), "did you mean \"mixed\"?"},
         {POOL("\"replicas\":0"), "$.pools[0].replicas"},
         {POOL("\"replicas\":65537"), "$.pools[0].replicas"},
@@ -362,6 +388,7 @@ static void same_pool(const struct rt_pool_spec *a, const struct rt_pool_spec *b
     assert_memory_equal(&a->nodes, &b->nodes, sizeof a->nodes);
     assert_memory_equal(&a->dtypes, &b->dtypes, sizeof a->dtypes);
     assert_int_equal(a->replicas, b->replicas);
+    assert_int_equal(a->role, b->role);
     same_engine(&a->engine, &b->engine);
     assert_int_equal(a->has_draft_model, b->has_draft_model);
     if (a->has_draft_model)
@@ -427,6 +454,8 @@ static void same_scenario(const struct rt_scenario *a, const struct rt_scenario 
     assert_memory_equal(&a->fleet.weights, &b->fleet.weights, sizeof a->fleet.weights);
     same_admission(&a->fleet.admission, &b->fleet.admission);
     assert_ptr_equal(a->fleet.router, b->fleet.router);
+    assert_ptr_equal(a->fleet.decode_router, b->fleet.decode_router);
+    assert_memory_equal(&a->fleet.kv_transfer, &b->fleet.kv_transfer, sizeof a->fleet.kv_transfer);
     assert_int_equal(a->fleet.pool_count, b->fleet.pool_count);
     for (uint32_t i = 0; i < a->fleet.pool_count; i++)
         same_pool(&a->fleet.pools[i], &b->fleet.pools[i]);
@@ -611,6 +640,42 @@ static void randomise(struct rt_scenario *s, struct rt_rng *r)
     g->k.gemm_eff_memory = draw(r, 0.01, 1);
 }
 
+static void roles_are_read_and_survive_printing(void **state)
+{
+    struct rt_scenario s;
+    struct rt_err err;
+    struct rt_rng r;
+
+    assert_ok(parse(*state, ROLES("", "", ""), &s, &err), &err);
+    assert_int_equal(s.fleet.pools[0].role, RT_ROLE_PREFILL);
+    assert_int_equal(s.fleet.pools[1].role, RT_ROLE_DECODE);
+    assert_ptr_equal(s.fleet.decode_router, rt_router_default());
+    assert_true(s.fleet.kv_transfer.bytes_per_s == 0 && s.fleet.kv_transfer.latency_s < 0);
+    assert_false(s.fleet.kv_transfer.layerwise);
+    assert_int_equal(s.fleet.kv_transfer.first_token, RT_FIRST_TOKEN_PREFILL);
+    round_trip(*state, &s);
+    rt_scenario_release(&s);
+    assert_ok(parse(*state,
+                    ROLES("", "",
+                          ",\"decode_router\":\"least_kv\",\"kv_transfer\":{\"gb_per_s\":12.5,"
+                          "\"latency_us\":3,\"layerwise\":true,\"first_token\":\"decode\"}"),
+                    &s, &err),
+              &err);
+    assert_string_equal(s.fleet.decode_router->name, "least_kv");
+    assert_true(s.fleet.kv_transfer.bytes_per_s == 12.5e9 && s.fleet.kv_transfer.layerwise);
+    assert_true(s.fleet.kv_transfer.latency_s > 2.99e-6 && s.fleet.kv_transfer.latency_s < 3.01e-6);
+    assert_int_equal(s.fleet.kv_transfer.first_token, RT_FIRST_TOKEN_DECODE);
+    rt_rng_init(&r, 20261122, RT_RNG_TOOLS, 0);
+    for (int i = 0; i < 100; i++) {
+        s.fleet.decode_router = rt_router_at((unsigned)rt_rng_below(&r, rt_router_count()));
+        s.fleet.kv_transfer.bytes_per_s = draw(&r, 1e-3, 1e3) * 1e9;
+        s.fleet.kv_transfer.latency_s = draw(&r, 0, 1e6) * 1e-6;
+        s.fleet.kv_transfer.layerwise = rt_rng_below(&r, 2);
+        round_trip(*state, &s);
+    }
+    rt_scenario_release(&s);
+}
+
 static void random_scenarios_survive_printing(void **state)
 {
     struct rt_scenario s;
@@ -633,6 +698,7 @@ int main(void)
         cmocka_unit_test(a_minimal_pool_has_the_defaults),
         cmocka_unit_test(defaults_follow_the_gpu_and_the_model),
         cmocka_unit_test(every_key_is_read),
+        cmocka_unit_test(roles_are_read_and_survive_printing),
         cmocka_unit_test(wrong_trials_say_where_and_what),
         cmocka_unit_test(wrong_fleets_say_where_and_what),
         cmocka_unit_test(examples_survive_printing),

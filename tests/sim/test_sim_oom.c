@@ -61,7 +61,17 @@ static void load_free(struct rt_source *s)
     (void)s;
 }
 
-static void parse(const char *router, const char *supply, struct rt_scenario *s)
+#define TOGETHER_BUT(more)                                                                         \
+    "{\"gpu\": \"rtx-4090\", \"model\": \"llama-3.1-8b\", \"replicas\": 2" more                    \
+    ", \"engine\": {\"num_gpu_blocks\": 30, \"max_num_seqs\": 3, \"queue_order\": \"priority\"}}"
+#define TOGETHER TOGETHER_BUT("")
+#define APART                                                                                      \
+    "{\"gpu\": \"rtx-4090\", \"model\": \"llama-3.1-8b\", \"role\": \"prefill\", \"engine\":"      \
+    " {\"num_gpu_blocks\": 30, \"max_num_seqs\": 3, \"queue_order\": \"priority\"}},"              \
+    "{\"gpu\": \"rtx-4090\", \"model\": \"llama-3.1-8b\", \"role\": \"decode\", \"engine\":"       \
+    " {\"num_gpu_blocks\": 9, \"max_num_seqs\": 3, \"queue_order\": \"priority\"}}"
+
+static void parse(const char *router, const char *pools, struct rt_scenario *s)
 {
     char text[2000];
     struct rt_err err = {0};
@@ -72,12 +82,10 @@ static void parse(const char *router, const char *supply, struct rt_scenario *s)
              " \"coefficients_s\": [0.005, 2e-05, 4e-08, 5e-10, 6e-06]}, \"router\": \"%s\","
              " \"router_view_interval_s\": 0.02, \"timeout_s\": 0.2, \"cancel\": {\"share\": 0.3,"
              " \"mean_s\": 0.1}, \"classes\": [{\"name\": \"llama-3.1-8b\", \"priority\": 1}],"
-             " \"admission\": {\"queue_limit\": 5}, \"pools\": ["
-             "{\"gpu\": \"rtx-4090\", \"model\": \"llama-3.1-8b\", \"replicas\": 2%s, \"engine\":"
-             " {\"num_gpu_blocks\": 30, \"max_num_seqs\": 3, \"queue_order\": \"priority\"}},"
+             " \"admission\": {\"queue_limit\": 5}, \"pools\": [%s,"
              "{\"gpu\": \"rtx-4090\", \"model\": \"llama-3.2-1b\", \"engine\": {\"prefix_caching\":"
              " false, \"num_gpu_blocks\": 30, \"max_num_seqs\": 3}}]}",
-             router, supply);
+             router, pools);
     assert_ok(rt_catalog_open(NULL, &catalog, &err), &err);
     assert_ok(rt_json_parse(text, strlen(text), "oom", &doc, &err), &err);
     struct rt_json_at root = rt_json_root(doc);
@@ -107,11 +115,11 @@ static bool run(const struct rt_scenario *s, bool whole, uint64_t *left, struct 
     return answer == RT_SIM_DONE;
 }
 
-static long fail_every_allocation(const char *router, const char *supply, bool whole)
+static long fail_every_allocation(const char *router, const char *pools, bool whole)
 {
     struct rt_scenario s;
     long n = 0;
-    parse(router, supply, &s);
+    parse(router, pools, &s);
     for (bool ok = false; !ok; n++) {
         struct rt_err err = {RT_OK, ""};
         uint64_t left = 0;
@@ -128,33 +136,41 @@ static long fail_every_allocation(const char *router, const char *supply, bool w
 static void simulations(void **state)
 {
     (void)state;
-    assert_true(fail_every_allocation("session_affinity", "", true) > 50);
-    assert_true(fail_every_allocation("least_kv", "", true) > 50);
+    assert_true(fail_every_allocation("session_affinity", TOGETHER, true) > 50);
+    assert_true(fail_every_allocation("least_kv", TOGETHER, true) > 50);
+}
+
+static void hand_overs(void **state)
+{
+    (void)state;
+    assert_true(fail_every_allocation("round_robin", APART, true) > 50);
 }
 
 static void fleets(void **state)
 {
     (void)state;
-    assert_true(fail_every_allocation("prefix_affinity", "", false) > 20);
+    assert_true(fail_every_allocation("prefix_affinity", TOGETHER, false) > 20);
+    assert_true(fail_every_allocation("prefix_affinity", APART, false) > 20);
 }
 
 /* Replicas that crash under load, are started and drained, and requests that wait for them. */
 static void fleets_that_change(void **state)
 {
-    static const char supply[] =
+    static const char pools[] = TOGETHER_BUT(
         ", \"startup\": {\"load_s\": 0.01}, \"drain_timeout_s\": 0.02, \"scaling\": {\"policy\":"
         " \"predictive\", \"min_replicas\": 0, \"max_replicas\": 3, \"interval_s\": 0.03,"
         " \"requests_per_s\": 40, \"season_s\": 0.3, \"scale_down_window_s\": 0}, \"failures\":"
         " {\"outages\": [{\"at_s\": 0.05, \"replica\": 0, \"for_s\": 0.02}, {\"at_s\": 0.06,"
-        " \"replica\": 1, \"for_s\": 0.05}, {\"at_s\": 0.065, \"replica\": 2, \"for_s\": 0.02}]}";
+        " \"replica\": 1, \"for_s\": 0.05}, {\"at_s\": 0.065, \"replica\": 2, \"for_s\": 0.02}]}");
     (void)state;
-    assert_true(fail_every_allocation("least_outstanding", supply, true) > 100);
-    assert_true(fail_every_allocation("prefix_affinity", supply, false) > 30);
+    assert_true(fail_every_allocation("least_outstanding", pools, true) > 100);
+    assert_true(fail_every_allocation("prefix_affinity", pools, false) > 30);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(simulations), cmocka_unit_test(fleets),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(simulations), cmocka_unit_test(hand_overs),
+                                       cmocka_unit_test(fleets),
                                        cmocka_unit_test(fleets_that_change)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
