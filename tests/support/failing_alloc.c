@@ -14,8 +14,8 @@ atomic_long *failing_alloc_countdown(void)
 bool failing_alloc_fails(atomic_long *left)
 {
     long now = atomic_load(left);
-    if (now > 0)
-        atomic_fetch_sub(left, 1);
+    while (now > 0 && !atomic_compare_exchange_weak(left, &now, now - 1))
+        ; /* another thread was faster: two must not count down from 1 to -1, which means never */
     return now == 0;
 }
 
