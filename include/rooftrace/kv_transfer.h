@@ -11,9 +11,9 @@
 
 struct rt_fleet;
 
-enum rt_first_token { /* who gives it */
-                      RT_FIRST_TOKEN_PREFILL,
+enum rt_first_token {                        /* who gives it */
                       RT_FIRST_TOKEN_DECODE, /* and what the prefill side computed of it is lost */
+                      RT_FIRST_TOKEN_PREFILL,
                       RT_FIRST_TOKEN_COUNT
 };
 extern const char *const rt_first_token_names[RT_FIRST_TOKEN_COUNT];

@@ -3,7 +3,7 @@
  *     "pools": [{"name": "p", "role": "prefill", ...}, {"name": "d", "role": "decode", ...}],
  *     "decode_router": "least_kv",
  *     "kv_transfer": {"gb_per_s": 50, "latency_us": 20, "layerwise": true, "first_token":
- * "prefill"}
+ * "decode"}
  *
  * What a pool of a role needs is checked here, for scenarios and for specs made by hand: O(pools
  * squared), pools with a role only. */
@@ -16,7 +16,7 @@
 #define MAX_GB_PER_S   1e9
 #define MAX_LATENCY_US 1e12
 
-const char *const rt_first_token_names[RT_FIRST_TOKEN_COUNT] = {"prefill", "decode"};
+const char *const rt_first_token_names[RT_FIRST_TOKEN_COUNT] = {"decode", "prefill"};
 
 void hand_over_spec_init(struct rt_fleet_spec *s)
 {
@@ -136,7 +136,7 @@ static bool parse_transfer(const struct rt_json_at *at, struct rt_kv_transfer_sp
 {
     static const char *const keys[] = {"gb_per_s", "latency_us", "layerwise", "first_token"};
     double gb_per_s = 0, us = -1;
-    unsigned first = RT_FIRST_TOKEN_PREFILL;
+    unsigned first = RT_FIRST_TOKEN_DECODE;
 
     if (at->node == NULL)
         return true;

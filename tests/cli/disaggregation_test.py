@@ -44,7 +44,8 @@ class Disaggregation(unittest.TestCase):
         self.sample = ["--trace", ROOT / "traces/sample.csv", *FLEET, "-o", self.db]
 
     def test_rows_tell_both_sides(self):
-        run(*self.sample, *APART, "--kv-transfer-gb-per-s", 20, "--kv-transfer-latency-us", 50)
+        run(*self.sample, *APART, "--kv-transfer-gb-per-s", 20, "--kv-transfer-latency-us", 50, "--first-token",
+            "prefill")
         self.assertEqual(query(self.db, "SELECT pool, role, replicas, first_replica FROM pool ORDER BY 4"),
                          [("prefill", "prefill", 1, 0), ("decode", "decode", 2, 1)])
         [(rows, handed, wrong)] = query(self.db, """
@@ -95,13 +96,13 @@ class Disaggregation(unittest.TestCase):
         self.assertGreater(completed, 1000)
 
     def test_a_stored_scenario_repeats_the_run(self):
-        run(*self.sample, *APART, "--kv-transfer-layerwise", "--first-token", "decode", "--decode-router", "least_kv",
+        run(*self.sample, *APART, "--kv-transfer-layerwise", "--first-token", "prefill", "--decode-router", "least_kv",
             "--max-requests", 300)
         again, other = self.at / "again.json", self.at / "again.db"
         again.write_text(query(self.db, "SELECT scenario FROM run")[0][0])
         document = json.loads(again.read_text())
         self.assertEqual(document["decode_router"], "least_kv")
-        self.assertEqual(document["kv_transfer"], {"layerwise": True, "first_token": "decode"})
+        self.assertEqual(document["kv_transfer"], {"layerwise": True, "first_token": "prefill"})
         run(again, "-o", other)
         self.assertEqual(query(self.db, ROWS), query(other, ROWS))
 

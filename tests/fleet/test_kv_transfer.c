@@ -189,7 +189,7 @@ static void decode_replicas_are_routed_to(void **state)
     struct rt_fleet *f = build("");
     uint32_t replica;
     struct rt_err err = {0};
-    assert_true(rt_fleet_hands_over(f) && !rt_fleet_hides_prefill(f));
+    assert_true(rt_fleet_hands_over(f) && rt_fleet_hides_prefill(f));
     assert_int_equal(rt_fleet_role(f, 2), RT_ROLE_PREFILL);
     assert_int_equal(rt_fleet_role(f, 3), RT_ROLE_DECODE);
     for (uint32_t n = 0; n < 4; n++)

@@ -16,9 +16,11 @@
     COST "\"pools\": [" POOL("prefill", prefills, PLAIN) ", " POOL(                                \
         "decode", decodes,                                                                         \
         PLAIN) "],"                                                                                \
-               "\"kv_transfer\": {\"gb_per_s\": 10, \"latency_us\": 100" transfer "}"
-#define COPY 13107200 /* 1000 tokens at 10 GB/s */
-#define LATE 100000   /* latency */
+               "\"kv_transfer\": {\"gb_per_s\": 10, \"latency_us\": 100, " transfer "}"
+#define LINK  "\"kv_transfer\": {\"gb_per_s\": 10, \"latency_us\": 100, " GIVEN "}"
+#define GIVEN "\"first_token\": \"prefill\"" /* by the side that computed the prompt */
+#define COPY  13107200                       /* 1000 tokens at 10 GB/s */
+#define LATE  100000                         /* latency */
 
 static struct rt_request request(uint64_t id, int64_t arrival_ns, int64_t prompt, int64_t output)
 {
@@ -52,7 +54,7 @@ static void one_request(void **state)
     struct rt_request q = request(0, 0, 1000, 5);
     struct replay r;
     (void)state;
-    play(FLEET(1, 1, ""), &q, 1, &r);
+    play(FLEET(1, 1, GIVEN), &q, 1, &r);
     const struct rt_finished *row = case_row(&r, 0);
     expect_times(row, MS, MS + COPY + LATE, MS + COPY + LATE + 4 * MS, COPY + LATE + MS);
     assert_int_equal(row->scheduled_ns, 0);
@@ -63,13 +65,13 @@ static void one_request(void **state)
     case_release(&r);
 }
 
-/* The decode side computes the last prompt token again: five tokens, five steps. */
+/* By default the decode side computes the last prompt token again: five tokens, five steps. */
 static void first_token_of_the_decode_side(void **state)
 {
     struct rt_request q = request(0, 0, 1000, 5);
     struct replay r;
     (void)state;
-    play(FLEET(1, 1, ", \"first_token\": \"decode\""), &q, 1, &r);
+    play(FLEET(1, 1, "\"layerwise\": false"), &q, 1, &r);
     expect_times(case_row(&r, 0), MS + COPY + LATE + MS, MS + COPY + LATE,
                  MS + COPY + LATE + 5 * MS, MS);
     case_release(&r);
@@ -82,7 +84,7 @@ static void layers_over_a_slow_link(void **state)
     struct rt_request q = request(0, 0, 1000, 2);
     struct replay r;
     (void)state;
-    play(FLEET(1, 1, ", \"layerwise\": true"), &q, 1, &r);
+    play(FLEET(1, 1, GIVEN ", \"layerwise\": true"), &q, 1, &r);
     int64_t ready = MS / 32 + COPY + LATE;
     expect_times(case_row(&r, 0), MS, ready, ready + MS, ready + MS - MS);
     case_release(&r);
@@ -95,9 +97,9 @@ static void layers_over_a_fast_link(void **state)
     struct replay r;
     (void)state;
     play(COST "\"pools\": [" POOL("prefill", 1, PLAIN) ", " POOL(
-             "decode", 1,
-             PLAIN) "],"
-                    "\"kv_transfer\": {\"gb_per_s\": 1000, \"latency_us\": 0, \"layerwise\": true}",
+             "decode", 1, PLAIN) "],"
+                                 "\"kv_transfer\": {\"gb_per_s\": 1000, \"latency_us\": 0, "
+                                 "\"layerwise\": true, " GIVEN "}",
          &q, 1, &r);
     expect_times(case_row(&r, 0), MS, MS + 131072 / 32, 2 * MS + 131072 / 32, MS + 131072 / 32);
     case_release(&r);
@@ -109,18 +111,18 @@ static void transfers_queue_on_both_ends(void **state)
     struct rt_request q[2] = {request(0, 0, 1000, 2), request(1, 0, 1000, 2)};
     struct replay r;
     (void)state;
-    play(FLEET(1, 2, ""), q, 2, &r);
+    play(FLEET(1, 2, GIVEN), q, 2, &r);
     assert_int_equal(case_row(&r, 0)->replica, 1);
     assert_int_equal(case_row(&r, 1)->replica, 2);
     assert_int_equal(case_row(&r, 0)->prefill->kv_ready_ns, MS + COPY + LATE);
     assert_int_equal(case_row(&r, 1)->prefill->kv_ready_ns, MS + 2 * COPY + LATE);
     case_release(&r);
-    play(FLEET(2, 1, ""), q, 2, &r);
+    play(FLEET(2, 1, GIVEN), q, 2, &r);
     assert_int_equal(case_row(&r, 1)->prefill->replica, 1);
     assert_int_equal(case_row(&r, 0)->prefill->kv_ready_ns, MS + COPY + LATE);
     assert_int_equal(case_row(&r, 1)->prefill->kv_ready_ns, MS + 2 * COPY + LATE);
     case_release(&r);
-    play(FLEET(2, 2, ""), q, 2, &r);
+    play(FLEET(2, 2, GIVEN), q, 2, &r);
     assert_int_equal(case_row(&r, 0)->prefill->kv_ready_ns, MS + COPY + LATE);
     assert_int_equal(case_row(&r, 1)->prefill->kv_ready_ns, MS + COPY + LATE);
     case_release(&r);
@@ -148,13 +150,9 @@ static void a_full_decode_replica_holds_up_the_transfer(void **state)
     struct rt_request q[2] = {request(0, 0, 1000, 11), request(1, 0, 1000, 11)};
     struct replay r;
     (void)state;
-    play(
-        COST "\"pools\": [" POOL("prefill", 1, PLAIN) ", " POOL(
-            "decode", 1,
-            "\"prefix_caching\": false, \"num_gpu_blocks\": 100") "],"
-                                                                  "\"kv_transfer\": {\"gb_per_s\": "
-                                                                  "10, \"latency_us\": 100}",
-        q, 2, &r);
+    play(COST "\"pools\": [" POOL("prefill", 1, PLAIN) ", " POOL(
+             "decode", 1, "\"prefix_caching\": false, \"num_gpu_blocks\": 100") "]," LINK,
+         q, 2, &r);
     int64_t first_ends = MS + COPY + LATE + 10 * MS;
     assert_int_equal(case_row(&r, 0)->finish_ns, first_ends);
     assert_int_equal(case_row(&r, 1)->prefill->kv_ready_ns, first_ends + COPY + LATE);
@@ -175,13 +173,7 @@ static void kept_blocks_hold_up_the_next_prompt(void **state)
     play(COST "\"pools\": [" POOL(
              "prefill", 1,
              "\"prefix_caching\": false, \"num_gpu_blocks\": 100") ", " POOL("decode", 1,
-                                                                             PLAIN) "],"
-                                                                                    "\"kv_"
-                                                                                    "transfer\": "
-                                                                                    "{\"gb_per_s\":"
-                                                                                    " 10, "
-                                                                                    "\"latency_"
-                                                                                    "us\": 100}",
+                                                                             PLAIN) "]," LINK,
          q, 2, &r);
     assert_int_equal(case_row(&r, 0)->first_token_ns, MS);
     assert_int_equal(case_row(&r, 1)->scheduled_ns, MS + COPY + LATE);
@@ -194,7 +186,7 @@ static void one_token_needs_no_decode_side(void **state)
     struct rt_request q = request(0, 0, 1000, 1);
     struct replay r;
     (void)state;
-    play(FLEET(1, 1, ""), &q, 1, &r);
+    play(FLEET(1, 1, GIVEN), &q, 1, &r);
     const struct rt_finished *row = case_row(&r, 0);
     assert_int_equal(row->status, RT_STATUS_OK);
     assert_null(row->prefill);
@@ -219,12 +211,11 @@ static void cached_prefixes_are_not_moved(void **state)
         q[i].hash_ids = ids;
         q[i].hash_count = 63;
     }
-    case_replay(
-        COST "\"pools\": [" POOL("prefill", 1, "\"num_gpu_blocks\": 1000") ", " POOL(
-            "decode", 1,
-            "\"num_gpu_blocks\": 1000") "],"
-                                        "\"kv_transfer\": {\"gb_per_s\": 10, \"latency_us\": 100}",
-        &load, true, SIZE_MAX, &r);
+    case_replay(COST "\"pools\": [" POOL("prefill", 1, "\"num_gpu_blocks\": 1000") ", " POOL(
+                    "decode", 1, "\"num_gpu_blocks\": 1000") "],"
+                                                             "\"kv_transfer\": {\"gb_per_s\": 10, "
+                                                             "\"latency_us\": 100, " GIVEN "}",
+                &load, true, SIZE_MAX, &r);
     assert_int_equal(case_row(&r, 0)->prefill->moved_tokens, 1000);
     const struct rt_finished *row = case_row(&r, 1);
     assert_int_equal(row->cached_tokens, 992);
@@ -268,7 +259,7 @@ static void clients_leave_in_every_phase(void **state)
     for (size_t n = 0; n < sizeof cases / sizeof cases[0]; n++) {
         struct rt_request q = request(0, 0, 1000, 500);
         struct replay r;
-        snprintf(keys, sizeof keys, "%s, \"timeout_s\": %s", FLEET(1, 1, ""), cases[n].timeout);
+        snprintf(keys, sizeof keys, "%s, \"timeout_s\": %s", FLEET(1, 1, GIVEN), cases[n].timeout);
         play(keys, &q, 1, &r);
         const struct rt_finished *row = case_row(&r, 0);
         assert_int_equal(row->status, RT_STATUS_TIMEOUT);

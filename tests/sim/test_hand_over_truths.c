@@ -73,7 +73,8 @@ static struct result play(const char *pools, int64_t prompt, double output, doub
 #define SPLIT(gb_per_s)                                                                            \
     "\"pools\": [{\"gpu\": \"h100-sxm\", \"role\": \"prefill\", " ENGINE                           \
     "}, {\"gpu\": \"h100-sxm\","                                                                   \
-    " \"role\": \"decode\", " ENGINE "}], \"kv_transfer\": {\"gb_per_s\": " gb_per_s "}"
+    " \"role\": \"decode\", " ENGINE "}], \"kv_transfer\": {\"gb_per_s\": " gb_per_s               \
+    ", \"first_token\": \"prefill\"}"
 
 static void print(const char *what, const struct result *r)
 {

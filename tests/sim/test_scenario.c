@@ -652,19 +652,19 @@ static void roles_are_read_and_survive_printing(void **state)
     assert_ptr_equal(s.fleet.decode_router, rt_router_default());
     assert_true(s.fleet.kv_transfer.bytes_per_s == 0 && s.fleet.kv_transfer.latency_s < 0);
     assert_false(s.fleet.kv_transfer.layerwise);
-    assert_int_equal(s.fleet.kv_transfer.first_token, RT_FIRST_TOKEN_PREFILL);
+    assert_int_equal(s.fleet.kv_transfer.first_token, RT_FIRST_TOKEN_DECODE);
     round_trip(*state, &s);
     rt_scenario_release(&s);
     assert_ok(parse(*state,
                     ROLES("", "",
                           ",\"decode_router\":\"least_kv\",\"kv_transfer\":{\"gb_per_s\":12.5,"
-                          "\"latency_us\":3,\"layerwise\":true,\"first_token\":\"decode\"}"),
+                          "\"latency_us\":3,\"layerwise\":true,\"first_token\":\"prefill\"}"),
                     &s, &err),
               &err);
     assert_string_equal(s.fleet.decode_router->name, "least_kv");
     assert_true(s.fleet.kv_transfer.bytes_per_s == 12.5e9 && s.fleet.kv_transfer.layerwise);
     assert_true(s.fleet.kv_transfer.latency_s > 2.99e-6 && s.fleet.kv_transfer.latency_s < 3.01e-6);
-    assert_int_equal(s.fleet.kv_transfer.first_token, RT_FIRST_TOKEN_DECODE);
+    assert_int_equal(s.fleet.kv_transfer.first_token, RT_FIRST_TOKEN_PREFILL);
     rt_rng_init(&r, 20261122, RT_RNG_TOOLS, 0);
     for (int i = 0; i < 100; i++) {
         s.fleet.decode_router = rt_router_at((unsigned)rt_rng_below(&r, rt_router_count()));
