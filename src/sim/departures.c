@@ -1,7 +1,7 @@
 /* Requests that leave a replica: finished, given up by their clients, handed over to another
  * replica, or lost with theirs; and what waits for a replica meanwhile. Each becomes one row, when
  * it leaves the system. O(log requests in flight) each. */
-#include "sim_state.h"
+#include "state_internal.h"
 
 void post_capacity(struct rt_sim *s)
 {

@@ -1,10 +1,10 @@
-/* sim_state.h: one simulation under way, shared by the files that handle its events.
+/* state_internal.h: one simulation under way, shared by the files that handle its events.
  *
  *     sim.c         the loop: what comes next, steps, samples, reports
  *     arrivals.c    requests from the source to replicas
  *     departures.c  requests that finish, leave, fail, or go on elsewhere */
-#ifndef RT_SIM_STATE_H
-#define RT_SIM_STATE_H
+#ifndef RT_SIM_STATE_INTERNAL_H
+#define RT_SIM_STATE_INTERNAL_H
 
 #include "sim_internal.h"
 
