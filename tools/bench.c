@@ -256,7 +256,8 @@ static bool put_all(struct rt_store *store, const struct rt_scenario *s, struct 
                     struct chunks *rows, struct rt_err *err)
 {
     int64_t run_id = 0;
-    struct rt_run_pool pool = {s->fleet.pools, *rt_fleet_pool(rt_sim_fleet(sim), 0)};
+    struct rt_run_pool pool = {.spec = s->fleet.pools,
+                               .plan = *rt_fleet_pool(rt_sim_fleet(sim), 0)};
     struct rt_run_start start = {.scenario_json = "{}",
                                  .trace = s->workload.trace,
                                  .version = "bench",
