@@ -300,7 +300,7 @@ int64_t rt_replica_busy_until(struct rt_replica *p, int64_t now_ns)
         busy_ns += rank_busy_until(p->ranks[i], now_ns);
         parts += p->ranks[i]->lane_count;
     }
-    return busy_ns / parts;
+    return parts > 0 ? busy_ns / parts : 0;
 }
 
 bool rt_replica_busy(const struct rt_replica *p)
