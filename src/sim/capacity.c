@@ -34,7 +34,7 @@ struct capacity {
     bool keeps_all; /* also those that replicas have */
     bool try_now;   /* a replica became ready, or hope was lost */
     struct rt_slab kept;
-    struct id_table ids;
+    struct rt_id_map ids;
     struct rt_heap order;  /* held ones that may go, by (due_ns, id) */
     struct rt_heap coming; /* and those that may not yet */
     struct rt_lost_list lost;
@@ -84,25 +84,25 @@ static void drop(struct capacity *c, uint32_t k)
     rt_slab_give(&c->kept, k);
 }
 
-/* ID_TABLE_NONE: out of memory. */
+/* RT_SLAB_NONE: out of memory. */
 static uint32_t keep(struct capacity *c, const struct rt_request *req, uint32_t replica)
 {
     uint32_t k = rt_slab_take(&c->kept);
     if (k == RT_SLAB_NONE)
-        return ID_TABLE_NONE;
+        return RT_SLAB_NONE;
     struct kept *e = kept_at(c, k);
     *e = (struct kept){.waits_for = RT_NO_POOL, .replica = replica};
     if (replica != RT_NO_REPLICA)
         e->pool = rt_fleet_pool_of(c->fleet, replica);
     if (rt_heap_reserve(&c->order, c->kept.capacity) &&
         rt_heap_reserve(&c->coming, c->kept.capacity) && copy_request(&e->req, req)) {
-        if (id_table_put(&c->ids, req->id, k))
+        if (rt_id_map_put(&c->ids, req->id, k))
             return k;
         free((void *)e->req.session);
         free((void *)e->req.hash_ids);
     }
     rt_slab_give(&c->kept, k);
-    return ID_TABLE_NONE;
+    return RT_SLAB_NONE;
 }
 
 static void hold(struct capacity *c, uint32_t k, int64_t due_ns, int64_t now_ns)
@@ -152,14 +152,14 @@ static bool add_row(struct rt_finished_list *out, const struct rt_finished *row,
 bool capacity_took(struct capacity *c, const struct rt_request *req, uint32_t i, struct rt_err *err)
 {
     rt_supply_sent(c->supply, i);
-    return !c->keeps_all || keep(c, req, i) != ID_TABLE_NONE ||
+    return !c->keeps_all || keep(c, req, i) != RT_SLAB_NONE ||
            rt_fail_nomem(err, "requests in flight");
 }
 
 void capacity_forget(struct capacity *c, struct rt_finished *row)
 {
-    uint32_t k = id_table_take(&c->ids, row->id);
-    if (k == ID_TABLE_NONE)
+    uint32_t k = take_place(&c->ids, row->id);
+    if (k == RT_SLAB_NONE)
         return;
     row->retries = (uint16_t)kept_at(c, k)->retries;
     row->preemptions += kept_at(c, k)->preemptions;
@@ -184,12 +184,12 @@ bool capacity_hold(struct capacity *c, const struct rt_request *req, int64_t now
 {
     uint32_t k = keep(c, req, RT_NO_REPLICA);
     *held = false;
-    if (k == ID_TABLE_NONE)
+    if (k == RT_SLAB_NONE)
         return rt_fail_nomem(err, "requests that wait for a replica");
     hold(c, k, now_ns, now_ns);
     *held = tell(c, kept_at(c, k), true, now_ns, err);
     if (!*held) {
-        (void)id_table_take(&c->ids, req->id);
+        (void)take_place(&c->ids, req->id);
         drop(c, k);
     }
     return err->code == RT_OK;
@@ -241,7 +241,7 @@ static void note_sent(struct capacity *c, uint32_t k, uint32_t i)
     e->replica = i;
     if (c->keeps_all)
         return;
-    (void)id_table_take(&c->ids, e->req.id);
+    (void)take_place(&c->ids, e->req.id);
     drop(c, k);
 }
 
@@ -312,7 +312,7 @@ bool capacity_send(struct capacity *c, int64_t now_ns, const struct sent **sent,
 bool capacity_cancel(struct capacity *c, uint64_t id, enum rt_status status, int64_t now_ns,
                      struct rt_finished_list *out, struct rt_err *err)
 {
-    struct rt_finished row = row_of(kept_at(c, id_table_get(&c->ids, id)), now_ns);
+    struct rt_finished row = row_of(kept_at(c, place_of(&c->ids, id)), now_ns);
     row.status = (uint8_t)status;
     return add_row(out, &row, err);
 }
@@ -354,7 +354,7 @@ static void resume_from(struct kept *e, const struct rt_finished *row, int64_t l
 static bool retry(struct capacity *c, const struct rt_finished *lost, int64_t last_token_ns,
                   int64_t now_ns, struct rt_finished_list *out, struct rt_err *err)
 {
-    uint32_t k = id_table_get(&c->ids, lost->id);
+    uint32_t k = place_of(&c->ids, lost->id);
     struct kept *e = kept_at(c, k);
     if (c->retry.mode == RT_RETRY_FAIL || e->retries >= c->retry.max_retries) {
         struct rt_finished row = *lost;
@@ -440,8 +440,8 @@ void capacity_free(struct capacity *c)
     if (!c)
         return;
     for (uint32_t s = 0; s < c->ids.size; s++)
-        if (c->ids.slots[s].value != ID_TABLE_NONE) {
-            struct kept *e = kept_at(c, c->ids.slots[s].value);
+        if (c->ids.entries[s].used) {
+            struct kept *e = kept_at(c, (uint32_t)c->ids.entries[s].value);
             free((void *)e->req.session);
             free((void *)e->req.hash_ids);
         }
@@ -450,7 +450,7 @@ void capacity_free(struct capacity *c)
     rt_slab_release(&c->kept);
     rt_heap_release(&c->order);
     rt_heap_release(&c->coming);
-    id_table_release(&c->ids);
+    rt_id_map_release(&c->ids);
     free(c->sent);
     free(c->skipped);
     free(c);

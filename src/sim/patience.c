@@ -87,7 +87,7 @@ void patience_release(struct patience *p)
 {
     rt_slab_release(&p->clients);
     rt_heap_release(&p->order);
-    id_table_release(&p->ids);
+    rt_id_map_release(&p->ids);
 }
 
 static struct waiting_client *client(const struct patience *p, uint32_t i)
@@ -100,7 +100,7 @@ bool patience_add(struct patience *p, const struct waiting_client *c)
     uint32_t i = rt_slab_take(&p->clients);
     if (i == RT_SLAB_NONE)
         return false;
-    if (!rt_heap_reserve(&p->order, p->clients.capacity) || !id_table_put(&p->ids, c->id, i)) {
+    if (!rt_heap_reserve(&p->order, p->clients.capacity) || !rt_id_map_put(&p->ids, c->id, i)) {
         rt_slab_give(&p->clients, i);
         return false;
     }
@@ -111,8 +111,8 @@ bool patience_add(struct patience *p, const struct waiting_client *c)
 
 void patience_done(struct patience *p, uint64_t id)
 {
-    uint32_t i = id_table_take(&p->ids, id);
-    if (i == ID_TABLE_NONE)
+    uint32_t i = take_place(&p->ids, id);
+    if (i == RT_SLAB_NONE)
         return;
     rt_heap_remove(&p->order, i);
     rt_slab_give(&p->clients, i);
@@ -120,8 +120,8 @@ void patience_done(struct patience *p, uint64_t id)
 
 void patience_move(struct patience *p, uint64_t id, uint32_t replica, uint64_t newest)
 {
-    uint32_t i = id_table_get(&p->ids, id);
-    if (i == ID_TABLE_NONE)
+    uint32_t i = place_of(&p->ids, id);
+    if (i == RT_SLAB_NONE)
         return;
     client(p, i)->replica = replica;
     client(p, i)->newest = newest;

@@ -35,7 +35,7 @@ struct relay {
     struct rt_fleet *fleet;
     bool hidden; /* the first token is the decode side's */
     struct rt_slab legs;
-    struct id_table by_id;
+    struct rt_id_map by_id;
     struct rt_heap pending, rooms; /* legs by (0, id) */
     struct rt_heap transfers;      /* legs by (arrival, id) */
     uint32_t *woken, *touched;     /* replicas: whom the owner looks at; who may have given rooms */
@@ -82,8 +82,8 @@ static void forget_copies(struct leg *g)
 static void release_legs(struct relay *y)
 {
     for (uint32_t s = 0; s < y->by_id.size; s++)
-        if (y->by_id.slots[s].value != ID_TABLE_NONE)
-            forget_copies(leg_at(y, y->by_id.slots[s].value));
+        if (y->by_id.entries[s].used)
+            forget_copies(leg_at(y, (uint32_t)y->by_id.entries[s].value));
 }
 
 void relay_free(struct relay *y)
@@ -92,7 +92,7 @@ void relay_free(struct relay *y)
         return;
     release_legs(y);
     rt_slab_release(&y->legs);
-    id_table_release(&y->by_id);
+    rt_id_map_release(&y->by_id);
     rt_heap_release(&y->pending);
     rt_heap_release(&y->rooms);
     rt_heap_release(&y->transfers);
@@ -161,7 +161,8 @@ bool relay_take(struct relay *y, const struct rt_request *req, uint32_t from)
     bool copied = copy_texts(g, req);
     if (!copied || !rt_heap_reserve(&y->pending, y->legs.capacity) ||
         !rt_heap_reserve(&y->rooms, y->legs.capacity) ||
-        !rt_heap_reserve(&y->transfers, y->legs.capacity) || !id_table_put(&y->by_id, req->id, l)) {
+        !rt_heap_reserve(&y->transfers, y->legs.capacity) ||
+        !rt_id_map_put(&y->by_id, req->id, l)) {
         forget_copies(g);
         rt_slab_give(&y->legs, l);
         return false;
@@ -175,7 +176,7 @@ static void forget(struct relay *y, uint32_t l)
     rt_heap_remove(&y->pending, l);
     rt_heap_remove(&y->rooms, l);
     rt_heap_remove(&y->transfers, l);
-    (void)id_table_take(&y->by_id, g->req.id);
+    (void)take_place(&y->by_id, g->req.id);
     forget_copies(g);
     rt_slab_give(&y->legs, l);
 }
@@ -239,12 +240,12 @@ bool relay_rows(struct relay *y, struct rt_finished_list *list, size_t from, int
     size_t kept = from;
     bool ok = true;
     for (size_t n = from; n < list->count; n++) {
-        uint32_t l = id_table_get(&y->by_id, list->rows[n].id);
-        if (l != ID_TABLE_NONE && goes_on(y, leg_at(y, l), &list->rows[n])) {
+        uint32_t l = place_of(&y->by_id, list->rows[n].id);
+        if (l != RT_SLAB_NONE && goes_on(y, leg_at(y, l), &list->rows[n])) {
             go_on(y, l, &list->rows[n], now_ns);
             continue;
         }
-        ok = ok && (l == ID_TABLE_NONE || end_row(y, l, list, n, now_ns, err));
+        ok = ok && (l == RT_SLAB_NONE || end_row(y, l, list, n, now_ns, err));
         list->rows[kept++] = list->rows[n];
     }
     list->count = kept;
@@ -351,8 +352,8 @@ static void gather_rooms(struct relay *y, uint32_t replica)
 {
     struct rt_room room;
     while (rt_replica_room(rt_fleet_replica(y->fleet, replica), &room)) {
-        uint32_t l = id_table_get(&y->by_id, room.id);
-        assert(l != ID_TABLE_NONE && leg_at(y, l)->to == replica);
+        uint32_t l = place_of(&y->by_id, room.id);
+        assert(l != RT_SLAB_NONE && leg_at(y, l)->to == replica);
         leg_at(y, l)->part.moved_tokens = room.tokens;
         rt_heap_set(&y->rooms, l, 0, room.id);
     }
@@ -389,8 +390,8 @@ bool relay_abort(struct relay *y, struct rt_finished_list *out, size_t from, str
 {
     bool ok = true;
     for (size_t n = from; n < out->count; n++) {
-        uint32_t l = id_table_get(&y->by_id, out->rows[n].id);
-        if (l == ID_TABLE_NONE)
+        uint32_t l = place_of(&y->by_id, out->rows[n].id);
+        if (l == RT_SLAB_NONE)
             continue;
         ok = complete_row(leg_at(y, l), &out->rows[n], out) && ok;
         forget(y, l);

@@ -2,6 +2,8 @@
 #ifndef RT_SIM_INTERNAL_H
 #define RT_SIM_INTERNAL_H
 
+#include "rooftrace/arena.h"
+#include "rooftrace/id_map.h"
 #include "rooftrace/sim.h"
 
 struct sampler { /* fleet gauges over time, never more than RT_MAX_SAMPLES points */
@@ -18,21 +20,17 @@ struct class_map { /* the scenario's classes by the source's index; all 0 at fir
     uint32_t capacity;
 };
 
-/* id_table.c */
-#define ID_TABLE_NONE UINT32_MAX
-struct id_table { /* all 0 at first */
-    struct id_slot {
-        uint64_t id;
-        uint32_t value; /* ID_TABLE_NONE: the slot is free */
-    } * slots;
-    uint32_t size, count; /* size: 0 or a power of two */
-};
-
-void id_table_release(struct id_table *t);
-/* The id is not in the table. false: out of memory. */
-bool id_table_put(struct id_table *t, uint64_t id, uint32_t value) RT_MUST_USE;
-uint32_t id_table_get(const struct id_table *t, uint64_t id); /* ID_TABLE_NONE: it is not there */
-uint32_t id_table_take(struct id_table *t, uint64_t id);      /* likewise; takes it out */
+/* Places in a slab by request id; RT_SLAB_NONE: the id is not there. */
+static inline uint32_t place_of(const struct rt_id_map *m, uint64_t id)
+{
+    uint64_t place;
+    return rt_id_map_get(m, id, &place) ? (uint32_t)place : RT_SLAB_NONE;
+}
+static inline uint32_t take_place(struct rt_id_map *m, uint64_t id)
+{
+    uint64_t place;
+    return rt_id_map_take(m, id, &place) ? (uint32_t)place : RT_SLAB_NONE;
+}
 
 /* patience.c: clients that leave before their answer is complete */
 struct waiting_client {
@@ -46,7 +44,7 @@ struct waiting_client {
 struct patience { /* of the requests in flight whose clients may leave; all 0 at first */
     struct rt_slab clients;
     struct rt_heap order; /* by (leaves_ns, id) */
-    struct id_table ids;  /* of clients */
+    struct rt_id_map ids; /* of clients */
 };
 
 void patience_init(struct patience *p);

@@ -8,6 +8,7 @@
 #define RT_LOAD_INTERNAL_H
 
 #include "rooftrace/arena.h"
+#include "rooftrace/id_map.h"
 #include "rooftrace/load.h"
 #include "rooftrace/rng.h"
 #include "rooftrace/source.h"
@@ -48,20 +49,6 @@ int64_t rt_arrival_clock_next(struct rt_arrival_clock *c);
 /* Takes the clock (not on failure). */
 bool rt_arrivals_new(struct rt_source *inner, struct rt_arrival_clock *clock,
                      struct rt_source **out, struct rt_err *err) RT_MUST_USE;
-
-/* ---- id_map.c: a number for each of some request ids. O(1) a call. */
-struct rt_id_map {
-    struct rt_id_entry {
-        uint64_t id, value;
-        bool used;
-    } * entries;          /* open addressing, linear probing */
-    uint32_t size, count; /* size: 0 or a power of two, at most half full */
-};
-void rt_id_map_release(struct rt_id_map *m);
-/* id is not in the map. false: out of memory. */
-bool rt_id_map_put(struct rt_id_map *m, uint64_t id, uint64_t value) RT_MUST_USE;
-/* Removes the id; false: it is not in the map. */
-bool rt_id_map_take(struct rt_id_map *m, uint64_t id, uint64_t *value);
 
 /* ---- session_table.c: the sessions that are open, and those that were lately. */
 struct rt_session {

@@ -1,8 +1,6 @@
-/* id_map.c: a small table of request ids, for sources that must know their requests again when they
- * leave. Open addressing with linear probing, at most half full; removal moves the entries behind
- * the hole up, so there are no tombstones. Memory: 24 bytes a slot, two to four slots for the most
- * ids it ever held. O(1) a call, amortised. Out of memory: the map is unchanged. */
-#include "load_internal.h"
+/* Open addressing with linear probing, at most half full; removal moves the entries behind the hole
+ * up, so there are no tombstones. */
+#include "rooftrace/id_map.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -54,6 +52,16 @@ bool rt_id_map_put(struct rt_id_map *m, uint64_t id, uint64_t value)
     m->entries[i] = (struct rt_id_entry){.id = id, .value = value, .used = true};
     m->count++;
     return true;
+}
+
+bool rt_id_map_get(const struct rt_id_map *m, uint64_t id, uint64_t *value)
+{
+    if (m->count == 0)
+        return false;
+    const struct rt_id_entry *e = &m->entries[slot_of(m, id)];
+    if (e->used)
+        *value = e->value;
+    return e->used;
 }
 
 bool rt_id_map_take(struct rt_id_map *m, uint64_t id, uint64_t *value)
