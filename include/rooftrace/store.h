@@ -1,12 +1,13 @@
 /* results/store.h: the SQLite file a run is written to. Schema: schema.sql, docs/schema.md.
  *
- * One writer thread a store owns the database: `put` hands a list of rows over and waits only when
- * the bounded queue is full; `begin` and `end` wait their turn in the same queue. Rows go in rowid
- * order, in transactions of about a second, crash-safe against process death (rollback journal),
- * not against power loss. A run's row says running | complete | interrupted | failed. Re-running
- * appends a run. The file is created or touched by rt_store_open, never before. Several runs may be
- * open at once, and begin, put, put_steps and end may be called from several threads; one run's
- * calls come one after the other. */
+ * One writer thread a store writes the rows: `put` hands a list of them over and waits only when
+ * the bounded queue is full; `begin` and `end` wait their turn in the same queue, and write
+ * themselves when it is empty. Rows go in rowid order, in transactions of about a second,
+ * crash-safe against process death (rollback journal), not against power loss. A run's row says
+ * running | complete | interrupted | failed. Re-running appends a run. The file is created or
+ * touched by rt_store_open, never before. Several runs may be open at once, and begin, put,
+ * put_steps and end may be called from several threads; one run's calls come one after the other.
+ */
 #ifndef RT_STORE_H
 #define RT_STORE_H
 
@@ -107,10 +108,9 @@ bool rt_store_resume(struct rt_store *s, const char *plan_hash, int64_t trials, 
 bool rt_store_begin(struct rt_store *s, const struct rt_run_start *run, int64_t *run_id,
                     struct rt_err *err) RT_MUST_USE;
 /* Moves the rows out of *rows (left empty, with recycled memory) into the queue; those that are not
- * to be written are dropped. Class names are
- * looked up here, on the caller's thread. An error of the writer thread (disk full, ...) comes back
- * from the next call; the rows then stay where they are, and all open runs are marked `failed`
- * where the disk still allows it. */
+ * to be written are dropped. Class names are looked up here, on the caller's thread. An error while
+ * writing (disk full, ...) comes back from the next call; the rows then stay where they are, and
+ * all open runs are marked `failed` where the disk still allows it. */
 bool rt_store_put(struct rt_store *s, int64_t run_id, struct rt_finished_list *rows,
                   struct rt_err *err) RT_MUST_USE;
 /* The same for steps that are over. */

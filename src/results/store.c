@@ -5,6 +5,8 @@
  * A slot carries a list of rows (swapped with the caller's, so memory goes round and nothing is
  * allocated) or a job whose caller waits for it. The writer works on the oldest slot outside the
  * lock and frees it afterwards. With nothing to do it sleeps until its transaction is a second old.
+ * A caller that finds the queue empty and the database unused does its job itself: in a sweep
+ * without rows nobody sleeps and is woken for each trial.
  *
  * The first failure (disk full, locked too long, ...) is kept: the transaction is rolled back,
  * which gives the disk its space back, all open runs are marked `failed`, and every later call
@@ -38,19 +40,20 @@ struct slot {
 
 struct rt_store {
     char *path;
-    sqlite3 *db;                /* used by the writer thread only, once it runs */
+    sqlite3 *db;                /* used by one thread at a time: of the oldest slot, or in_use */
     struct rt_rows_writer rows; /* likewise */
     uv_thread_t thread;
     uv_mutex_t mutex; /* guards all below */
     uv_cond_t work, room, done;
     struct slot ring[RT_QUEUE];
     unsigned first, used; /* oldest slot, slots in use */
+    bool in_use;          /* the database, though the writer serves no slot */
     bool stop;
-    struct rt_err failure; /* of the writer; code RT_OK: none */
+    struct rt_err failure; /* of who used the database; code RT_OK: none */
     struct rt_open_run *runs;
 };
 
-/* ---- the writer's side ---- */
+/* ---- with the database ---- */
 
 static bool transaction(struct rt_store *s, struct job *job, struct rt_err *err)
 {
@@ -78,7 +81,7 @@ static void mark_failed(struct rt_store *s, const char *message)
         roll_back(s);
 }
 
-static void writer_failed(struct rt_store *s, const struct rt_err *err)
+static void keep_failure(struct rt_store *s, const struct rt_err *err)
 {
     roll_back(s);
     uv_mutex_lock(&s->mutex);
@@ -87,26 +90,27 @@ static void writer_failed(struct rt_store *s, const struct rt_err *err)
     uv_mutex_unlock(&s->mutex);
 }
 
-/* Only the writer sets failure, so it may look without the lock. */
-static void serve(struct rt_store *s, struct slot *slot)
+/* Only who has the database sets failure, so it may look without the lock. */
+static void do_job(struct rt_store *s, struct job *job)
 {
-    struct rt_err err = s->failure;
-    bool ok = err.code == RT_OK;
+    job->err = s->failure;
+    job->ok = job->err.code == RT_OK && transaction(s, job, &job->err);
+    if (!job->ok && s->failure.code == RT_OK)
+        keep_failure(s, &job->err);
+}
 
-    if (ok) {
-        ok = slot->job ? transaction(s, slot->job, &err)
-                       : rt_rows_write(&s->rows, slot->run, &slot->rows, &err) &&
-                             rt_rows_write_steps(&s->rows, slot->run, &slot->steps, &err);
-        if (!ok)
-            writer_failed(s, &err);
-    }
+static void write_rows(struct rt_store *s, struct slot *slot)
+{
+    struct rt_err err;
+
+    if (s->failure.code == RT_OK && !(rt_rows_write(&s->rows, slot->run, &slot->rows, &err) &&
+                                      rt_rows_write_steps(&s->rows, slot->run, &slot->steps, &err)))
+        keep_failure(s, &err);
     rt_finished_list_reset(&slot->rows);
     rt_step_list_reset(&slot->steps);
-    if (slot->job) {
-        slot->job->ok = ok;
-        slot->job->err = err;
-    }
 }
+
+/* ---- the writer ---- */
 
 /* Commits what is old enough, or sleeps until something comes. Called and returns with the lock. */
 static void idle(struct rt_store *s)
@@ -114,16 +118,18 @@ static void idle(struct rt_store *s)
     struct rt_err err;
     bool ok;
 
-    if (s->rows.transaction_began == 0) {
+    if (s->in_use || s->rows.transaction_began == 0) {
         uv_cond_wait(&s->work, &s->mutex);
     } else if (!rt_rows_due(&s->rows)) {
         (void)uv_cond_timedwait(&s->work, &s->mutex, rt_rows_wait_ns(&s->rows));
     } else {
+        s->in_use = true;
         uv_mutex_unlock(&s->mutex);
         ok = rt_rows_commit(&s->rows, &err);
         if (!ok)
-            writer_failed(s, &err);
+            keep_failure(s, &err);
         uv_mutex_lock(&s->mutex);
+        s->in_use = false;
     }
 }
 
@@ -133,13 +139,16 @@ static void writer(void *argument)
 
     uv_mutex_lock(&s->mutex);
     while (s->used > 0 || !s->stop) {
-        if (s->used == 0) {
+        if (s->used == 0 || s->in_use) {
             idle(s);
             continue;
         }
         struct slot *slot = &s->ring[s->first];
         uv_mutex_unlock(&s->mutex);
-        serve(s, slot);
+        if (slot->job)
+            do_job(s, slot->job);
+        else
+            write_rows(s, slot);
         uv_mutex_lock(&s->mutex);
         if (slot->job) {
             slot->job->done = true;
@@ -175,7 +184,7 @@ static bool work_resume(struct rt_store *s, struct job *job, struct rt_err *err)
 
 /* ---- the callers' side ---- */
 
-/* The next free slot, when there is one; with the lock. NULL and *err: the writer has failed. */
+/* The next free slot, when there is one; with the lock. NULL and *err: the database has failed. */
 static struct slot *claim(struct rt_store *s, struct rt_err *err)
 {
     while (s->used == RT_QUEUE && s->failure.code == RT_OK)
@@ -193,17 +202,33 @@ static void submit(struct rt_store *s)
     uv_cond_signal(&s->work);
 }
 
-/* Has the writer do a job after all that was queued before. With the lock. */
+/* The queue is empty and nobody has the database. With the lock. */
+static void do_job_here(struct rt_store *s, struct job *job)
+{
+    s->in_use = true;
+    uv_mutex_unlock(&s->mutex);
+    do_job(s, job);
+    uv_mutex_lock(&s->mutex);
+    s->in_use = false;
+    if (s->used > 0)
+        uv_cond_signal(&s->work);
+}
+
+/* Does a job after all that was queued before. With the lock. */
 static bool run_job(struct rt_store *s, struct job *job, struct rt_err *err)
 {
     struct slot *slot = claim(s, err);
 
     if (!slot)
         return false;
-    slot->job = job;
-    submit(s);
-    while (!job->done)
-        uv_cond_wait(&s->done, &s->mutex);
+    if (s->used == 0 && !s->in_use) {
+        do_job_here(s, job);
+    } else {
+        slot->job = job;
+        submit(s);
+        while (!job->done)
+            uv_cond_wait(&s->done, &s->mutex);
+    }
     if (!job->ok)
         *err = job->err;
     return job->ok;
