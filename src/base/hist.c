@@ -71,7 +71,8 @@ int64_t rt_hist_bucket_width(uint32_t bucket)
 /* a + b, or the maximum. Commutative and associative, unlike wrapping followed by a check. */
 static rt_u128 add_capped(rt_u128 a, rt_u128 b)
 {
-    return a > U128_MAX - b ? U128_MAX : a + b;
+    rt_u128 sum;
+    return __builtin_add_overflow(a, b, &sum) ? U128_MAX : sum;
 }
 
 static void widen(struct rt_hist *h, int64_t min, int64_t max)

@@ -145,8 +145,11 @@ static bool find_line(struct rank *r)
 static int64_t plan_durations(struct rank *r, uint32_t steps)
 {
     struct coast_plan *p = &r->plan;
-    p->first = r->lane->ahead ? 1 : 0;
-    p->ahead_ns = r->lane->ahead ? rt_cost_step_ns(r->cost, &r->lane->ahead->record.shape) : 0;
+    struct batch *ahead = r->lane->ahead;
+    if (ahead && !step_price(r, ahead))
+        return INT64_MAX;
+    p->first = ahead ? 1 : 0;
+    p->ahead_ns = ahead ? ahead->lasts_ns : 0;
     p->run.line = NULL;
     if (find_line(r))
         return add_ns(p->ahead_ns, rt_run_sum(&p->run, 0, steps - p->first));
@@ -355,7 +358,7 @@ static void reuse(const struct rank *r, struct batch *b, const struct batch *beg
 {
     b->emit_count = b->fresh_count = 0;
     b->moved_blocks = b->dropped = 0;
-    b->preempted = b->resumed = false;
+    b->preempted = b->resumed = b->priced = false;
     b->record.waiting = rank_waiting(r);
     if (b != begun)
         b->record.shape = begun->record.shape;

@@ -5,6 +5,7 @@
 #include "replica_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void batch_add_decodes(struct rank *r, struct batch *b)
 {
@@ -172,7 +173,9 @@ bool batch_form(struct rank *r, struct batch *b, int64_t start_ns, struct rt_err
         sequences = r->engine->max_num_seqs;
     if (!batch_reserve(b, sequences))
         return rt_fail_nomem(err, "a batch");
-    b->record = (struct rt_step_record){.start_ns = start_ns};
+    memset(&b->record, 0, sizeof b->record); /* in place: most of what forming a batch costs */
+    b->record.start_ns = start_ns;
+    b->priced = false;
     b->emit_count = b->fresh_count = b->last_count = 0;
     b->preempted = b->resumed = false;
     b->moved_blocks = b->yields = b->waited_ns = b->dropped = 0;

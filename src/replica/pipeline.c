@@ -88,8 +88,7 @@ static void note_group(const struct pipeline *p, uint32_t lane, struct rt_step_s
     }
 }
 
-/* What the batches formed on a lane take, together: the longest of the ranks'. Each one's own
- * duration is left in waited_ns. */
+/* What the batches formed on a lane take, together: the longest of the ranks'. */
 static bool price(const struct pipeline *p, uint32_t lane, int64_t *step_ns, int64_t *stage_ns,
                   struct rt_err *err)
 {
@@ -104,9 +103,9 @@ static bool price(const struct pipeline *p, uint32_t lane, int64_t *step_ns, int
         if (b) {
             b->record.shape.group_tokens = idle.group_tokens;
             b->record.shape.group_largest = idle.group_largest;
-            if (!step_price(r, b, &ns, err))
-                return false;
-            b->waited_ns = ns;
+            if (!step_price(r, b))
+                return rt_fail_nomem(err, "step totals");
+            ns = b->lasts_ns;
         } else {
             ns = rt_cost_step_ns(r->cost, shape);
         }
@@ -131,7 +130,7 @@ static bool begin(struct pipeline *p, uint32_t lane, int64_t now_ns, struct rt_e
             continue;
         l->now = l->ahead;
         l->ahead = NULL;
-        l->now->waited_ns = end_ns - start_ns - l->now->waited_ns;
+        l->now->waited_ns = end_ns - start_ns - l->now->lasts_ns;
         if (!step_begin(r, start_ns, end_ns, err))
             return false;
     }

@@ -137,8 +137,10 @@ struct emission { /* a sequence whose gap before its token of this step is its o
 struct batch { /* what one step contains */
     struct rt_step_record record;
     int64_t round;                 /* of the decode set, once this step is over */
-    bool plain;                    /* once it has begun: rt_cost_is_plain */
-    double terms_s[RT_TERM_COUNT]; /* its seconds, if it is not */
+    bool priced;                   /* what it costs by itself is known: */
+    bool plain;                    /* rt_cost_is_plain */
+    int64_t lasts_ns;              /* its duration, unless others or pipeline stages lengthen it */
+    double terms_s[RT_TERM_COUNT]; /* its seconds, if it is not plain */
     int64_t yields;                /* tokens that appear at its end */
     int64_t gap_ns, gaps;          /* decodes' tokens since those before: how long, how many */
     int64_t
@@ -541,8 +543,8 @@ bool step_log(struct rank *r, struct rt_err *err);
 bool step_log_coasted(struct rank *r, uint32_t count, struct rt_err *err);
 
 /* step.c */
-/* What a batch costs by itself: its terms and duration. */
-bool step_price(struct rank *r, struct batch *b, int64_t *ns, struct rt_err *err);
+/* What a batch costs by itself, once. false: out of memory. */
+bool step_price(struct rank *r, struct batch *b);
 bool step_fits_clock(int64_t start_ns, int64_t ns, struct rt_err *err);
 /* The priced batch r->lane->now begins: what is known of its tokens from then on. */
 bool step_begin(struct rank *r, int64_t start_ns, int64_t end_ns, struct rt_err *err);

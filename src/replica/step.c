@@ -112,17 +112,15 @@ bool step_reserve_plain(struct rank *r, int64_t decodes)
 }
 
 /* Terms of plain steps follow from their number and contexts, so those are only counted. */
-static inline bool price(struct rank *r, struct batch *b, int64_t *ns, struct rt_err *err)
+bool step_price(struct rank *r, struct batch *b)
 {
     const struct rt_step_shape *s = &b->record.shape;
+    if (b->priced)
+        return true;
     b->plain = rt_cost_is_plain(r->cost, s);
-    *ns = b->plain ? rt_cost_step_ns(r->cost, s) : rt_cost_step(r->cost, s, b->terms_s);
-    return !b->plain || step_reserve_plain(r, s->decodes) || rt_fail_nomem(err, "step totals");
-}
-
-bool step_price(struct rank *r, struct batch *b, int64_t *ns, struct rt_err *err)
-{
-    return price(r, b, ns, err);
+    b->lasts_ns = b->plain ? rt_cost_step_ns(r->cost, s) : rt_cost_step(r->cost, s, b->terms_s);
+    b->priced = !b->plain || step_reserve_plain(r, s->decodes);
+    return b->priced;
 }
 
 bool step_fits_clock(int64_t start_ns, int64_t ns, struct rt_err *err)
@@ -160,9 +158,11 @@ bool step_begin(struct rank *r, int64_t start_ns, int64_t end_ns, struct rt_err 
 
 bool step_start(struct rank *r, int64_t start_ns, struct rt_err *err)
 {
-    int64_t ns;
-    return price(r, r->lane->now, &ns, err) && step_fits_clock(start_ns, ns, err) &&
-           begin(r, start_ns, start_ns + ns, err);
+    struct batch *b = r->lane->now;
+    if (!step_price(r, b))
+        return rt_fail_nomem(err, "step totals");
+    return step_fits_clock(start_ns, b->lasts_ns, err) &&
+           begin(r, start_ns, start_ns + b->lasts_ns, err);
 }
 
 static void add_gaps(struct rt_token_stats *s, int64_t gap_ns, int64_t times, int64_t end_ns)
