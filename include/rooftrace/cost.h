@@ -3,8 +3,8 @@
  * from one's own logs, and the exactness oracle; roofline   per operator, from a GPU and a model
  * record alone (docs/cost-model.md); profile   the roofline with measured operators in place of its
  * own where a table has them (docs/calibration.md). Every step is rounded to integer nanoseconds
- * once, here, half to even; doubles without contraction. A step is O(1); tables by M are built
- * once, in rt_cost_new: O(max_tokens) with pow(), capped. */
+ * once, here, half to even; doubles without contraction. A step is O(1): what depends on M is
+ * worked out, with pow(), when a step has that M first. */
 #ifndef RT_COST_H
 #define RT_COST_H
 
@@ -69,7 +69,7 @@ struct rt_cost_inputs {
     int64_t max_seqs;      /* max_num_seqs: sizes the sampler's memory; 0 = not known */
 };
 
-struct rt_cost; /* immutable after rt_cost_new; may be shared by replicas and threads */
+struct rt_cost; /* says the same whoever asked before; shared by replicas of one thread */
 
 void rt_cost_spec_init(struct rt_cost_spec *s); /* roofline */
 void rt_cost_spec_release(struct rt_cost_spec *s);

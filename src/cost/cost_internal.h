@@ -206,6 +206,11 @@ struct rt_cost_row {
     double weights_s, compute_s, other_s, launch_s, comm_s;
 };
 
+struct rt_row_table { /* by a number of tokens; filled as they are asked for */
+    struct rt_cost_row *rows;
+    int64_t count;
+};
+
 struct rt_roofline {
     struct rt_operators ops;
     struct rt_gemm_rates rates, moe_rates, head_rates;
@@ -213,8 +218,7 @@ struct rt_roofline {
     double elementwise_scale; /* elementwise bytes of a token over all layers / reference layer's */
     struct rt_ring tensor, data; /* the GPUs of one layer; the ranks that share its experts */
     /* By M, by S, and with ranks that step together by the tokens of all of them */
-    struct rt_cost_row *by_m, *by_s, *by_group; /* 0..rows_m-1, ... */
-    int64_t rows_m, rows_s, rows_group;
+    struct rt_row_table by_m, by_s, by_group;
 };
 
 /* Tokens a step costs on this rank, and in all ranks that step together. */

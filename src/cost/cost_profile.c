@@ -1,7 +1,7 @@
 /* profile: the roofline, with measured operators in place of its own.
  *
  *     table --rows of this GPU, these dtypes, this shape--> one surface an operator
- *     row M, row S   roofline's terms * measured/roofline, while the tables are built
+ *     row M, row S   roofline's terms * measured/roofline, while a row is worked out
  *     attention      looked up in the step: a surface of one layer times the layers of its kind
  *
  * An operator without rows keeps the roofline's time to the last bit. Of a step the shape tells

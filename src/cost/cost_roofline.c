@@ -280,46 +280,52 @@ static struct rt_cost_row roofline_row_s(const struct rt_cost *c, int64_t sample
 
 /* ---- tables ---------------------------------------------------------------------------------- */
 
+typedef struct rt_cost_row row_of(const struct rt_cost *c, int64_t n, struct rt_part_list *list);
+
+/* A row is worked out when it is asked for first: a trial sees a few of the thousands. Where it is
+ * all 0 it is so again, and as fast. */
+static inline struct rt_cost_row lookup(const struct rt_cost *c, const struct rt_row_table *t,
+                                        int64_t n, row_of *row)
+{
+    if (n >= t->count)
+        return row(c, n, NULL);
+    struct rt_cost_row *known = &t->rows[n];
+    if (known->weights_s + known->compute_s <= 0)
+        *known = row(c, n, NULL);
+    return *known;
+}
+
 static struct rt_cost_row row_m(const struct rt_cost *c, int64_t m)
 {
-    return m < c->roofline.rows_m ? c->roofline.by_m[m] : roofline_row_m(c, m, NULL);
+    return lookup(c, &c->roofline.by_m, m, roofline_row_m);
 }
 
 static struct rt_cost_row row_s(const struct rt_cost *c, int64_t s)
 {
-    return s < c->roofline.rows_s ? c->roofline.by_s[s] : roofline_row_s(c, s, NULL);
+    return lookup(c, &c->roofline.by_s, s, roofline_row_s);
 }
 
 static struct rt_cost_row row_group(const struct rt_cost *c, int64_t all)
 {
-    return all < c->roofline.rows_group ? c->roofline.by_group[all]
-                                        : roofline_row_group(c, all, NULL);
+    return lookup(c, &c->roofline.by_group, all, roofline_row_group);
 }
 
-static bool build_table(const struct rt_cost *c, int64_t max, int64_t cap,
-                        struct rt_cost_row (*row)(const struct rt_cost *c, int64_t n,
-                                                  struct rt_part_list *list),
-                        struct rt_cost_row **table, int64_t *rows)
+static bool new_table(struct rt_row_table *t, int64_t max, int64_t cap)
 {
-    *rows = rt_table_rows(max, cap);
-    *table = malloc((size_t)*rows * sizeof **table);
-    if (*table == NULL)
-        return false;
-    for (int64_t i = 0; i < *rows; i++)
-        (*table)[i] = row(c, i, NULL);
-    return true;
+    t->count = rt_table_rows(max, cap);
+    t->rows = calloc((size_t)t->count, sizeof t->rows[0]);
+    return t->rows != NULL;
 }
 
-static bool build_tables(struct rt_cost *c, struct rt_err *err)
+static bool new_tables(struct rt_cost *c, struct rt_err *err)
 {
     struct rt_roofline *r = &c->roofline;
     int64_t max = c->in.max_tokens < RT_TABLE_CAP ? c->in.max_tokens : RT_TABLE_CAP;
     int64_t group = rt_cost_ranks_together(c) ? max * c->in.parallel.data : 0;
-    if (build_table(c, max, RT_TABLE_CAP, roofline_row_m, &r->by_m, &r->rows_m) &&
-        build_table(c, max, RT_TABLE_CAP_SAMPLES, roofline_row_s, &r->by_s, &r->rows_s) &&
-        build_table(c, group, RT_TABLE_CAP, roofline_row_group, &r->by_group, &r->rows_group))
-        return true;
-    return rt_fail_nomem(err, "the cost tables");
+    return (new_table(&r->by_m, max, RT_TABLE_CAP) &&
+            new_table(&r->by_s, max, RT_TABLE_CAP_SAMPLES) &&
+            new_table(&r->by_group, group, RT_TABLE_CAP)) ||
+           rt_fail_nomem(err, "the cost tables");
 }
 
 /* ---- the model ------------------------------------------------------------------------------- */
@@ -427,14 +433,14 @@ bool rt_roofline_init(struct rt_cost *c, struct rt_err *err)
         c->in.gpu.k.graph_max_tokens = 0;
         c->decode_is_line = false;
     }
-    return build_tables(c, err);
+    return new_tables(c, err);
 }
 
 void rt_roofline_release(struct rt_cost *c)
 {
-    free(c->roofline.by_m);
-    free(c->roofline.by_s);
-    free(c->roofline.by_group);
+    free(c->roofline.by_m.rows);
+    free(c->roofline.by_s.rows);
+    free(c->roofline.by_group.rows);
 }
 
 static double host_s(const struct rt_cost *c, const struct rt_step_shape *s)
