@@ -130,6 +130,7 @@ static void idle(struct rt_store *s)
             keep_failure(s, &err);
         uv_mutex_lock(&s->mutex);
         s->in_use = false;
+        uv_cond_broadcast(&s->done);
     }
 }
 
@@ -212,11 +213,14 @@ static void do_job_here(struct rt_store *s, struct job *job)
     s->in_use = false;
     if (s->used > 0)
         uv_cond_signal(&s->work);
+    uv_cond_broadcast(&s->done);
 }
 
 /* Does a job after all that was queued before. With the lock. */
 static bool run_job(struct rt_store *s, struct job *job, struct rt_err *err)
 {
+    while (s->used == 0 && s->in_use) /* by another caller: it is soon our turn */
+        uv_cond_wait(&s->done, &s->mutex);
     struct slot *slot = claim(s, err);
 
     if (!slot)
