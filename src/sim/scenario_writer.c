@@ -1,6 +1,7 @@
 /* The JSON writer behind rt_scenario_print: appends to one growing text. O(length). */
 #include "sim_print_internal.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,7 +109,8 @@ void rt_writer_bool(struct rt_writer *w, const char *key, bool value)
     append_text(w, value ? "true" : "false");
 }
 
-/* The shortest decimal whose double, times unit, is `value`; quotient is about value/unit. */
+/* The shortest decimal whose double, times unit, is `value`; quotient is about value/unit. Decimals
+ * of 15 digits are different doubles, and %g leaves out the zeros they end with. */
 static bool shortest(double quotient, double value, double unit, char text[NUMBER_TEXT])
 {
     if (fabs(quotient) < 1e15 && quotient == floor(quotient)) { /* 450, not 4.5e+02 */
@@ -116,7 +118,7 @@ static bool shortest(double quotient, double value, double unit, char text[NUMBE
         if (strtod(text, NULL) * unit == value)
             return true;
     }
-    for (int precision = 1; precision <= 17; precision++) {
+    for (int precision = DBL_DIG; precision <= 17; precision++) {
         snprintf(text, NUMBER_TEXT, "%.*g", precision, quotient);
         if (strtod(text, NULL) * unit == value)
             return true;
