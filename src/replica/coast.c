@@ -10,6 +10,7 @@
  * as the owner's calls would. The result is the same as forming every step by its policy (a test).
  */
 #include "replica_internal.h"
+#include "rooftrace/wide.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -206,7 +207,7 @@ void coast_drop(struct rank *r)
     r->plan.end_ns = r->lane->now->record.end_ns;
 }
 
-static int64_t sum_ns(const int64_t *ns, uint32_t n)
+RT_WIDE static int64_t sum_ns(const int64_t *ns, uint32_t n)
 {
     int64_t sum = 0;
     for (uint32_t i = 0; i < n; i++)
@@ -261,9 +262,14 @@ static void add_planned_rounds(struct rank *r, struct step_begin s, uint32_t to,
     }
 }
 
-/* Second by second. */
-static void note_planned_tokens(struct rank *r, struct step_begin s, uint32_t to, int64_t decodes)
+/* Second by second; most runs end in the second they begin in. */
+static void note_planned_tokens(struct rank *r, struct step_begin s, uint32_t to, int64_t end_ns,
+                                int64_t decodes)
 {
+    if (end_ns < r->second_end_ns) {
+        step_note_tokens(r, decodes * (to - s.i), end_ns);
+        return;
+    }
     while (s.i < to) {
         uint32_t from = s.i;
         seek_ending(&r->plan, &s, to, r->second_end_ns);
@@ -276,9 +282,10 @@ static void note_planned_tokens(struct rank *r, struct step_begin s, uint32_t to
     }
 }
 
-/* Tokens of planned steps that are over, up to step `to`: all of one batch, their gap is the step.
- */
-static void add_planned_tokens(struct rank *r, struct step_begin s, uint32_t to, int64_t decodes)
+/* Tokens of planned steps that are over, up to step `to`, which begins at end_ns: all of one batch,
+ * their gap is the step. */
+static void add_planned_tokens(struct rank *r, struct step_begin s, uint32_t to, int64_t end_ns,
+                               int64_t decodes)
 {
     const struct coast_plan *p = &r->plan;
     struct rt_token_stats *stats = r->stats;
@@ -287,7 +294,7 @@ static void add_planned_tokens(struct rank *r, struct step_begin s, uint32_t to,
         return;
     }
     add_gaps(&stats->itl, p->ns + s.i, to - s.i, decodes);
-    note_planned_tokens(r, s, to, decodes);
+    note_planned_tokens(r, s, to, end_ns, decodes);
     if (stats->measure_from_ns >= stats->measure_to_ns)
         return;
     seek_ending(p, &s, to, stats->measure_from_ns);
@@ -388,7 +395,7 @@ static bool pass_alike(struct rank *r, uint32_t count, struct rt_err *err)
     struct rt_step_shape shape = coast_shape(r, 0);
     if (!add_totals(r, &shape, count - 1, begun))
         return rt_fail_nomem(err, "step totals");
-    add_planned_tokens(r, first, last, shape.decodes);
+    add_planned_tokens(r, first, last, start_ns, shape.decodes);
     reuse(r, formed, begun);
     if (r->lane->ahead)
         shape_later(r, begun, (int64_t)count - 2);
