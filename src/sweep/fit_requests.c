@@ -1,16 +1,15 @@
 /* Host time and efficiencies, fitted to a serving log by simulating it.
  *
- *     constants --replay--> times of request i --log--> error of the even ones --simplex-->
- * constants
+ *     constants --replay--> times of request i --log--> error of the even ones
+ *         ^------------------------ fit_search.c -------------------'
  *
  * The error adds up, over the metrics that were measured, how far the mean is off and how far each
  * request is off, in logarithms: the mean alone would let early errors pay for late ones. Of TTFT
  * only the mean counts: a single one hangs on whether a prompt just made a step or just missed it.
  * Failures: what the simulation says; requests that are not the trace's (RT_ECONFIG). O(simulation)
  * an evaluation; memory O(log). */
-#include "rooftrace/fit_requests.h"
+#include "fit_internal.h"
 
-#include "rooftrace/minimise.h"
 #include "rooftrace/sim.h"
 
 #include <assert.h>
@@ -19,17 +18,11 @@
 #include <string.h>
 
 #define ROWS_A_CHUNK   8192
-#define SCAN           21  /* simulations of the coarse grid */
 #define MAX_EFFICIENCY 2.0 /* what a GPU's record may say */
 
 const char *const rt_fit_metric_names[RT_FIT_METRICS] = {"TTFT", "TPOT", "E2E"};
 
 /* ---- the log --------------------------------------------------------------------------------- */
-
-struct measured { /* requests of the log by number; with outcomes of the same index */
-    const struct rt_log_row **row;
-    size_t count;
-};
 
 static int by_id(const void *a, const void *b)
 {
@@ -67,10 +60,6 @@ static size_t find_row(const struct measured *m, uint64_t id)
 }
 
 /* ---- one replay ------------------------------------------------------------------------------ */
-
-struct outcome { /* of a request; NaN: not finished, or it has no such time */
-    double time_s[RT_FIT_METRICS];
-};
 
 static void note(const struct rt_scenario *s, const struct rt_finished *row, struct outcome *out)
 {
@@ -200,34 +189,12 @@ static void figures(const struct measured *log, const struct outcome *out, int m
 
 /* ---- the fit --------------------------------------------------------------------------------- */
 
-struct knob {
-    const char *name, *exposed; /* where the engine does not overlap the host */
-    double min, max, floor;     /* of the logarithmic scale */
+const struct fit_knob fit_knobs[RT_FIT_KNOBS] = {
+    {"host_us_per_step", "host_sync_us_per_step", 0, 50000, 300},
+    {"host_us_per_seq", "host_sync_us_per_seq", 0, 1000, 10},
+    {"gemm efficiency", "gemm efficiency", 0.5, 1.6, 0.05},
+    {"attention efficiency", "attention efficiency", 0.5, 1.6, 0.05},
 };
-static const struct knob knobs[RT_FIT_KNOBS] = {
-    {"host_us_per_step", "host_sync_us_per_step", 0, 50000, 50},
-    {"host_us_per_seq", "host_sync_us_per_seq", 0, 1000, 1},
-    {"gemm efficiency", "gemm efficiency", 0.5, 1.6, 0},
-    {"attention efficiency", "attention efficiency", 0.5, 1.6, 0},
-};
-
-struct fit {
-    struct rt_scenario *s;
-    const struct measured *log;
-    struct rt_gpu_constants first;
-    struct outcome *out;
-    double *scratch; /* 3 * count */
-    unsigned count, evaluations;
-    struct rt_err *err;
-    bool exposed; /* the GPU waits for the host: host_sync_* are in force, not host_* */
-    bool failed;
-};
-
-static double decode_knob(unsigned i, double x)
-{
-    double value = exp(x < -50 ? -50 : x > 50 ? 50 : x) - knobs[i].floor;
-    return value < knobs[i].min ? knobs[i].min : value > knobs[i].max ? knobs[i].max : value;
-}
 
 static void set_knobs(const struct fit *f, const double *value)
 {
@@ -253,7 +220,7 @@ static double loss(double difference)
     return size < small ? size * size / (2 * small) : size - small / 2;
 }
 
-static double error_of(const struct fit *f)
+double fit_error(const struct fit *f)
 {
     double sum = 0;
     for (int metric = 0; metric < RT_FIT_METRICS; metric++) {
@@ -274,18 +241,14 @@ static double error_of(const struct fit *f)
     return sum;
 }
 
-static double try_knobs(const double *x, void *context)
+bool fit_try(struct fit *f, const double *value, double *error)
 {
-    struct fit *f = context;
-    double value[RT_FIT_KNOBS];
-    if (f->failed)
-        return (double)INFINITY;
-    for (unsigned i = 0; i < f->count; i++)
-        value[i] = decode_knob(i, x[i]);
     set_knobs(f, value);
     f->evaluations++;
-    f->failed = !replay(f->s, f->log, f->out, f->err);
-    return f->failed ? (double)INFINITY : error_of(f);
+    if (!replay(f->s, f->log, f->out, f->err))
+        return false;
+    *error = fit_error(f);
+    return true;
 }
 
 static void report(const struct fit *f, unsigned after, struct rt_fit_requests_report *out)
@@ -317,34 +280,11 @@ static bool check(const struct fit *f, const struct rt_fit_requests_report *out,
     return true;
 }
 
-/* Host times on a coarse grid: the error has valleys in it where batches come out alike, so the
- * simplex begins in the lowest of several places. */
-static void scan(struct fit *f, double *x)
-{
-    static const double step_us[] = {0, 400, 1000, 2000, 4000}, hidden_us[] = {0, 5, 15, 40},
-                        exposed_us[] = {0, 20, 50, 120};
-    const double *seq_us = f->exposed ? exposed_us : hidden_us;
-    double least = try_knobs(x, f), best[RT_FIT_KNOBS], y[RT_FIT_KNOBS];
-    memcpy(best, x, sizeof best);
-    memcpy(y, x, sizeof y);
-    for (unsigned i = 0; i < sizeof step_us / sizeof step_us[0]; i++)
-        for (unsigned k = 0; k < sizeof hidden_us / sizeof hidden_us[0]; k++) {
-            y[0] = log(step_us[i] + knobs[0].floor);
-            y[1] = log(seq_us[k] + knobs[1].floor);
-            double error = try_knobs(y, f);
-            if (error < least) {
-                least = error;
-                memcpy(best, y, sizeof best);
-            }
-        }
-    memcpy(x, best, sizeof best);
-}
-
 static bool run(struct fit *f, const struct rt_fit_requests_options *options,
                 struct rt_fit_requests_report *out, struct rt_err *err)
 {
     const struct rt_gpu_constants *k = &f->first;
-    double x[RT_FIT_KNOBS], value[RT_FIT_KNOBS] = {1, 1, 1, 1};
+    double value[RT_FIT_KNOBS] = {1, 1, 1, 1};
     value[0] = (f->exposed ? k->host_sync_s_per_step : k->host_s_per_step) * 1e6;
     value[1] = (f->exposed ? k->host_sync_s_per_seq : k->host_s_per_seq) * 1e6;
     if (!replay(f->s, f->log, f->out, err))
@@ -353,26 +293,18 @@ static bool run(struct fit *f, const struct rt_fit_requests_options *options,
     if (!check(f, out, err))
         return false;
     for (unsigned i = 0; i < f->count; i++) {
-        const char *name = f->exposed ? knobs[i].exposed : knobs[i].name;
+        const char *name = f->exposed ? fit_knobs[i].exposed : fit_knobs[i].name;
         out->knobs[i] = (struct rt_fit_knob){.name = name, .before = value[i]};
-        x[i] = log(fmin(fmax(value[i], knobs[i].min), knobs[i].max) + knobs[i].floor);
+        value[i] = fmin(fmax(value[i], fit_knobs[i].min), fit_knobs[i].max);
     }
-    bool wide = options->evaluations >= 2 * SCAN;
-    if (wide)
-        scan(f, x);
-    (void)rt_minimise(&(struct rt_minimise){.count = f->count,
-                                            .evaluations = options->evaluations - (wide ? SCAN : 0),
-                                            .restarts = 2,
-                                            .step = f->count > 2 ? 0.1 : 0.3,
-                                            .value = try_knobs,
-                                            .context = f},
-                      x);
+    if (!fit_search(f, options->evaluations, value))
+        return false;
     for (unsigned i = 0; i < f->count; i++)
-        out->knobs[i].after = value[i] = decode_knob(i, x[i]);
+        out->knobs[i].after = value[i];
     set_knobs(f, value);
     out->knob_count = f->count;
     out->evaluations = f->evaluations;
-    if (f->failed || !replay(f->s, f->log, f->out, err))
+    if (!replay(f->s, f->log, f->out, err))
         return false;
     report(f, 1, out);
     return true;

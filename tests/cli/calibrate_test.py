@@ -19,6 +19,10 @@ TRACE = str(ROOT / "traces" / "sample.csv")
 BANDWIDTH, PEAK = 1008e9, 165.2e12  # of the rtx-4090's record
 TRUE = {"gemm_eff_compute": 0.8, "gemm_eff_memory": 0.7, "gemm_smooth_p": 2.0,
         "gemm_overhead_us": 7.0}
+# Batches of 2 to 37 tell host time a step from host time a sequence; a steady load tells their sum.
+RAMP = {"trace": TRACE, "max_requests": 600,
+        "rate_profile": {"shape": "linear", "points": [[0, 0.1], [240, 5]]}}
+STEADY = {"trace": TRACE, "max_requests": 300, "rate_scale": 2.0}
 
 
 def rooftrace(*argv, status=0, text=""):
@@ -94,29 +98,51 @@ def log_of(database, path):
     return len(rows)
 
 
+def fitted_host(text):
+    return {line.split()[0]: [float(x) for x in line.split()[1:]] for line in text.splitlines()
+            if line.startswith("host_")}
+
+
+SLOW_HOST = {"base": "rtx-4090", "name": "real",
+             "constants": {"host_us_per_step": 1500, "host_us_per_seq": 25}}
+
+
+def scenario_of(path, workload, gpu):
+    path.write_text(json.dumps({"workload": workload, "model": "llama-3.1-8b",
+                                "pools": [{"gpu": gpu}]}))
+    return path
+
+
+def test_steady_batch(folder):
+    real = scenario_of(folder / "steady.json", STEADY, SLOW_HOST)
+    ours = scenario_of(folder / "steady_ours.json", STEADY, "rtx-4090")
+    rooftrace("run", real, "-o", folder / "steady.db")
+    log_of(folder / "steady.db", folder / "steady.csv")
+    fitted = fitted_host(rooftrace("calibrate", "--requests", folder / "steady.csv",
+                                   "--scenario", ours))
+    step_us, seq_us = fitted["host_us_per_step"][1], fitted["host_us_per_seq"][1]
+    near(step_us + 26 * seq_us, 1500 + 26 * 25, 0.05, "host time of a step of 26, as most are")
+
+
 def test_requests(folder):
     def scenario(name, gpu):
-        path = folder / name
-        path.write_text(json.dumps({
-            "workload": {"trace": TRACE, "max_requests": 300, "rate_scale": 2.0},
-            "model": "llama-3.1-8b", "pools": [{"gpu": gpu}]}))
-        return path
+        return scenario_of(folder / name, RAMP, gpu)
 
-    real = scenario("real.json", {"base": "rtx-4090", "name": "real",
-                                  "constants": {"host_us_per_step": 1500, "host_us_per_seq": 25}})
-    ours = scenario("ours.json", "rtx-4090")
+    real, ours = scenario("real.json", SLOW_HOST), scenario("ours.json", "rtx-4090")
     log, database, record = folder / "log.csv", folder / "real.db", folder / "host.json"
     rooftrace("run", real, "-o", database)
-    if log_of(database, log) != 300:
+    if log_of(database, log) != 600:
         sys.exit("the run lost requests")
     text = rooftrace("calibrate", "--requests", log, "--scenario", ours, "-o", record,
-                     "--evaluations", "250", text="judged")
-    fitted = {line.split()[0]: [float(x) for x in line.split()[1:]] for line in text.splitlines()
-              if line.startswith("host_us")}
+                     text="judged")
+    simulations = int(text.split(" simulations")[0].split()[-1])
+    if not 90 <= simulations <= 100:
+        sys.exit(f"{simulations} simulations, expected at most the default of 100")
+    fitted = fitted_host(text)
     near(fitted["host_us_per_step"][0], 500, 1e-9, "before")
     step_us, seq_us = fitted["host_us_per_step"][1], fitted["host_us_per_seq"][1]
-    # a log of a steady batch tells the sum, not the parts
-    near(step_us + 26 * seq_us, 1500 + 26 * 25, 0.05, "host time of a step of 26, as most are")
+    near(step_us, 1500, 0.05, "host_us_per_step")
+    near(seq_us, 25, 0.2, "host_us_per_seq")
     document = json.loads(record.read_text())
     near(document["constants"]["host_us_per_step"], step_us, 1e-3, "host_us_per_step of the record")
     if "log.csv" not in document["sources"]["host"] or "gemm" in document["sources"]:
@@ -148,8 +174,7 @@ def test_exposed_host(folder):
     def scenario(name, gpu, *overlaps):
         path = folder / name
         path.write_text(json.dumps({
-            "workload": {"trace": TRACE, "max_requests": 200, "rate_scale": 1.0},
-            "model": "llama-3.1-8b",
+            "workload": RAMP, "model": "llama-3.1-8b",
             "pools": [{"name": f"p{i}", "gpu": gpu, "engine": {"host_overlap": on}}
                       for i, on in enumerate(overlaps)]}))
         return path
@@ -161,15 +186,14 @@ def test_exposed_host(folder):
     log, record = folder / "sync.csv", folder / "sync_fitted.json"
     rooftrace("run", real, "-o", folder / "sync.db")
     log_of(folder / "sync.db", log)
-    text = rooftrace("calibrate", "--requests", log, "--scenario", ours, "-o", record,
-                     "--evaluations", "250")
-    fitted = {line.split()[0]: [float(x) for x in line.split()[1:]] for line in text.splitlines()
-              if line.startswith("host_")}
+    fitted = fitted_host(rooftrace("calibrate", "--requests", log, "--scenario", ours,
+                                   "-o", record))
     if sorted(fitted) != ["host_sync_us_per_seq", "host_sync_us_per_step"]:
         sys.exit(f"constants of an exposed host: {sorted(fitted)}")
     near(fitted["host_sync_us_per_step"][0], 1400, 1e-9, "before")
     step_us, seq_us = fitted["host_sync_us_per_step"][1], fitted["host_sync_us_per_seq"][1]
-    near(step_us + 15 * seq_us, 2500 + 15 * 60, 0.05, "host time of a step of 15, as most are")
+    near(step_us, 2500, 0.05, "host_sync_us_per_step")
+    near(seq_us, 60, 0.2, "host_sync_us_per_seq")
     constants = json.loads(record.read_text())["constants"]
     near(constants["host_sync_us_per_step"], step_us, 1e-3, "host_sync_us_per_step of the record")
     near(constants["host_us_per_step"], 500, 1e-9, "what was not in force")
@@ -251,6 +275,7 @@ def main():
         folder = pathlib.Path(name)
         table = test_operators(folder)
         test_requests(folder)
+        test_steady_batch(folder)
         test_exposed_host(folder)
         test_profile(folder)
         test_words(folder, table)
