@@ -5,11 +5,7 @@
  * never begun. KV and caches are lost. Each request gets a row as of that instant, so that it can
  * go on elsewhere: its tokens, its longest gap so far, and when its last token came, which is where
  * the gap until the next one begins. The rank itself is not mended: rt_replica_renew puts a new one
- * in its place.
- *
- * One figure can be too long: max_itl_ns of a request that was preempted, not for the first time,
- * by the batch formed behind the very step that is cut off, may count that step's gap.
- * O(requests * emissions of a step). */
+ * in its place. O(requests * emissions of a step). */
 #include "replica_internal.h"
 
 #include <stdlib.h>
@@ -75,10 +71,10 @@ static int64_t note_seen(const struct rank *r, uint32_t i, struct rt_finished *r
         last_ns = e->gap_ns >= 0 ? now->record.end_ns - e->gap_ns : RT_NEVER;
         longest_ns = e->longest_ns;
         in_rounds = false;
-    } else if (now && last_ns >= now->record.end_ns) { /* preempted by the batch formed ahead */
-        last_ns = round_ns;
-        longest_ns = q->preemptions > 1 ? longest_ns : RT_NEVER;
-        in_rounds = true;
+    } else if (now && (q->state == SEQ_GONE || last_ns >= now->record.end_ns)) {
+        last_ns = round_ns; /* preempted by the batch formed ahead: its token is in flight */
+        longest_ns = q->sure_itl_ns;
+        in_rounds = false;
     } else if (in_rounds && completed_rounds(l) > q->join_round) {
         last_ns = round_ns;
     }

@@ -61,6 +61,15 @@ void admit_head(struct rank *r, struct batch *b)
     }
 }
 
+/* The latest round is mostly still in progress, and a crash may cut it off (crash.c). */
+static void note_gaps(const struct gap_stack *gaps, struct seq *q)
+{
+    int64_t sure_ns = gap_max_before_latest(gaps, q->gap_round);
+    int64_t all_ns = gap_max_after(gaps, q->gap_round);
+    q->sure_itl_ns = sure_ns > q->max_itl_ns ? sure_ns : q->max_itl_ns;
+    q->max_itl_ns = all_ns > q->max_itl_ns ? all_ns : q->max_itl_ns;
+}
+
 void preempt_last(struct rank *r, struct batch *b)
 {
     uint32_t i = running_victim(r);
@@ -68,11 +77,8 @@ void preempt_last(struct rank *r, struct batch *b)
     bool keeps_kv = swap_out(r, q), decoded = q->state == SEQ_DECODE;
     kv_release(r, i);
     const struct lane *lane = lane_of(r, q);
-    if (decoded || q->state == SEQ_LAST) {
-        int64_t gap = gap_max_after(&lane->gaps, q->gap_round);
-        if (gap > q->max_itl_ns)
-            q->max_itl_ns = gap;
-    }
+    if (decoded || q->state == SEQ_LAST)
+        note_gaps(&lane->gaps, q);
     if (decoded) {
         if (lane->round_end_ns > q->last_token_ns) /* it has had a round since it joined */
             q->last_token_ns = lane->round_end_ns;

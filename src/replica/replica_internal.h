@@ -57,9 +57,13 @@ struct seq { /* a request inside the replica */
     int64_t arrival_ns;
     int64_t key_ns; /* place in the queue, ties by rank; queue_order.c */
     int64_t prompt, output;
-    int64_t produced;    /* tokens that appear with steps up to join_step */
-    int64_t kv;          /* tokens in KV after join_step (decode), or now (prefill) */
-    int64_t target;      /* tokens to compute before the next one can appear, as of admission */
+    int64_t produced; /* tokens that appear with steps up to join_step */
+    int64_t kv;       /* tokens in KV after join_step (decode), or now (prefill) */
+    union {
+        int64_t target;      /* tokens to compute before the next one can appear, as of admission */
+        int64_t sure_itl_ns; /* preempted, not readmitted yet: its max_itl_ns without the round that
+                                was in progress then */
+    };
     int64_t join_round;  /* decode round formed last when it completed its prefill */
     int64_t join_tokens; /* decode.tokens then */
     int64_t gap_round;   /* its gaps in rounds after this one are those of the stack */

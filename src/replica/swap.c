@@ -46,6 +46,7 @@ static void resume(struct rank *r, struct batch *b, uint32_t i)
     q->admission = r->admissions++;
     q->away_to_ns = b->record.start_ns;
     swap_in(r, q);
+    q->target = q->kv; /* nothing to compute first */
     kv_take_count(r, blocks_for(r, q->kv));
     decode_join(r, i);
     q->newly_joined = true; /* its gap until the next token is its own */

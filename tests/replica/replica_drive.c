@@ -361,7 +361,7 @@ static void push(struct drive *d, struct rt_replica *r, const struct scenario *s
 {
     struct rt_request req = drive_request(s, id);
     struct rt_err err = {0};
-    enum rt_reason why = rt_replica_push(r, &req, req.arrival_ns, &err);
+    enum rt_reason why = rt_replica_resume(r, &req, d->past, req.arrival_ns, &err);
     if (err.code != RT_OK)
         fail_msg("push: %s", err.msg);
     if (why != RT_REASON_NONE)
@@ -484,7 +484,9 @@ void drive_run(struct drive *d, const struct scenario *s)
     if (d->log)
         rt_replica_record_steps(r, &d->step_log);
     loop(d, r, s);
-    if (d->stop_ns != RT_NEVER_AGAIN) {
+    if (d->stop_ns != RT_NEVER_AGAIN && d->crash) {
+        assert_ok(rt_replica_crash(r, d->stop_ns, &d->lost, &err), &err);
+    } else if (d->stop_ns != RT_NEVER_AGAIN) {
         assert_ok(rt_replica_abort(r, d->stop_ns, &d->rows, &err), &err);
     } else {
         d->at_end = rt_replica_gauges(r, RT_NEVER_AGAIN - 1);
@@ -500,6 +502,7 @@ void drive_run(struct drive *d, const struct scenario *s)
 void drive_release(struct drive *d)
 {
     rt_finished_list_release(&d->rows);
+    rt_lost_list_release(&d->lost);
     rt_token_stats_release(&d->stats);
     rt_step_list_release(&d->step_log);
     free(d->steps);

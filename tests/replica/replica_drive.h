@@ -1,5 +1,5 @@
 /* replica_drive: random small scenarios, and a tiny event loop that drives one rt_replica through
- * them exactly as replica.h describes. Used by test_replica_property.c. */
+ * them exactly as replica.h describes. */
 #ifndef RT_TEST_REPLICA_DRIVE_H
 #define RT_TEST_REPLICA_DRIVE_H
 
@@ -52,8 +52,11 @@ struct drive {
     size_t probe_count;
     int64_t stop_ns; /* abort here, before anything else of this instant; RT_NEVER_AGAIN: run to the
                         end */
+    bool crash;      /* crash there instead: fills `lost` */
+    const struct rt_progress *past; /* what every request has behind it elsewhere, or NULL */
     /* out */
     struct rt_finished_list rows; /* rejected ones included */
+    struct rt_lost_list lost;
     bool plain;                   /* scenario_is_plain */
     struct rt_step_record *steps; /* as each begins; coast = false and plain only */
     size_t step_count, step_capacity;
