@@ -52,6 +52,12 @@ struct rt_prefill_part { /* of a request whose prompt another replica computed *
     int64_t moved_tokens; /* KV that took the link: of the prompt, less what was cached there */
 };
 
+struct rt_loss { /* of a request that was sent again because its replica was gone */
+    uint32_t replica;
+    int64_t lost_ns;
+    int64_t sent_ns; /* the next one took it; RT_NEVER: it left before */
+};
+
 struct rt_finished {
     uint64_t id;
     int64_t arrival_ns;
@@ -65,14 +71,17 @@ struct rt_finished {
     int64_t
         preempted_ns; /* from each preemption, or loss of its replica, to the first step after */
     int64_t client_wait_ns; /* in the client's queue, before arrival_ns; 0: it had none */
+    int64_t left_ns;        /* when it left the system; the run's end where it did not */
     uint32_t preemptions;
     uint32_t pool, replica; /* RT_NO_REPLICA when it never reached one */
     uint32_t class_name;    /* for rt_source_name */
     uint32_t class_spec;    /* its place in the scenario's `classes` + 1; 0: it is not there */
     uint8_t status, reason; /* enum rt_status, enum rt_reason */
     uint16_t retries;       /* times it lost its replica and was sent again */
-    const char *session;    /* or NULL; owned by the chunk that carries the row, as the next */
+    /* Owned by the chunk that carries the row: */
+    const char *session;                   /* or NULL */
     const struct rt_prefill_part *prefill; /* NULL: one replica did it all, or it got no further */
+    const struct rt_loss *losses;          /* [retries], in order */
 };
 
 #endif

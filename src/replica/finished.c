@@ -2,6 +2,7 @@
 #include "rooftrace/replica.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 const char *const rt_status_names[RT_STATUS_COUNT] = {
 #define X(name, text) text,
@@ -57,6 +58,13 @@ bool rt_finished_list_add(struct rt_finished_list *l, const struct rt_finished *
             return false;
         *part = *row->prefill;
         copy->prefill = part;
+    }
+    if (row->losses) {
+        struct rt_loss *losses = rt_arena_alloc(&l->text, row->retries * sizeof losses[0]);
+        if (!losses)
+            return false;
+        memcpy(losses, row->losses, row->retries * sizeof losses[0]);
+        copy->losses = losses;
     }
     l->count++;
     return true;

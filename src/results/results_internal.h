@@ -203,7 +203,7 @@ struct rt_rows_writer {
     sqlite3 *db;
     const char *path;
     struct rt_rows_insert requests, steps;
-    struct rt_insert retries;
+    struct rt_insert retries, left;
     uint64_t transaction_began; /* uv_hrtime; 0: no transaction is open */
 };
 bool rt_rows_init(struct rt_rows_writer *w, sqlite3 *db, const char *path,

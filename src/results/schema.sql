@@ -172,11 +172,23 @@ CREATE TABLE request (
 ) STRICT;
 
 CREATE TABLE request_retry (
-    -- Requests that lost their replica and were sent again; the view `requests` has it as a column. Of the
-    -- requests that have rows only.
+    -- Requests that lost their replica and were sent again, one row a time; the view `requests` counts them.
+    -- `request` has the replica that took it last. Of the requests that have rows only.
     run_id INTEGER NOT NULL,
     request_id INTEGER NOT NULL,     -- of `request`
-    retries INTEGER NOT NULL,        -- times
+    retry INTEGER NOT NULL,          -- 1, 2, ...
+    replica INTEGER NOT NULL,        -- that was gone
+    lost_ns INTEGER NOT NULL,        -- when, since trial start
+    sent_ns INTEGER,                 -- when the next replica took it; NULL: it left before
+    PRIMARY KEY (run_id, request_id, retry)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE request_left (
+    -- When requests left that did not finish: timeout, cancelled, failed, or rejected after waiting for a
+    -- replica. Of the requests that have rows only.
+    run_id INTEGER NOT NULL,
+    request_id INTEGER NOT NULL,     -- of `request`
+    left_ns INTEGER NOT NULL,        -- since trial start
     PRIMARY KEY (run_id, request_id)
 ) STRICT, WITHOUT ROWID;
 
@@ -453,8 +465,12 @@ CREATE VIEW requests AS
         coalesce(q.client_wait_ns, 0) / 1e9 AS client_wait_s, -- in the client's own queue, before arrival_s; in no other time here
         q.prefill_replica, -- computed its prompt for the other one; NULL: one replica did it all
         (q.kv_ready_ns - q.prefilled_ns) / 1e9 AS kv_transfer_s, -- end of that prefill until its KV was there: room, link, latency
-        coalesce((SELECT t.retries FROM request_retry AS t
-            WHERE t.run_id = q.run_id AND t.request_id = q.request_id), 0) AS retries -- times it lost its replica and was sent again
+        (SELECT count(*) FROM request_retry AS t
+            WHERE t.run_id = q.run_id AND t.request_id = q.request_id) AS retries, -- times it lost its replica and was sent again
+        CASE WHEN q.status IN ('timeout', 'cancelled', 'failed', 'rejected') THEN
+            coalesce((SELECT l.left_ns FROM request_left AS l WHERE l.run_id = q.run_id
+                AND l.request_id = q.request_id), q.arrival_ns)
+            ELSE q.finish_ns END / 1e9 AS left_s -- when it left, with its answer or without; NULL: unfinished
     FROM request AS q JOIN run AS r ON r.run_id = q.run_id;
 
 CREATE VIEW steps AS

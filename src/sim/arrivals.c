@@ -27,8 +27,7 @@ static bool add_rejected(struct rt_sim *s, const struct rt_request *req, uint32_
     if (!rt_finished_list_add(out, &row))
         return rt_fail_nomem(err, "finished requests");
     s->totals.rejected++;
-    note_done(s, &out->rows[out->count - 1]);
-    return true;
+    return note_done(s, out, out->count - 1, err);
 }
 
 /* The client of a request that replica i has just taken, or that waits for one. */

@@ -25,6 +25,7 @@ struct kept {
     uint32_t waits_for;            /* held: the pool; RT_NO_POOL: not told to the supply yet */
     uint32_t pool, replica;        /* its last; RT_NO_REPLICA */
     int64_t due_ns;                /* held */
+    struct rt_loss *losses;        /* [retries]; owned */
 };
 
 struct capacity {
@@ -69,6 +70,13 @@ static bool copy_request(struct rt_request *to, const struct rt_request *from)
     return true;
 }
 
+static void release_kept(struct kept *e)
+{
+    free((void *)e->req.session);
+    free((void *)e->req.hash_ids);
+    free(e->losses);
+}
+
 static void drop(struct capacity *c, uint32_t k)
 {
     struct kept *e = kept_at(c, k);
@@ -79,8 +87,7 @@ static void drop(struct capacity *c, uint32_t k)
         if (e->waits_for != RT_NO_POOL)
             rt_supply_release(c->supply, e->waits_for);
     }
-    free((void *)e->req.session);
-    free((void *)e->req.hash_ids);
+    release_kept(e);
     rt_slab_give(&c->kept, k);
 }
 
@@ -98,8 +105,7 @@ static uint32_t keep(struct capacity *c, const struct rt_request *req, uint32_t 
         rt_heap_reserve(&c->coming, c->kept.capacity) && copy_request(&e->req, req)) {
         if (rt_id_map_put(&c->ids, req->id, k))
             return k;
-        free((void *)e->req.session);
-        free((void *)e->req.hash_ids);
+        release_kept(e);
     }
     rt_slab_give(&c->kept, k);
     return RT_SLAB_NONE;
@@ -156,14 +162,25 @@ bool capacity_took(struct capacity *c, const struct rt_request *req, uint32_t i,
            rt_fail_nomem(err, "requests in flight");
 }
 
-void capacity_forget(struct capacity *c, struct rt_finished *row)
+bool capacity_forget(struct capacity *c, struct rt_finished *row, struct rt_arena *text,
+                     struct rt_err *err)
 {
     uint32_t k = take_place(&c->ids, row->id);
     if (k == RT_SLAB_NONE)
-        return;
-    row->retries = (uint16_t)kept_at(c, k)->retries;
-    row->preemptions += kept_at(c, k)->preemptions;
+        return true;
+    const struct kept *e = kept_at(c, k);
+    bool ok = true;
+    row->retries = (uint16_t)e->retries;
+    row->preemptions += e->preemptions;
+    if (e->retries > 0) {
+        struct rt_loss *losses = rt_arena_alloc(text, e->retries * sizeof losses[0]);
+        ok = losses != NULL || rt_fail_nomem(err, "requests that lost their replica");
+        if (ok)
+            memcpy(losses, e->losses, e->retries * sizeof losses[0]);
+        row->losses = losses;
+    }
     drop(c, k);
+    return ok;
 }
 
 /* ---- waiting for a replica ------------------------------------------------------------------- */
@@ -224,9 +241,11 @@ static bool turn_away(struct kept *e, enum rt_reason reason, int64_t now_ns,
     return add_row(out, &row, err);
 }
 
-static void note_sent(struct capacity *c, uint32_t k, uint32_t i)
+static void note_sent(struct capacity *c, uint32_t k, uint32_t i, int64_t now_ns)
 {
     struct kept *e = kept_at(c, k);
+    if (e->retries > 0)
+        e->losses[e->retries - 1].sent_ns = now_ns;
     c->sent[c->sent_count++] = (struct sent){
         .id = e->req.id,
         .newest = rt_replica_newest(rt_fleet_replica(c->fleet, i)),
@@ -259,7 +278,7 @@ static bool try_first(struct capacity *c, uint32_t k, int64_t now_ns, struct rt_
         return false;
     }
     if (reason == RT_REASON_NONE) {
-        note_sent(c, k, i);
+        note_sent(c, k, i, now_ns);
         return true;
     }
     if (reason == RT_REASON_UNAVAILABLE && tell(c, e, false, now_ns, err)) {
@@ -351,6 +370,17 @@ static void resume_from(struct kept *e, const struct rt_finished *row, int64_t l
     };
 }
 
+static bool note_loss(struct kept *e, uint32_t replica, int64_t now_ns, struct rt_err *err)
+{
+    struct rt_loss *losses = realloc(e->losses, (e->retries + 1) * sizeof losses[0]);
+    if (!losses)
+        return rt_fail_nomem(err, "requests that lost their replica");
+    losses[e->retries++] =
+        (struct rt_loss){.replica = replica, .lost_ns = now_ns, .sent_ns = RT_NEVER};
+    e->losses = losses;
+    return true;
+}
+
 static bool retry(struct capacity *c, const struct rt_finished *lost, int64_t last_token_ns,
                   int64_t now_ns, struct rt_finished_list *out, struct rt_err *err)
 {
@@ -363,7 +393,8 @@ static bool retry(struct capacity *c, const struct rt_finished *lost, int64_t la
         row.reason = RT_REASON_CRASH;
         return add_row(out, &row, err);
     }
-    e->retries++;
+    if (!note_loss(e, lost->replica, now_ns, err))
+        return false;
     c->totals.retries++;
     if (c->retry.mode == RT_RETRY_RESUME) {
         resume_from(e, lost, last_token_ns, now_ns);
@@ -441,9 +472,7 @@ void capacity_free(struct capacity *c)
         return;
     for (uint32_t s = 0; s < c->ids.size; s++)
         if (c->ids.entries[s].used) {
-            struct kept *e = kept_at(c, (uint32_t)c->ids.entries[s].value);
-            free((void *)e->req.session);
-            free((void *)e->req.hash_ids);
+            release_kept(kept_at(c, (uint32_t)c->ids.entries[s].value));
         }
     rt_supply_free(c->supply);
     rt_lost_list_release(&c->lost);

@@ -12,17 +12,18 @@ void post_capacity(struct rt_sim *s)
         post(s, s->capacity_item, next_ns, EVENT_TIMER);
 }
 
-void note_done(struct rt_sim *s, struct rt_finished *row)
+bool note_done(struct rt_sim *s, struct rt_finished_list *out, size_t n, struct rt_err *err)
 {
+    struct rt_finished *row = &out->rows[n];
     struct rt_source_done done = rt_source_done(s->source, row->id, s->totals.now_ns);
     row->client_wait_ns = done.client_wait_ns;
     row->class_spec = class_map_place(&s->classes, row->class_name);
-    if (s->capacity)
-        capacity_forget(s->capacity, row);
+    row->left_ns = s->totals.now_ns;
     if (done.ask_again) {
         s->source_due = true;
         post(s, s->arrival_item, s->totals.now_ns, EVENT_ARRIVAL);
     }
+    return !s->capacity || capacity_forget(s->capacity, row, &out->text, err);
 }
 
 void post_patience(struct rt_sim *s)
@@ -63,7 +64,8 @@ static bool pass_on(struct rt_sim *s, struct rt_finished_list *out, size_t befor
 }
 
 /* Requests left: the rows from `before` on. */
-static void leave_nowhere(struct rt_sim *s, struct rt_finished_list *out, size_t before)
+static bool leave_nowhere(struct rt_sim *s, struct rt_finished_list *out, size_t before,
+                          struct rt_err *err)
 {
     s->in_flight -= out->count - before;
     if (patience_next(&s->patience)) {
@@ -72,7 +74,9 @@ static void leave_nowhere(struct rt_sim *s, struct rt_finished_list *out, size_t
         post_patience(s);
     }
     for (size_t row = before; row < out->count; row++)
-        note_done(s, &out->rows[row]);
+        if (!note_done(s, out, row, err))
+            return false;
+    return true;
 }
 
 /* Those left replica i. */
@@ -82,7 +86,8 @@ static bool leave(struct rt_sim *s, uint32_t i, struct rt_finished_list *out, si
     rt_fleet_left(s->fleet, i, &out->rows[before], out->count - before);
     if (s->relay && !pass_on(s, out, before, err))
         return false;
-    leave_nowhere(s, out, before);
+    if (!leave_nowhere(s, out, before, err))
+        return false;
     if (!s->capacity)
         return true;
     if (!capacity_left(s->capacity, i, s->totals.now_ns, err))
@@ -120,10 +125,8 @@ static bool cancel(struct rt_sim *s, const struct waiting_client *c, struct rt_f
         return false;
     for (size_t row = before; row < out->count; row++)
         s->totals.given_up_ns += (uint64_t)(now_ns - out->rows[row].arrival_ns);
-    if (waits) {
-        leave_nowhere(s, out, before);
-        return true;
-    }
+    if (waits)
+        return leave_nowhere(s, out, before, err);
     if (!leave(s, i, out, before, err))
         return false;
     look_at(s, i);
@@ -140,14 +143,15 @@ bool give_up(struct rt_sim *s, struct rt_finished_list *out, struct rt_err *err)
 }
 
 /* A request of the fleet that no replica can go on with. */
-static void lose(struct rt_sim *s, struct rt_finished *row)
+static bool lose(struct rt_sim *s, struct rt_finished_list *out, size_t n, struct rt_err *err)
 {
+    const struct rt_finished *row = &out->rows[n];
     s->in_flight--;
     s->totals.failed++;
     s->totals.given_up_ns += (uint64_t)(s->totals.now_ns - row->arrival_ns);
     patience_done(&s->patience, row->id);
     post_patience(s);
-    note_done(s, row);
+    return note_done(s, out, n, err);
 }
 
 bool hand_over(struct rt_sim *s, struct rt_finished_list *out, struct rt_err *err)
@@ -160,21 +164,23 @@ bool hand_over(struct rt_sim *s, struct rt_finished_list *out, struct rt_err *er
         if (told.replica != RT_NO_REPLICA)
             patience_move(&s->patience, told.id, told.replica, told.place);
         for (size_t row = before; row < out->count; row++)
-            lose(s, &out->rows[row]);
+            if (!lose(s, out, row, err))
+                return false;
     }
     post_relay(s);
     return true;
 }
 
 /* Requests that were in the system and failed or were rejected: the rows from `before` on. */
-static void fail_rows(struct rt_sim *s, struct rt_finished_list *out, size_t before)
+static bool fail_rows(struct rt_sim *s, struct rt_finished_list *out, size_t before,
+                      struct rt_err *err)
 {
     for (size_t row = before; row < out->count; row++) {
         const struct rt_finished *r = &out->rows[row];
         *(r->status == RT_STATUS_REJECTED ? &s->totals.rejected : &s->totals.failed) += 1;
         s->totals.given_up_ns += (uint64_t)(s->totals.now_ns - r->arrival_ns);
     }
-    leave_nowhere(s, out, before);
+    return leave_nowhere(s, out, before, err);
 }
 
 bool send_waiting(struct rt_sim *s, struct rt_finished_list *out, struct rt_err *err)
@@ -186,7 +192,7 @@ bool send_waiting(struct rt_sim *s, struct rt_finished_list *out, struct rt_err 
         patience_move(&s->patience, sent[n].id, sent[n].replica, sent[n].newest);
         touched(s, sent[n].replica);
     }
-    fail_rows(s, out, before);
+    ok = fail_rows(s, out, before, err) && ok;
     post_capacity(s);
     return ok;
 }
@@ -200,6 +206,6 @@ bool change_fleet(struct rt_sim *s, struct rt_finished_list *out, struct rt_err 
         patience_move(&s->patience, lost->rows[n].id, RT_NO_REPLICA, 0);
         post_replica(s, lost->rows[n].replica);
     }
-    fail_rows(s, out, before);
+    ok = fail_rows(s, out, before, err) && ok;
     return ok && send_waiting(s, out, err);
 }

@@ -279,7 +279,8 @@ bool rt_sim_abort(struct rt_sim *s, struct rt_finished_list *out, struct rt_err 
     if (s->capacity && !capacity_abort(s->capacity, s->totals.now_ns, out, err))
         return false;
     for (size_t row = before; row < out->count; row++)
-        note_done(s, &out->rows[row]);
+        if (!note_done(s, out, row, err))
+            return false;
     s->totals.unfinished += out->count - before;
     s->in_flight = 0;
     return true;

@@ -118,8 +118,9 @@ bool capacity_took(struct capacity *c, const struct rt_request *req, uint32_t i,
 /* No replica takes an arrival: *held says whether it waits for one. */
 bool capacity_hold(struct capacity *c, const struct rt_request *req, int64_t now_ns, bool *held,
                    struct rt_err *err) RT_MUST_USE;
-/* The request has left: its row gets what is known of its retries. */
-void capacity_forget(struct capacity *c, struct rt_finished *row);
+/* The request has left: its row gets what is known of its retries, which *text will own. */
+bool capacity_forget(struct capacity *c, struct rt_finished *row, struct rt_arena *text,
+                     struct rt_err *err) RT_MUST_USE;
 /* Replica i has fewer requests. */
 bool capacity_left(struct capacity *c, uint32_t i, int64_t now_ns, struct rt_err *err) RT_MUST_USE;
 /* A request that waits leaves: its row. */

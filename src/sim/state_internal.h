@@ -68,8 +68,9 @@ static inline void touched(struct rt_sim *s, uint32_t i)
 void post_capacity(struct rt_sim *s); /* when the fleet changes next, or what waits comes due */
 void post_patience(struct rt_sim *s); /* when the next client leaves */
 void post_relay(struct rt_sim *s);    /* when the next request is handed over */
-/* The row's request left the system: the source may have waited for it. */
-void note_done(struct rt_sim *s, struct rt_finished *row);
+/* Row `row` of the list has left the system: the source may have waited for it. */
+bool note_done(struct rt_sim *s, struct rt_finished_list *out, size_t row,
+               struct rt_err *err) RT_MUST_USE;
 /* Replica i's step ends now. */
 bool end_step(struct rt_sim *s, uint32_t i, struct rt_finished_list *out,
               struct rt_err *err) RT_MUST_USE;

@@ -252,6 +252,24 @@ static void draw_requests(struct trial *t, struct rt_rng *r)
 
 /* ---- running --------------------------------------------------------------------------------- */
 
+/* They follow each other; the last one may be where it waited until it left. */
+static void check_losses(const struct trial *t, const struct rt_finished *row, int64_t now_ns)
+{
+    int64_t since_ns = row->arrival_ns;
+    CHECK(t, row->left_ns == (row->status == RT_STATUS_OK ? row->finish_ns : now_ns), "left");
+    CHECK(t, (row->losses != NULL) == (row->retries > 0), "%u retries", row->retries);
+    for (unsigned n = 0; n < row->retries; n++) {
+        const struct rt_loss *loss = &row->losses[n];
+        CHECK(t, loss->lost_ns >= since_ns && loss->lost_ns <= now_ns, "loss %u", n);
+        CHECK(t, loss->replica < MAX_SLOTS, "loss %u", n);
+        if (n + 1u < row->retries || row->status == RT_STATUS_OK)
+            CHECK(t, loss->sent_ns != RT_NEVER, "loss %u", n);
+        if (loss->sent_ns != RT_NEVER)
+            CHECK(t, loss->sent_ns >= loss->lost_ns && loss->sent_ns <= now_ns, "loss %u", n);
+        since_ns = loss->sent_ns;
+    }
+}
+
 static void keep(const struct trial *t, struct outcome *out, const struct rt_finished_list *rows,
                  int64_t now_ns)
 {
@@ -262,6 +280,8 @@ static void keep(const struct trial *t, struct outcome *out, const struct rt_fin
         *row = rows->rows[i];
         CHECK(t, session ? strcmp(row->session, session) == 0 : !row->session, "its session");
         row->session = NULL;
+        check_losses(t, row, now_ns);
+        row->losses = NULL;
         out->left_ns[row->id] = now_ns;
     }
 }
