@@ -1,53 +1,37 @@
 /* A run as a timeline: trace-event JSON ("Trace Event Format", Google: events in an array within an
  * object), which ui.perfetto.dev and chrome://tracing open.
  *
- *     process "fleet"       counters from samples; requests that reached no replica
+ *     process "fleet"       counters from samples; requests that reached no replica, and the time
+ *                           that others waited for one
  *     process "replica i"   thread "engine": a slice a step, named prefill, decode or mixed;
  *                           with a pipeline a thread for each batch under way, since steps
  *                           overlap, and for each data parallel rank its own
  *                           counters at the start of each step: sequences in it, requests that
  *                           wait, KV blocks; 0 while the engine has nothing to do; none with ranks
  *                           an async slice a request, and within it queue, prefill and decode
+ *                           thread "state", where replicas come and go: starting, ready, draining,
+ *                           down; a replica that was not there in the window has no process
  *
  * Steps come from table `step` when the run recorded them. A row is printed when it is read, so
  * events are not in order of time: viewers sort them. Times are microseconds with three decimals,
- * hence exact. Cost: one pass over the rows of three tables. Failure: the stream, told at the end;
+ * hence exact. Cost: one pass over the rows of a few tables. Failure: the stream, told at the end;
  * reading stops at once. */
-#include "report_internal.h"
+#include "perfetto_internal.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NONE       INT64_MIN /* SQL NULL */
-#define FLEET      INT64_C(-1)
 #define ENGINE_TID INT64_C(1)
 
-struct gauges { /* what a replica's counters show */
-    int64_t sequences, waiting, kv_blocks;
-    int64_t end_ns; /* of its last step */
-    bool any;
-};
-
-struct timeline {
-    FILE *out;
-    const struct rt_timeline *what;
-    struct rt_timeline_count *count;
-    struct gauges *shown; /* by replica */
-    int64_t replicas, duration_ns;
-    bool first; /* event */
-};
-
-static int64_t integer(const char *text)
+int64_t timeline_integer(const char *text)
 {
     return text ? strtoll(text, NULL, 10) : NONE;
 }
 
-/* The beginning of an event; the caller adds members and the brace. Process 0 means the idle one to
- * viewers: the fleet is 1, replica i is i + 2. */
-static void begin_event(struct timeline *t, const char *phase, int64_t replica, int64_t at_ns,
-                        const char *name)
+void timeline_event(struct timeline *t, const char *phase, int64_t replica, int64_t at_ns,
+                    const char *name)
 {
     fputs(t->first ? "\n" : ",\n", t->out);
     t->first = false;
@@ -55,12 +39,12 @@ static void begin_event(struct timeline *t, const char *phase, int64_t replica, 
             phase, replica + 2, at_ns / 1000, (int)(at_ns % 1000), name);
 }
 
-static void put_integer(struct timeline *t, const char *name, const char *value)
+void timeline_number(struct timeline *t, const char *name, const char *value)
 {
     rt_emit(t->out, ",\"%s\":%s", name, value ? value : "null");
 }
 
-static void put_text(struct timeline *t, const char *name, const char *value)
+void timeline_text(struct timeline *t, const char *name, const char *value)
 {
     if (!value || value[0] == '\0')
         return;
@@ -68,11 +52,85 @@ static void put_text(struct timeline *t, const char *name, const char *value)
     rt_emit_text(t->out, value);
 }
 
+bool timeline_overlaps(const struct timeline *t, int64_t from_ns, int64_t to_ns)
+{
+    const struct rt_timeline *w = t->what;
+    return from_ns < w->to_ns && (to_ns > w->from_ns || from_ns >= w->from_ns);
+}
+
+/* ---- replicas that come and go ---- */
+
+enum state_column { STATE_REPLICA, STATE_NAME, STATE_WHY, STATE_FROM, STATE_TO, STATE_TRACK };
+
+/* A state lasts until the replica's next event, the last one until the run's end. */
+static const char state_sql[] =
+    "SELECT replica, to_state, why, CAST(round(time_s * 1e9) AS INTEGER), coalesce(CAST(round("
+    "lead(time_s) OVER (PARTITION BY replica ORDER BY e.rowid) * 1e9) AS INTEGER), %" PRId64 "),"
+    " p.pipeline_parallel * p.data_parallel"
+    " FROM scaling_event AS e JOIN pool AS p ON p.run_id = e.run_id AND p.pool = e.pool"
+    " WHERE e.run_id = %" PRId64 " ORDER BY replica, e.rowid";
+
+static bool add_ready(struct timeline *t, int64_t replica, int64_t ready_ns)
+{
+    if (t->ready_count == t->ready_capacity) {
+        size_t capacity = t->ready_capacity ? 2 * t->ready_capacity : 64;
+        struct life *readies = realloc(t->readies, capacity * sizeof readies[0]);
+        if (!readies)
+            return false;
+        t->readies = readies;
+        t->ready_capacity = capacity;
+    }
+    t->readies[t->ready_count++] = (struct life){replica, ready_ns};
+    return true;
+}
+
+static void put_state(struct timeline *t, const char *const *v, int64_t from_ns, int64_t ns)
+{
+    timeline_event(t, "X", timeline_integer(v[STATE_REPLICA]), from_ns, v[STATE_NAME]);
+    rt_emit(t->out, ",\"cat\":\"state\",\"tid\":%" PRId64 ",\"dur\":%" PRId64 ".%03d,\"args\":{",
+            ENGINE_TID + timeline_integer(v[STATE_TRACK]), ns / 1000, (int)(ns % 1000));
+    rt_emit(t->out, "\"replica\":%s", v[STATE_REPLICA]);
+    timeline_text(t, "why", v[STATE_WHY]);
+    fputs("}}", t->out);
+}
+
+static bool state_row(void *user, int columns, const char *const *names, const char *const *v)
+{
+    struct timeline *t = user;
+    int64_t replica = timeline_integer(v[STATE_REPLICA]);
+    int64_t from_ns = timeline_integer(v[STATE_FROM]), to_ns = timeline_integer(v[STATE_TO]);
+
+    (void)columns;
+    (void)names;
+    if (replica < 0 || replica >= t->replicas)
+        return true; /* no row of ours */
+    if (strcmp(v[STATE_NAME], "ready") == 0 && !add_ready(t, replica, from_ns)) {
+        t->out_of_memory = true;
+        return false;
+    }
+    if (strcmp(v[STATE_NAME], "off") == 0 || from_ns == to_ns ||
+        !timeline_overlaps(t, from_ns, to_ns) ||
+        (t->what->replica >= 0 && t->what->replica != replica))
+        return true;
+    t->lives[replica] = true;
+    put_state(t, v, from_ns, to_ns - from_ns);
+    return !ferror(t->out);
+}
+
+static bool put_states(struct timeline *t, struct rt_db *db, struct rt_err *err)
+{
+    char sql[sizeof state_sql + 60];
+
+    snprintf(sql, sizeof sql, state_sql, t->duration_ns, t->count->run_id);
+    return rt_db_select(db, sql, state_row, t, err) &&
+           (!t->out_of_memory || rt_fail_nomem(err, "a timeline"));
+}
+
 /* ---- processes ---- */
 
 static void name_thread(struct timeline *t, int64_t replica, int64_t track, const char *name)
 {
-    begin_event(t, "M", replica, 0, "thread_name");
+    timeline_event(t, "M", replica, 0, "thread_name");
     rt_emit(t->out, ",\"tid\":%" PRId64 ",\"args\":{\"name\":\"%s\"}}", ENGINE_TID + track, name);
 }
 
@@ -94,34 +152,38 @@ static void name_threads(struct timeline *t, int64_t replica, int64_t stages, in
 
 static void name_process(struct timeline *t, int64_t replica, const char *pool)
 {
-    begin_event(t, "M", replica, 0, "process_name");
+    timeline_event(t, "M", replica, 0, "process_name");
     if (replica == FLEET)
         fputs(",\"args\":{\"name\":\"fleet\"}}", t->out);
     else
         rt_emit(t->out, ",\"args\":{\"name\":\"replica %" PRId64 "\"}}", replica);
-    begin_event(t, "M", replica, 0, "process_sort_index");
+    timeline_event(t, "M", replica, 0, "process_sort_index");
     rt_emit(t->out, ",\"args\":{\"sort_index\":%" PRId64 "}}", replica + 2);
     if (!pool)
         return;
-    begin_event(t, "M", replica, 0, "process_labels");
+    timeline_event(t, "M", replica, 0, "process_labels");
     fputs(",\"args\":{\"labels\":", t->out);
     rt_emit_text(t->out, pool);
     fputs("}}", t->out);
 }
 
-/* pool, first_replica, replicas, pipeline_parallel, data_parallel */
+/* pool, first_replica, replicas, pipeline_parallel, data_parallel, whether they come and go */
 static bool pool_row(void *user, int columns, const char *const *names, const char *const *v)
 {
     struct timeline *t = user;
-    int64_t first = integer(v[1]), end = first + integer(v[2]);
+    int64_t first = timeline_integer(v[1]), end = first + timeline_integer(v[2]);
 
     (void)columns;
     (void)names;
-    for (int64_t i = first; i < end; i++)
-        if (t->what->replica < 0 || t->what->replica == i) {
-            name_process(t, i, v[0]);
-            name_threads(t, i, integer(v[3]), integer(v[4]));
-        }
+    bool changes = timeline_integer(v[5]) > 0;
+    for (int64_t i = first; i < end; i++) {
+        if ((t->what->replica >= 0 && t->what->replica != i) || (changes && !t->lives[i]))
+            continue;
+        name_process(t, i, v[0]);
+        name_threads(t, i, timeline_integer(v[3]), timeline_integer(v[4]));
+        if (changes)
+            name_thread(t, i, timeline_integer(v[3]) * timeline_integer(v[4]), "state");
+    }
     return !ferror(t->out);
 }
 
@@ -130,7 +192,7 @@ static bool pool_row(void *user, int columns, const char *const *names, const ch
 static void counter(struct timeline *t, int64_t replica, int64_t at_ns, const char *name,
                     int64_t value)
 {
-    begin_event(t, "C", replica, at_ns, name);
+    timeline_event(t, "C", replica, at_ns, name);
     rt_emit(t->out, ",\"args\":{\"value\":%" PRId64 "}}", value);
 }
 
@@ -183,122 +245,42 @@ static const char step_sql[] =
 static void put_step(struct timeline *t, int columns, const char *const *names,
                      const char *const *v)
 {
-    int64_t start_ns = integer(v[STEP_START]), ns = integer(v[STEP_END]) - start_ns;
-    bool decodes = integer(v[STEP_DECODES]) > 0, prefill = integer(v[STEP_PREFILL]) > 0;
+    int64_t start_ns = timeline_integer(v[STEP_START]),
+            ns = timeline_integer(v[STEP_END]) - start_ns;
+    bool decodes = timeline_integer(v[STEP_DECODES]) > 0,
+         prefill = timeline_integer(v[STEP_PREFILL]) > 0;
 
-    begin_event(t, "X", integer(v[STEP_REPLICA]), start_ns,
-                prefill && decodes ? "mixed"
-                : prefill          ? "prefill"
-                                   : "decode");
-    rt_emit(t->out,
-            ",\"cat\":\"step\",\"tid\":%" PRId64 ",\"dur\":%" PRId64
-            ".%03d,\"args\":{\"replica\":%s",
-            ENGINE_TID + integer(v[STEP_TRACK]), ns / 1000, (int)(ns % 1000), v[STEP_REPLICA]);
+    timeline_event(t, "X", timeline_integer(v[STEP_REPLICA]), start_ns,
+                   prefill && decodes ? "mixed"
+                   : prefill          ? "prefill"
+                                      : "decode");
+    rt_emit(
+        t->out,
+        ",\"cat\":\"step\",\"tid\":%" PRId64 ",\"dur\":%" PRId64 ".%03d,\"args\":{\"replica\":%s",
+        ENGINE_TID + timeline_integer(v[STEP_TRACK]), ns / 1000, (int)(ns % 1000), v[STEP_REPLICA]);
     for (int i = STEP_DECODES; i < columns; i++)
-        put_integer(t, names[i], v[i]);
+        timeline_number(t, names[i], v[i]);
     fputs("}}", t->out);
 }
 
 static bool step_row(void *user, int columns, const char *const *names, const char *const *v)
 {
     struct timeline *t = user;
-    int64_t replica = integer(v[STEP_REPLICA]), start_ns = integer(v[STEP_START]);
-    struct gauges now = {.sequences = integer(v[STEP_SEQUENCES]),
-                         .waiting = integer(v[STEP_WAITING]),
-                         .kv_blocks = integer(v[STEP_KV]),
-                         .end_ns = integer(v[STEP_END]),
+    int64_t replica = timeline_integer(v[STEP_REPLICA]), start_ns = timeline_integer(v[STEP_START]);
+    struct gauges now = {.sequences = timeline_integer(v[STEP_SEQUENCES]),
+                         .waiting = timeline_integer(v[STEP_WAITING]),
+                         .kv_blocks = timeline_integer(v[STEP_KV]),
+                         .end_ns = timeline_integer(v[STEP_END]),
                          .any = true};
 
     if (replica < 0 || replica >= t->replicas)
         return true; /* no row of ours */
     if (t->shown[replica].any && t->shown[replica].end_ns < start_ns)
         show_idle(t, replica);
-    if (integer(v[STEP_RANKS]) == 1)
+    if (timeline_integer(v[STEP_RANKS]) == 1)
         show(t, replica, start_ns, &now);
     put_step(t, columns, names, v);
     t->count->steps++;
-    return !ferror(t->out);
-}
-
-/* ---- requests ---- */
-
-enum request_column {
-    REQUEST_ID,
-    REQUEST_REPLICA,
-    REQUEST_STATUS,
-    REQUEST_ARRIVAL,
-    REQUEST_SCHEDULED,
-    REQUEST_FIRST_TOKEN,
-    REQUEST_END,
-    REQUEST_CLASS,
-    REQUEST_SESSION,
-    REQUEST_REASON,
-    REQUEST_PREFILLED,
-    REQUEST_KV_READY,
-    REQUEST_ARGS /* integers that are shown only */
-};
-
-/* What never finished ends with the run; a rejected request is an instant. */
-static const char request_sql[] =
-    "SELECT request_id, coalesce(replica, -1), status, arrival_ns, scheduled_ns, first_token_ns,"
-    " end_ns, class, session_id, reason, prefilled_ns, kv_ready_ns, prompt_tokens, output_tokens,"
-    " coalesce(produced_tokens, output_tokens) AS produced_tokens, cached_tokens, preemptions,"
-    " preempted_ns FROM (SELECT *, CASE WHEN status = 'rejected' THEN arrival_ns"
-    " ELSE max(coalesce(finish_ns, %" PRId64
-    "), coalesce(first_token_ns, scheduled_ns, arrival_ns))"
-    " END AS end_ns FROM request WHERE run_id = %" PRId64 " AND arrival_ns < %" PRId64 ")"
-    " WHERE (end_ns > %" PRId64 " OR arrival_ns >= %" PRId64 ") AND (%" PRId64
-    " < 0 OR replica = %" PRId64 ")";
-
-static void phase(struct timeline *t, const char *const *v, const char *name, int64_t from_ns,
-                  int64_t to_ns)
-{
-    for (int end = 0; end < 2; end++) {
-        begin_event(t, end ? "e" : "b", integer(v[REQUEST_REPLICA]), end ? to_ns : from_ns, name);
-        rt_emit(t->out, ",\"cat\":\"request\",\"id\":\"%s\"}", v[REQUEST_ID]);
-    }
-}
-
-/* The requests' slices have one name, so that viewers show one track for all. */
-static void begin_request(struct timeline *t, const char *ph, int columns, const char *const *names,
-                          const char *const *v)
-{
-    begin_event(t, ph, integer(v[REQUEST_REPLICA]), integer(v[REQUEST_ARRIVAL]),
-                strcmp(ph, "i") == 0 ? "rejected" : "request");
-    rt_emit(t->out, ",\"cat\":\"request\",\"id\":\"%s\"%s,\"args\":{\"request_id\":%s",
-            v[REQUEST_ID], strcmp(ph, "i") == 0 ? ",\"s\":\"p\"" : "", v[REQUEST_ID]);
-    put_text(t, "status", v[REQUEST_STATUS]);
-    put_text(t, "reason", v[REQUEST_REASON]);
-    put_text(t, "class", v[REQUEST_CLASS]);
-    put_text(t, "session_id", v[REQUEST_SESSION]);
-    for (int i = REQUEST_ARGS; i < columns; i++)
-        if (v[i])
-            put_integer(t, names[i], v[i]);
-    fputs("}}", t->out);
-}
-
-static bool request_row(void *user, int columns, const char *const *names, const char *const *v)
-{
-    struct timeline *t = user;
-    int64_t arrival_ns = integer(v[REQUEST_ARRIVAL]), scheduled_ns = integer(v[REQUEST_SCHEDULED]);
-    int64_t first_ns = integer(v[REQUEST_FIRST_TOKEN]), end_ns = integer(v[REQUEST_END]);
-
-    t->count->requests++;
-    if (strcmp(v[REQUEST_STATUS], "rejected") == 0) {
-        begin_request(t, "i", columns, names, v);
-        return !ferror(t->out);
-    }
-    begin_request(t, "b", columns, names, v);
-    phase(t, v, "queue", arrival_ns, scheduled_ns == NONE ? end_ns : scheduled_ns);
-    if (scheduled_ns != NONE)
-        phase(t, v, "prefill", scheduled_ns, first_ns == NONE ? end_ns : first_ns);
-    if (first_ns != NONE)
-        phase(t, v, "decode", first_ns, end_ns);
-    if (v[REQUEST_PREFILLED]) /* part of the one or the other, by who gives the first token */
-        phase(t, v, "KV transfer", integer(v[REQUEST_PREFILLED]),
-              v[REQUEST_KV_READY] ? integer(v[REQUEST_KV_READY]) : end_ns);
-    begin_event(t, "e", integer(v[REQUEST_REPLICA]), end_ns, "request");
-    rt_emit(t->out, ",\"cat\":\"request\",\"id\":\"%s\"}", v[REQUEST_ID]);
     return !ferror(t->out);
 }
 
@@ -315,7 +297,7 @@ static bool sample_row(void *user, int columns, const char *const *names, const 
     struct timeline *t = user;
 
     for (int i = 2; i < columns; i++) {
-        begin_event(t, "C", integer(v[1]), integer(v[0]), names[i]);
+        timeline_event(t, "C", timeline_integer(v[1]), timeline_integer(v[0]), names[i]);
         rt_emit(t->out, ",\"args\":{\"value\":%s}}", v[i]);
     }
     t->count->samples++;
@@ -330,9 +312,10 @@ static bool run_row(void *user, int columns, const char *const *names, const cha
 
     (void)columns;
     (void)names;
-    t->count->steps_recorded = integer(v[0]) > 0;
-    t->duration_ns = v[1] ? integer(v[1]) : 0;
-    t->replicas = v[2] ? integer(v[2]) : 0;
+    t->count->steps_recorded = timeline_integer(v[0]) > 0;
+    t->duration_ns = v[1] ? timeline_integer(v[1]) : 0;
+    t->replicas = v[2] ? timeline_integer(v[2]) : 0;
+    t->has_retries = timeline_integer(v[3]) > 0;
     return true;
 }
 
@@ -347,7 +330,8 @@ static bool read_run(struct timeline *t, struct rt_db *db, struct rt_run_summary
     *t->count = (struct rt_timeline_count){.run_id = summary->run_id};
     snprintf(sql, sizeof sql,
              "SELECT steps_recorded, CAST(round(duration_s * 1e9) AS INTEGER),"
-             " (SELECT max(first_replica + replicas) FROM pool AS p WHERE p.run_id = r.run_id)"
+             " (SELECT max(first_replica + replicas) FROM pool AS p WHERE p.run_id = r.run_id),"
+             " EXISTS (SELECT 1 FROM request_retry AS t WHERE t.run_id = r.run_id)"
              " FROM run AS r WHERE run_id = %" PRId64,
              summary->run_id);
     if (!rt_db_select(db, sql, run_row, t, err))
@@ -360,13 +344,15 @@ static bool read_run(struct timeline *t, struct rt_db *db, struct rt_run_summary
 
 static bool put_processes(struct timeline *t, struct rt_db *db, struct rt_err *err)
 {
-    char sql[200];
+    char sql[300];
 
     if (t->what->replica < 0)
         name_process(t, FLEET, NULL);
     snprintf(sql, sizeof sql,
-             "SELECT pool, first_replica, replicas, pipeline_parallel, data_parallel FROM pool "
-             "WHERE run_id = %" PRId64 " ORDER BY first_replica",
+             "SELECT pool, first_replica, replicas, pipeline_parallel, data_parallel,"
+             " EXISTS (SELECT 1 FROM scaling_event AS e WHERE e.run_id = p.run_id"
+             " AND e.pool = p.pool) FROM pool AS p WHERE run_id = %" PRId64
+             " ORDER BY first_replica",
              t->count->run_id);
     return rt_db_select(db, sql, pool_row, t, err);
 }
@@ -386,16 +372,6 @@ static bool put_steps(struct timeline *t, struct rt_db *db, struct rt_err *err)
     return true;
 }
 
-static bool put_requests(struct timeline *t, struct rt_db *db, struct rt_err *err)
-{
-    const struct rt_timeline *w = t->what;
-    char sql[sizeof request_sql + 200];
-
-    snprintf(sql, sizeof sql, request_sql, t->duration_ns, t->count->run_id, w->to_ns, w->from_ns,
-             w->from_ns, w->replica, w->replica);
-    return rt_db_select(db, sql, request_row, t, err);
-}
-
 /* A replica's own samples matter only where its steps are not known. */
 static bool put_samples(struct timeline *t, struct rt_db *db, struct rt_err *err)
 {
@@ -411,10 +387,10 @@ static void begin_file(struct timeline *t, const struct rt_run_summary *s)
 {
     fputs("{\"displayTimeUnit\":\"ms\",\"otherData\":{\"generator\":\"rooftrace\"", t->out);
     rt_emit(t->out, ",\"run_id\":%" PRId64, s->run_id);
-    put_text(t, "model", s->model);
-    put_text(t, "gpu", s->gpu);
-    put_text(t, "trace", s->trace);
-    put_text(t, "label", s->label);
+    timeline_text(t, "model", s->model);
+    timeline_text(t, "gpu", s->gpu);
+    timeline_text(t, "trace", s->trace);
+    timeline_text(t, "label", s->label);
     fputs("},\"traceEvents\":[", t->out);
 }
 
@@ -438,13 +414,15 @@ static bool put_all(struct timeline *t, struct rt_db *db, const struct rt_run_su
     bool ok;
 
     t->shown = calloc((size_t)t->replicas + 1, sizeof t->shown[0]);
-    if (!t->shown)
-        return rt_fail_nomem(err, "a timeline");
+    t->lives = calloc((size_t)t->replicas + 1, sizeof t->lives[0]);
+    ok = (t->shown && t->lives) || rt_fail_nomem(err, "a timeline");
     begin_file(t, summary);
-    ok = put_processes(t, db, err) && put_samples(t, db, err) && put_steps(t, db, err) &&
-         put_requests(t, db, err);
+    ok = ok && put_states(t, db, err) && put_processes(t, db, err) && put_samples(t, db, err) &&
+         put_steps(t, db, err) && timeline_requests(t, db, err);
     fputs("\n]}\n", t->out);
     free(t->shown);
+    free(t->lives);
+    free(t->readies);
     if (ok && (fflush(t->out) != 0 || ferror(t->out)))
         return rt_fail(err, RT_EIO, "the timeline cannot be written");
     return ok;
