@@ -12,11 +12,13 @@
 /* The fleet at one instant, or the mean of neighbouring instants once pairs have merged. */
 struct rt_sample {
     int64_t time_ns;         /* first instant merged into this point */
-    double running, waiting; /* sequences, whole fleet (or replica) */
+    double running, waiting; /* sequences; of the fleet also those that wait for a replica */
     double kv_blocks_used;
-    double in_flight; /* requests arrived and not done */
-    uint32_t replica; /* RT_NO_REPLICA: whole fleet */
+    double in_flight; /* requests arrived and not done; of a pool those that its replicas have */
+    double serving;   /* replicas that are there: ready or draining */
+    uint32_t pool;    /* RT_ALL_POOLS: whole fleet */
 };
+#define RT_ALL_POOLS UINT32_MAX
 
 #define RT_MAX_SAMPLES 2000 /* above that the interval doubles and pairs merge */
 
@@ -58,6 +60,8 @@ bool rt_sim_abort(struct rt_sim *s, struct rt_finished_list *out, struct rt_err 
 struct rt_sim_totals rt_sim_totals(const struct rt_sim *s);
 /* Fleet samples so far, oldest first; valid until the next call of rt_sim_next. */
 const struct rt_sample *rt_sim_samples(const struct rt_sim *s, size_t *count);
+/* The same of one pool, at the same instants; NULL where there is only one. */
+const struct rt_sample *rt_sim_pool_samples(const struct rt_sim *s, uint32_t pool, size_t *count);
 const struct rt_token_stats *rt_sim_token_stats(const struct rt_sim *s);
 /* NULL: all replicas are there all the time. */
 struct rt_supply *rt_sim_supply(const struct rt_sim *s);

@@ -287,17 +287,17 @@ static bool step_row(void *user, int columns, const char *const *names, const ch
 /* ---- samples ---- */
 
 static const char sample_sql[] =
-    "SELECT CAST(round(time_s * 1e9) AS INTEGER) AS time_ns, coalesce(replica, -1), running,"
+    "SELECT CAST(round(time_s * 1e9) AS INTEGER) AS time_ns, running,"
     " waiting, kv_blocks_used AS \"KV blocks used\", in_flight AS \"in flight\" FROM sample"
-    " WHERE run_id = %" PRId64 " AND time_ns >= %" PRId64 " AND time_ns < %" PRId64 " AND (%" PRId64
-    " < 0 OR replica = %" PRId64 ") AND (replica IS NULL OR %d) ORDER BY 1";
+    " WHERE run_id = %" PRId64 " AND pool IS NULL AND time_ns >= %" PRId64 " AND time_ns < %" PRId64
+    " ORDER BY 1";
 
 static bool sample_row(void *user, int columns, const char *const *names, const char *const *v)
 {
     struct timeline *t = user;
 
-    for (int i = 2; i < columns; i++) {
-        timeline_event(t, "C", timeline_integer(v[1]), timeline_integer(v[0]), names[i]);
+    for (int i = 1; i < columns; i++) {
+        timeline_event(t, "C", FLEET, timeline_integer(v[0]), names[i]);
         rt_emit(t->out, ",\"args\":{\"value\":%s}}", v[i]);
     }
     t->count->samples++;
@@ -372,14 +372,14 @@ static bool put_steps(struct timeline *t, struct rt_db *db, struct rt_err *err)
     return true;
 }
 
-/* A replica's own samples matter only where its steps are not known. */
 static bool put_samples(struct timeline *t, struct rt_db *db, struct rt_err *err)
 {
     const struct rt_timeline *w = t->what;
-    char sql[sizeof sample_sql + 200];
+    char sql[sizeof sample_sql + 60];
 
-    snprintf(sql, sizeof sql, sample_sql, t->count->run_id, w->from_ns, w->to_ns, w->replica,
-             w->replica, !t->count->steps_recorded);
+    if (w->replica >= 0)
+        return true;
+    snprintf(sql, sizeof sql, sample_sql, t->count->run_id, w->from_ns, w->to_ns);
     return rt_db_select(db, sql, sample_row, t, err);
 }
 

@@ -301,16 +301,18 @@ CREATE TABLE self_check (
 
 CREATE TABLE sample (
     -- Gauges over time, every sample_interval_s. Above 2,000 points the interval doubles and neighbours
-    -- merge into their mean, so a long run keeps between 1,000 and 2,000 points.
+    -- merge into their mean, so a long run keeps between 1,000 and 2,000 points. One row a point for the
+    -- whole fleet, and where there are several pools one for each of them.
     run_id INTEGER NOT NULL,
     time_s REAL NOT NULL,         -- first instant merged into the point
-    replica INTEGER,              -- NULL: the whole fleet
+    pool TEXT,                    -- NULL: the whole fleet
     running REAL NOT NULL,        -- sequences in running batches
-    waiting REAL NOT NULL,        -- requests in waiting queues
+    waiting REAL NOT NULL,        -- requests in waiting queues; of the fleet also those that wait for a replica
     kv_blocks_used REAL NOT NULL,
-    in_flight REAL NOT NULL       -- requests arrived and not done
+    in_flight REAL NOT NULL,      -- requests arrived and not done; of a pool those that its replicas have
+    serving REAL NOT NULL         -- replicas that are there: ready or draining
 ) STRICT;
-CREATE INDEX sample_time ON sample (run_id, replica, time_s);
+CREATE INDEX sample_time ON sample (run_id, pool, time_s);
 
 CREATE TABLE step_time (
     -- Where the busy seconds of a replica went, by term of the cost model.
@@ -849,7 +851,11 @@ CREATE VIEW slowest_requests AS
         q.output_tokens,
         q.preemptions,
         q.pool,
-        q.replica
+        q.replica,
+        q.prefill_replica, -- computed its prompt for the other one; NULL: one replica did it all
+        (q.first_token_ns - q.prefilled_ns) / 1e9 AS hand_over_s, -- end of its prefill there to its first token
+        (SELECT max(t.lost_ns) FROM request_retry AS t WHERE t.run_id = q.run_id AND t.request_id = q.request_id
+            AND t.lost_ns < q.first_token_ns) / 1e9 AS lost_s -- last lost its replica before its first token; NULL: never
     FROM ranked AS k
     JOIN request AS q ON q.rowid = k.place
     JOIN run AS r ON r.run_id = q.run_id
@@ -857,27 +863,35 @@ CREATE VIEW slowest_requests AS
     ORDER BY q.run_id, k.rank;
 
 CREATE VIEW why_slow AS
-    -- What the fleet was doing while each of the slowest requests waited for its first token: the mean of
-    -- the samples from the last one at its arrival to its first token. `mostly` is a reading of these
-    -- figures, not a measurement: "own prefill" when its prefill took longer than its queue; otherwise
-    -- "queue: KV full" when 90 % of the KV blocks were in use, "queue: batch full" when 90 % of the seats
-    -- (max_num_seqs) were taken, else "queue: token budget": prompts ahead of it took the steps.
+    -- What its pool was doing while each of the slowest requests waited for its first token: the mean of
+    -- the samples from the last one at its arrival to its first token, held against the replicas that were
+    -- there. Of a prompt that a prefill pool computed it is that pool. `mostly` is a reading of these
+    -- figures, not a measurement: "lost its replica" before its first token; "own prefill" when its prefill
+    -- took longer than its queue, "hand-over" when the way from there to its first token took longer than
+    -- both; otherwise "queue: no replica" when it waited at least half of the time for its replica to become
+    -- ready, "queue: KV full" when 90 % of the KV blocks were in use, "queue: batch full" when 90 % of the
+    -- seats (max_num_seqs) were taken, else "queue: token budget": prompts ahead of it took the steps.
     -- Example: SELECT rank, ttft_s, queue_s, prefill_s, kv_used_share, mostly FROM why_slow WHERE run_id = 1 LIMIT 10;
     -- Example: SELECT mostly, count(*), avg(ttft_s) FROM why_slow WHERE run_id = 1 GROUP BY mostly;
-    WITH fleet AS (
-        SELECT run_id, sum(replicas * data_parallel * kv_blocks) AS kv_blocks,
-            sum(replicas * data_parallel * max_num_seqs) AS seats
-        FROM pool GROUP BY run_id
-    ), slow AS MATERIALIZED (
-        SELECT * FROM slowest_requests
+    WITH slow AS MATERIALIZED (
+        SELECT s.*, p.pool AS queued_in,
+            CASE WHEN (SELECT count(*) FROM pool AS o WHERE o.run_id = s.run_id) > 1 THEN p.pool END AS sampled,
+            p.data_parallel * p.kv_blocks AS kv_blocks, p.data_parallel * p.max_num_seqs AS seats,
+            s.prefill_s - coalesce(s.hand_over_s, 0) AS own_s,
+            (SELECT max(e.time_s) FROM scaling_event AS e WHERE e.run_id = s.run_id AND e.pool = p.pool
+                AND e.replica = s.replica AND e.to_state = 'ready'
+                AND e.time_s <= s.arrival_s + s.queue_s + 1e-9) - s.arrival_s AS no_replica_s
+        FROM slowest_requests AS s JOIN pool AS p ON p.run_id = s.run_id
+            AND coalesce(s.prefill_replica, s.replica) >= p.first_replica
+            AND coalesce(s.prefill_replica, s.replica) < p.first_replica + p.replicas
     ), seen AS (
         SELECT s.run_id, s.rank, count(*) AS samples, avg(g.running) AS running, avg(g.waiting) AS waiting,
-            avg(g.kv_blocks_used) AS kv_blocks_used
+            avg(g.kv_blocks_used) AS kv_blocks_used, avg(g.serving) AS serving
         FROM slow AS s JOIN sample AS g
-            ON g.run_id = s.run_id AND g.replica IS NULL
+            ON g.run_id = s.run_id AND g.pool IS s.sampled
             AND g.time_s <= s.arrival_s + s.queue_s + s.prefill_s
             AND g.time_s >= coalesce((SELECT max(b.time_s) FROM sample AS b WHERE b.run_id = s.run_id
-                AND b.replica IS NULL AND b.time_s <= s.arrival_s), 0)
+                AND b.pool IS s.sampled AND b.time_s <= s.arrival_s), 0)
         GROUP BY s.run_id, s.rank
     )
     SELECT s.run_id,
@@ -885,26 +899,31 @@ CREATE VIEW why_slow AS
         s.request_id,
         s.pool,
         s.replica,
+        s.queued_in, -- pool whose figures these are: where its prompt was computed
         s.arrival_s,
         s.ttft_s, -- arrival to first token, frontend included
         s.queue_s, -- arrival to its first step
         s.prefill_s, -- first step to first token
         s.prompt_tokens,
         s.preemptions,
-        w.samples, -- fleet samples the means are taken over; NULL: none
-        w.running, -- mean running sequences, whole fleet
-        w.waiting, -- mean waiting requests, whole fleet
-        w.kv_blocks_used * 1.0 / nullif(f.kv_blocks, 0) AS kv_used_share, -- 0 to 1, of all KV blocks of the fleet
-        w.running * 1.0 / nullif(f.seats, 0) AS seats_used_share, -- 0 to 1, of max_num_seqs of all replicas
+        w.samples, -- of its pool, that the means are taken over; NULL: none
+        w.running, -- mean running sequences of its pool
+        w.waiting, -- mean waiting requests of its pool; of a single pool also those that wait for a replica
+        w.serving, -- mean replicas of its pool that were there
+        w.kv_blocks_used * 1.0 / nullif(w.serving * s.kv_blocks, 0) AS kv_used_share, -- 0 to 1, of the KV blocks of those
+        w.running * 1.0 / nullif(w.serving * s.seats, 0) AS seats_used_share, -- 0 to 1, of max_num_seqs of those
         CASE
-            WHEN s.prefill_s > s.queue_s THEN 'own prefill'
+            WHEN s.lost_s IS NOT NULL THEN 'lost its replica'
+            WHEN s.hand_over_s > s.queue_s AND s.hand_over_s > s.own_s THEN 'hand-over'
+            WHEN s.own_s > s.queue_s THEN 'own prefill'
+            WHEN s.no_replica_s >= 0.5 * s.queue_s AND s.no_replica_s > 0 THEN 'queue: no replica'
             WHEN w.samples IS NULL THEN 'queue'
-            WHEN w.kv_blocks_used >= 0.9 * f.kv_blocks THEN 'queue: KV full'
-            WHEN w.running >= 0.9 * f.seats THEN 'queue: batch full'
+            WHEN w.serving = 0 THEN 'queue: no replica'
+            WHEN w.kv_blocks_used >= 0.9 * w.serving * s.kv_blocks THEN 'queue: KV full'
+            WHEN w.running >= 0.9 * w.serving * s.seats THEN 'queue: batch full'
             ELSE 'queue: token budget'
         END AS mostly -- a reading of the figures, see above
     FROM slow AS s
-    LEFT JOIN fleet AS f ON f.run_id = s.run_id
     LEFT JOIN seen AS w ON w.run_id = s.run_id AND w.rank = s.rank
     ORDER BY s.run_id, s.rank;
 

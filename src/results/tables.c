@@ -354,14 +354,12 @@ static bool insert_samples(struct rt_insert *in, const struct rt_open_run *run,
         const struct rt_sample *s = &end->samples[i];
         rt_put_int(in, run->id);
         rt_put_real(in, (double)s->time_ns / 1e9);
-        if (s->replica == RT_NO_REPLICA)
-            rt_put_null(in);
-        else
-            rt_put_int(in, s->replica);
+        rt_put_text(in, s->pool < run->pool_count ? run->pools[s->pool].name : NULL);
         rt_put_real(in, s->running);
         rt_put_real(in, s->waiting);
         rt_put_real(in, s->kv_blocks_used);
         rt_put_real(in, s->in_flight);
+        rt_put_real(in, s->serving);
         if (!rt_insert_row(in, err))
             return false;
     }

@@ -53,7 +53,8 @@ static bool init(struct rt_sim *s, const struct rt_scenario *scenario, struct rt
         return false;
     if (s->capacity)
         post_capacity(s);
-    sampler_init(&s->sampler, scenario->sample_interval_s);
+    if (!sampler_init(&s->sampler, scenario->sample_interval_s, rt_fleet_pools(s->fleet)))
+        return rt_fail_nomem(err, "samples");
     post(s, s->arrival_item, 0, EVENT_ARRIVAL);
     post(s, s->sample_item, s->sampler.interval_ns, EVENT_TIMER);
     return true;
@@ -96,6 +97,7 @@ void rt_sim_free(struct rt_sim *s)
     rt_token_stats_release(&s->tokens);
     class_map_release(&s->classes);
     patience_release(&s->patience);
+    sampler_release(&s->sampler);
     rt_heap_release(&s->events);
     rt_source_free(s->source);
     free(s->dirty);
@@ -118,20 +120,35 @@ static void report(struct rt_sim *s)
         post_report(s);
 }
 
+static void add_replica(struct rt_sample *point, const struct rt_replica_gauges *g, bool serves)
+{
+    point->running += (double)g->running;
+    point->waiting += (double)g->waiting;
+    point->kv_blocks_used += (double)g->kv_blocks_used;
+    point->serving += serves;
+}
+
 static void take_sample(struct rt_sim *s)
 {
-    struct rt_sample point = {
-        .time_ns = s->totals.now_ns, .in_flight = (double)s->in_flight, .replica = RT_NO_REPLICA};
+    struct rt_sample *now = s->sampler.now;
+    bool apart = s->sampler.series > 1;
+    for (uint32_t n = 0; n < s->sampler.series; n++)
+        now[n] =
+            (struct rt_sample){.time_ns = s->totals.now_ns, .pool = n > 0 ? n - 1 : RT_ALL_POOLS};
     for (uint32_t i = 0; i < rt_fleet_replicas(s->fleet); i++) {
         struct rt_replica_gauges g =
             rt_replica_gauges(rt_fleet_replica(s->fleet, i), s->totals.now_ns);
-        point.running += (double)g.running;
-        point.waiting += (double)g.waiting;
-        point.kv_blocks_used += (double)g.kv_blocks_used;
+        bool serves = rt_fleet_state(s->fleet, i) != RT_REPLICA_DOWN;
+        add_replica(&now[0], &g, serves);
+        if (apart)
+            add_replica(&now[1 + rt_fleet_pool_of(s->fleet, i)], &g, serves);
     }
+    for (uint32_t n = 1; n < s->sampler.series; n++)
+        now[n].in_flight = now[n].running + now[n].waiting;
+    now[0].in_flight = (double)s->in_flight;
     if (s->capacity)
-        point.waiting += (double)capacity_totals(s->capacity).held;
-    sampler_add(&s->sampler, &point);
+        now[0].waiting += (double)capacity_totals(s->capacity).held;
+    sampler_add(&s->sampler);
     if (s->totals.now_ns < INT64_MAX - s->sampler.interval_ns)
         post(s, s->sample_item, s->totals.now_ns + s->sampler.interval_ns, EVENT_TIMER);
     else
@@ -302,6 +319,13 @@ const struct rt_sample *rt_sim_samples(const struct rt_sim *s, size_t *count)
 {
     *count = s->sampler.count;
     return s->sampler.points;
+}
+
+const struct rt_sample *rt_sim_pool_samples(const struct rt_sim *s, uint32_t pool, size_t *count)
+{
+    bool apart = s->sampler.series > 1;
+    *count = apart ? s->sampler.count : 0;
+    return apart ? sampler_points(&s->sampler, 1 + pool) : NULL;
 }
 
 const struct rt_token_stats *rt_sim_token_stats(const struct rt_sim *s)

@@ -6,14 +6,22 @@
 #include "rooftrace/id_map.h"
 #include "rooftrace/sim.h"
 
-struct sampler { /* fleet gauges over time, never more than RT_MAX_SAMPLES points */
-    struct rt_sample points[RT_MAX_SAMPLES];
+struct sampler {              /* gauges over time, never more than RT_MAX_SAMPLES points */
+    struct rt_sample *points; /* [series][RT_MAX_SAMPLES]: the fleet; pool 0, 1, ... if several */
+    struct rt_sample *now;    /* [series], while a point is taken */
+    uint32_t series;
     size_t count;
     int64_t interval_ns;
 };
 
-void sampler_init(struct sampler *s, double interval_s);
-void sampler_add(struct sampler *s, const struct rt_sample *point);
+bool sampler_init(struct sampler *s, double interval_s, uint32_t pools) RT_MUST_USE;
+void sampler_release(struct sampler *s);
+/* s->now becomes the next point of each series. */
+void sampler_add(struct sampler *s);
+static inline const struct rt_sample *sampler_points(const struct sampler *s, uint32_t series)
+{
+    return s->points + (size_t)series * RT_MAX_SAMPLES;
+}
 
 struct class_map { /* the scenario's classes by the source's index; all 0 at first */
     uint32_t *of;  /* place in the scenario's list + 1; 0: not in it; UINT32_MAX: not asked yet */

@@ -8,6 +8,7 @@
 #include "rooftrace/supply.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define ROWS_A_CHUNK 8192
@@ -249,6 +250,26 @@ static struct rt_billed *list_billed(const struct rt_trial *t, size_t *count)
     return billed;
 }
 
+/* The fleet's, and where there are several pools each pool's behind them; owned. */
+static struct rt_sample *list_samples(const struct rt_trial *t, size_t *count)
+{
+    uint32_t pools = rt_fleet_pools(rt_sim_fleet(t->sim));
+    size_t fleet_count, pool_count;
+    const struct rt_sample *fleet = rt_sim_samples(t->sim, &fleet_count);
+    struct rt_sample *all = calloc((1 + (size_t)pools) * fleet_count + 1, sizeof all[0]);
+    if (!all)
+        return NULL;
+    memcpy(all, fleet, fleet_count * sizeof all[0]);
+    *count = fleet_count;
+    for (uint32_t p = 0; p < pools; p++) {
+        const struct rt_sample *of_pool = rt_sim_pool_samples(t->sim, p, &pool_count);
+        if (pool_count > 0)
+            memcpy(all + *count, of_pool, pool_count * sizeof all[0]);
+        *count += pool_count;
+    }
+    return all;
+}
+
 static struct rt_scaling_row *list_scaling(const struct rt_trial *t, size_t *count)
 {
     const struct rt_supply *supply = rt_sim_supply(t->sim);
@@ -285,15 +306,17 @@ static bool end_run(struct rt_trial *t, enum rt_run_status status, const char *m
         .replica_count = rt_fleet_replicas(rt_sim_fleet(t->sim)),
         .checks = t->checked ? t->checks : NULL,
     };
-    end.samples = rt_sim_samples(t->sim, &end.sample_count);
+    struct rt_sample *samples = list_samples(t, &end.sample_count);
     const struct rt_replica_totals **totals = list_totals(rt_sim_fleet(t->sim));
     struct rt_billed *billed = list_billed(t, &end.billed_count);
     struct rt_scaling_row *scaling = list_scaling(t, &end.scaling_count);
     end.replicas = totals;
     end.billed = billed;
     end.scaling = scaling;
-    bool ok = totals && billed && scaling ? rt_metrics_result(t->metrics, tokens, &end.metrics, err)
-                                          : rt_fail_nomem(err, "the replicas' totals");
+    end.samples = samples;
+    bool ok = totals && billed && scaling && samples
+                  ? rt_metrics_result(t->metrics, tokens, &end.metrics, err)
+                  : rt_fail_nomem(err, "the replicas' totals");
     end.wall_s = wall_seconds(t);
     if (ok) {
         ok = rt_store_end(t->store, t->run_id, &end, err);
@@ -302,6 +325,7 @@ static bool end_run(struct rt_trial *t, enum rt_run_status status, const char *m
     free(totals);
     free(billed);
     free(scaling);
+    free(samples);
     return ok;
 }
 

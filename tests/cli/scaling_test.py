@@ -50,6 +50,51 @@ class Case(unittest.TestCase):
             return connection.execute(sql).fetchall()
 
 
+class WhySlow(Case):
+    """View why_slow holds what was in use against what was there for the request."""
+    SLOTS = {"startup": {"load_s": 30}, "scaling": {"policy": "queue_depth", "max_replicas": 8, "interval_s": 60, "target_requests": 4}}
+
+    def mostly(self, path):
+        self.run_it(path)
+        return self.rows("SELECT request_id, mostly, queued_in, kv_used_share, seats_used_share, serving"
+                         " FROM why_slow WHERE run_id = (SELECT max(run_id) FROM run) ORDER BY request_id")
+
+    def test_slots_that_are_not_there_do_not_count(self):
+        rows = [(0.1 * k, 10, 400) for k in range(12)]
+        found = self.mostly(self.scenario(rows, {"replicas": 1, **self.SLOTS}))
+        for _, reason, pool, _, seats, serving in found[9:]:
+            self.assertEqual((reason, pool, serving), ("queue: batch full", "main", 1))
+            self.assertGreater(seats, 0.9)
+        found = self.mostly(self.scenario([(0, 1400, 20)] * 12, {
+            "replicas": 1, **self.SLOTS, "engine": {**ENGINE, "num_gpu_blocks": 180}}, sample_interval_s=0.01))
+        self.assertEqual({row[1] for row in found[3:]}, {"queue: KV full"})
+
+    def test_other_pools_do_not_count(self):
+        rows = [(0.1 * k, 10, 400, "llama-3.1-8b") for k in range(20)]
+        path = self.scenario(rows, {"replicas": 1, "name": "small"}, columns=",model")
+        document = json.loads(path.read_text())
+        document["pools"].append({**document["pools"][0], "name": "large", "model": "llama-3.1-70b",
+                                  "gpu": "h200-sxm", "replicas": 5})
+        path.write_text(json.dumps(document))
+        found = self.mostly(path)
+        self.assertEqual({row[1:3] for row in found[9:]}, {("queue: batch full", "small")})
+        points = self.rows("SELECT pool, count(*), max(running), max(serving) FROM sample GROUP BY pool")
+        self.assertEqual(points, [(None, points[0][1], 8.0, 6.0), ("large", points[0][1], 0.0, 5.0),
+                                  ("small", points[0][1], 8.0, 1.0)])
+
+    def test_a_replica_that_has_to_start(self):
+        found = self.mostly(self.scenario([(1, 10, 5), (2, 10, 5)], {"replicas": 0, **self.SLOTS, "scaling": {
+            **self.SLOTS["scaling"], "min_replicas": 0}}))
+        self.assertEqual([row[1] for row in found], ["queue: no replica"] * 2)
+
+    def test_a_replica_that_was_lost(self):
+        rows = [(0, 10, 5), (0.195, 10, 5)]
+        found = self.mostly(self.scenario(rows, {"replicas": 1, "startup": {"load_s": 1}, "failures": {
+            "outages": [{"at_s": 0.2, "replica": 0, "for_s": 0.5}]}}))
+        self.assertEqual([row[1] for row in found], ["own prefill", "lost its replica"])
+        self.assertEqual(self.rows("SELECT lost_s FROM slowest_requests WHERE request_id = 1"), [(0.2,)])
+
+
 class Tables(Case):
     # Two long requests want two replicas at the tick of 1 s; at 3 s one is wanted.
     POOL = {"replicas": 1, "startup": {"load_s": 0.5}, "tensor_parallel": 2, "scaling": {

@@ -36,7 +36,7 @@ struct fixture {
     struct rt_run_pool pools[2];
     struct rt_source source;
     struct rt_token_stats tokens;
-    struct rt_sample samples[4];
+    struct rt_sample samples[12]; /* the fleet's, then each pool's */
     struct rt_replica_totals totals[FIXTURE_REPLICAS];
     const struct rt_replica_totals *replicas[FIXTURE_REPLICAS];
     struct rt_billed billed[FIXTURE_REPLICAS];
@@ -285,8 +285,11 @@ static inline struct rt_run_end fixture_end(struct fixture *f, uint64_t n)
             f->totals[i].terms_s[t] = 0.125 * (t + 1);
         f->replicas[i] = &f->totals[i];
     }
-    for (unsigned i = 0; i < 4; i++)
-        f->samples[i] = (struct rt_sample){i * 1000000000, 3, 2.5, 2700, 6, RT_NO_REPLICA};
+    for (unsigned i = 0; i < 4; i++) {
+        f->samples[i] = (struct rt_sample){i * 1000000000, 3, 2.5, 2700, 6, 3, RT_ALL_POOLS};
+        f->samples[4 + i] = (struct rt_sample){i * 1000000000, 2, 1.5, 1800, 3.5, 2, 0};
+        f->samples[8 + i] = (struct rt_sample){i * 1000000000, 1, 1, 900, 2, 1, 1};
+    }
     assert_ok(rt_metrics_result(f->metrics, &f->tokens, &end.metrics, &err), &err);
     end.totals = (struct rt_sim_totals){.arrived = n,
                                         .max_in_flight = 12,
@@ -307,7 +310,7 @@ static inline struct rt_run_end fixture_end(struct fixture *f, uint64_t n)
     end.scaling = scaling;
     end.scaling_count = sizeof scaling / sizeof scaling[0];
     end.samples = f->samples;
-    end.sample_count = 4;
+    end.sample_count = 12;
     end.itl = &f->tokens.itl;
     end.itl_measured = &f->tokens.itl_measured;
     end.peak_output_tokens_per_s = 321;

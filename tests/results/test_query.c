@@ -611,12 +611,12 @@ static void view_slow(void **state)
                "run_id = 1",
                "1|1|2.0|1.5|0.5\n2|0|0.4|0.1|0.3\n3|2|0.2|0.0|0.2\n");
     /* Samples at 0, 1, 2, 3 s: request 1 (5 to 7 s) and 2 see the last one, request 0 the first.
-     * KV: 2,700 of 3,000 blocks are full enough. */
+     * KV: 1,800 of the 2,000 blocks of their pool are full enough. */
     assert_sql(f->db,
                "SELECT rank, samples, running, waiting, kv_used_share, seats_used_share, mostly"
                " FROM why_slow WHERE run_id = 1",
-               "1|1|3.0|2.5|0.9|0.125|queue: KV full\n2|1|3.0|2.5|0.9|0.125|own prefill\n"
-               "3|1|3.0|2.5|0.9|0.125|own prefill\n");
+               "1|1|2.0|1.5|0.9|0.125|queue: KV full\n2|1|2.0|1.5|0.9|0.125|own prefill\n"
+               "3|1|2.0|1.5|0.9|0.125|own prefill\n");
 }
 
 static void slowest_are_a_hundred(void **state)

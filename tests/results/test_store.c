@@ -223,7 +223,9 @@ static void other_tables(void **state)
     assert_sql(f->db, "SELECT * FROM replica WHERE replica = 2",
                "1|2|small|102|1.500000002|5|1|2|8000|2000|5000|9000|500|60|40|30|20\n");
     assert_sql(f->db, "SELECT group_concat(pool, ' ') FROM replica", "big big small\n");
-    assert_sql(f->db, "SELECT * FROM sample WHERE time_s = 2", "1|2.0|NULL|3.0|2.5|2700.0|6.0\n");
+    assert_sql(f->db, "SELECT * FROM sample WHERE time_s = 2 ORDER BY rowid",
+               "1|2.0|NULL|3.0|2.5|2700.0|6.0|3.0\n1|2.0|big|2.0|1.5|1800.0|3.5|2.0\n"
+               "1|2.0|small|1.0|1.0|900.0|2.0|1.0\n");
     for (unsigned t = 0; t < RT_TERM_COUNT; t++) {
         char sql[128], want[32];
         snprintf(sql, sizeof sql, "SELECT busy_s FROM step_time WHERE replica = 1 AND term = '%s'",
