@@ -1,7 +1,7 @@
 /* Pools become replicas here: costs are tabulated once a pool, KV memory is planned, replicas are
  * created and numbered through. */
 #include "fleet_internal.h"
-#include "rooftrace/supply.h"
+#include "rooftrace/supply_spec.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #include "sim_internal.h"
 #include "sim_print_internal.h"
 
-#include "rooftrace/supply.h"
+#include "rooftrace/supply_spec.h"
 
 #include <math.h>
 

@@ -11,7 +11,7 @@
  * histograms for every trial under way. */
 #include "size_driver_internal.h"
 
-#include "rooftrace/supply.h"
+#include "rooftrace/supply_spec.h"
 
 #include <assert.h>
 #include <inttypes.h>
