@@ -4,52 +4,22 @@ price is not known, and runs that are refused because they cannot be.
 
 Environment: ROOFTRACE = the executable. Standard library only.
 """
-import contextlib
 import json
-import os
-import pathlib
-import sqlite3
 import subprocess
-import tempfile
-import unittest
 
-ROOFTRACE = os.environ.get("ROOFTRACE", "rooftrace")
-# A step of 10 ms whatever is in it.
-STEP = {"kind": "linear", "coefficients_s": [0.01, 0, 0, 0, 0]}
+import run_case
+from run_case import ROOFTRACE
+
 GPU = {"name": "mine", "mem_gb": 80, "mem_bw_gb_per_s": 1000, "tflops": {"bf16": 100},
        "tdp_w": 400, "idle_w": 100, "price_usd_per_h": 36, "price_range_usd_per_h": [18, 72],
        "spot_price_usd_per_h": 7.2}
 
 
-class Case(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-        self.db = self.folder / "out.db"
-
+class Case(run_case.RunCase):
     def scenario(self, rows, **more):
-        """A scenario of these rows (arrival, prompt, output, class), one pool of two GPUs."""
-        trace = self.folder / "trace.csv"
-        trace.write_text("arrival_s,prompt_tokens,output_tokens,class\n" +
-                         "".join(",".join(map(str, row)) + "\n" for row in rows))
-        document = {"workload": {"trace": "trace.csv"}, "model": "llama-3.1-8b", "cost": STEP,
-                    "pools": [{"gpu": GPU, "replicas": 2,
-                               "engine": {"num_gpu_blocks": 1000, "async_scheduling": False}}]}
-        document.update(more)
-        path = self.folder / "s.json"
-        path.write_text(json.dumps(document))
-        return path
-
-    def run_it(self, path, *options, status=0):
-        run = subprocess.run([ROOFTRACE, "run", str(path), "-o", str(self.db), *map(str, options)],
-                             capture_output=True, text=True, timeout=300)
-        self.assertEqual(run.returncode, status, run.stdout + run.stderr)
-        return run
-
-    def rows(self, sql):
-        with contextlib.closing(sqlite3.connect(self.db)) as db:
-            return db.execute(sql).fetchall()
+        """Of rows (arrival, prompt, output, class); one pool of two GPUs."""
+        return self.write_scenario(rows, {"gpu": GPU, "replicas": 2, "engine": {
+            "num_gpu_blocks": 1000, "async_scheduling": False}}, columns=",class", **more)
 
     def near(self, got, want):
         self.assertEqual(len(got), len(want))
@@ -221,4 +191,4 @@ class SelfCheck(Case):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_case.main()

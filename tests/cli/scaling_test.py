@@ -5,49 +5,16 @@ with a replica down.
 
 Environment: ROOFTRACE = the executable. Standard library only.
 """
-import contextlib
 import json
-import os
-import pathlib
-import sqlite3
 import subprocess
-import tempfile
-import unittest
 
-ROOFTRACE = os.environ.get("ROOFTRACE", "rooftrace")
-# A step of 10 ms whatever is in it.
-STEP = {"kind": "linear", "coefficients_s": [0.01, 0, 0, 0, 0]}
-ENGINE = {"num_gpu_blocks": 1000, "max_num_seqs": 8, "async_scheduling": False}
+import run_case
+from run_case import ENGINE, ROOFTRACE
 
 
-class Case(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-        self.db = self.folder / "out.db"
-
+class Case(run_case.RunCase):
     def scenario(self, rows, pool, columns="", **more):
-        """A scenario of these rows (arrival, prompt, output, ...) and one pool."""
-        (self.folder / "t.csv").write_text("arrival_s,prompt_tokens,output_tokens" + columns + "\n" + "".join(
-            ",".join(map(str, row)) + "\n" for row in rows))
-        document = {"workload": {"trace": "t.csv"}, "model": "llama-3.1-8b", "cost": STEP,
-                    "pools": [{"gpu": "h100-sxm", "price_usd_per_gpu_hour": 36, "engine": ENGINE, **pool}]}
-        for key, value in more.items():
-            document[key] = {**document.get(key, {}), **value} if isinstance(value, dict) else value
-        path = self.folder / "s.json"
-        path.write_text(json.dumps(document))
-        return path
-
-    def run_it(self, path, *options, status=0):
-        run = subprocess.run([ROOFTRACE, "run", str(path), "-o", str(self.db), *map(str, options)],
-                             capture_output=True, text=True, timeout=300)
-        self.assertEqual(run.returncode, status, run.stdout + run.stderr)
-        return run
-
-    def rows(self, sql, db=None):
-        with contextlib.closing(sqlite3.connect(db or self.db)) as connection:
-            return connection.execute(sql).fetchall()
+        return self.write_scenario(rows, {"gpu": "h100-sxm", "price_usd_per_gpu_hour": 36, **pool}, columns, **more)
 
 
 class WhySlow(Case):
@@ -269,4 +236,4 @@ class Headroom(Case):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_case.main()

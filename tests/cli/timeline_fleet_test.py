@@ -7,48 +7,21 @@ rules.
 Environment: ROOFTRACE = the executable. Standard library only.
 """
 import collections
-import contextlib
 import json
-import os
 import pathlib
-import sqlite3
-import subprocess
-import sys
-import tempfile
-import unittest
+
+import run_case
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-ROOFTRACE = os.environ.get("ROOFTRACE", "rooftrace")
-# A step of 10 ms whatever is in it.
-STEP = {"kind": "linear", "coefficients_s": [0.01, 0, 0, 0, 0]}
-ENGINE = {"num_gpu_blocks": 1000, "max_num_seqs": 8, "async_scheduling": False}
 SERVES = ("ready", "draining")
 NEAR = 1e-3  # microseconds: times are exact, sums of two are not
 
 
-class Timeline(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-        self.db = self.folder / "out.db"
-
-    def rooftrace(self, *argv):
-        run = subprocess.run([ROOFTRACE, *map(str, argv)], capture_output=True, text=True, timeout=300)
-        self.assertEqual(run.returncode, 0, run.stderr)
-
+class Timeline(run_case.RunCase):
     def small(self, rows, pool, **more):
         """Replays (arrival, prompt, output) on one pool, with step records."""
-        (self.folder / "t.csv").write_text("arrival_s,prompt_tokens,output_tokens\n" + "".join(
-            ",".join(map(str, row)) + "\n" for row in rows))
-        (self.folder / "s.json").write_text(json.dumps({
-            "workload": {"trace": "t.csv"}, "model": "llama-3.1-8b", "cost": STEP, **more,
-            "pools": [{"gpu": "h100-sxm", "engine": ENGINE, "startup": {"load_s": 0.1}, **pool}]}))
-        self.rooftrace("run", self.folder / "s.json", "-o", self.db, "--steps")
-
-    def rows(self, sql):
-        with contextlib.closing(sqlite3.connect(self.db)) as db:
-            return db.execute(sql).fetchall()
+        pool = {"gpu": "h100-sxm", "startup": {"load_s": 0.1}, **pool}
+        self.run_it(self.write_scenario(rows, pool, **more), "--steps")
 
     def export(self, *options):
         out = self.folder / "out.json"
@@ -250,6 +223,4 @@ class Timeline(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if not (os.path.sep in ROOFTRACE and os.access(ROOFTRACE, os.X_OK)):
-        sys.exit(f"ROOFTRACE: expected the path of the executable, read {ROOFTRACE!r}")
-    unittest.main(verbosity=2)
+    run_case.main()

@@ -88,81 +88,85 @@ static void shares_are_of_those_ready(void **state)
     assert_int_equal(use->wanted(NULL, params, &v), 5);
 }
 
+struct predictive {
+    const struct rt_scaler_policy *policy;
+    double params[RT_SCALER_PARAM_COUNT];
+    void *past;
+};
+
+/* Ticks of interval_s, replicas that serve requests_per_s; a season, unless 0. */
+static struct predictive predictive(double interval_s, double requests_per_s, double season_s,
+                                    double tolerance)
+{
+    struct predictive p = {.policy = policy("predictive")};
+    p.past = calloc(1, p.policy->state_bytes);
+    assert_non_null(p.past);
+    defaults(p.params);
+    p.params[RT_SCALER_INTERVAL] = interval_s;
+    p.params[RT_SCALER_REQUESTS_PER_S] = requests_per_s;
+    p.params[RT_SCALER_TOLERANCE] = tolerance;
+    if (season_s > 0)
+        p.params[RT_SCALER_SEASON] = season_s;
+    assert_true(p.policy->init(p.past, p.params));
+    return p;
+}
+
+static int64_t wanted_at(struct predictive *p, struct rt_scaler_view *v, uint64_t arrivals)
+{
+    v->arrivals = arrivals;
+    return p->policy->wanted(p->past, p->params, v);
+}
+
+static void release(struct predictive *p)
+{
+    p->policy->release(p->past);
+    free(p->past);
+}
+
 /* A ramp of 2 requests a second each tick: Holt's method finds the trend, and asks for what will be
  * needed when a replica that is started now is ready. */
 static void predicts_a_ramp(void **state)
 {
-    const struct rt_scaler_policy *p = policy("predictive");
-    double params[RT_SCALER_PARAM_COUNT];
-    void *past = calloc(1, p->state_bytes);
+    struct predictive p = predictive(10, 1, 0, 0);
     struct rt_scaler_view v = {.interval_s = 10, .startup_s = 30, .current = 1, .ready = 1};
     int64_t wanted = 0;
     (void)state;
-    assert_non_null(past);
-    defaults(params);
-    params[RT_SCALER_INTERVAL] = 10;
-    params[RT_SCALER_REQUESTS_PER_S] = 1;
-    params[RT_SCALER_TOLERANCE] = 0;
-    assert_true(p->init(past, params));
-    for (uint64_t n = 0; n < 60; n++) {
-        v.arrivals = 20 * n;
-        wanted = p->wanted(past, params, &v);
-    }
+    for (uint64_t n = 0; n < 60; n++)
+        wanted = wanted_at(&p, &v, 20 * n);
     /* the rate is 118 now, and 126 four ticks from now */
     assert_in_range(wanted, 125, 127);
-    v.arrivals = 0;
     for (int n = 0; n < 60; n++)
-        wanted = p->wanted(past, params, &v);
+        wanted = wanted_at(&p, &v, 0);
     assert_int_equal(wanted, 0);
-    p->release(past);
-    free(past);
+    release(&p);
 }
 
 /* The first tick: level 6, no trend. The second, nothing: level 3, trend -0.6, and two ticks ahead
  * 1.8. */
 static void smooths_by_hand(void **state)
 {
-    const struct rt_scaler_policy *p = policy("predictive");
-    double params[RT_SCALER_PARAM_COUNT];
-    void *past = calloc(1, p->state_bytes);
-    struct rt_scaler_view v = {.interval_s = 1, .startup_s = 1, .current = 0, .arrivals = 6};
+    struct predictive p = predictive(1, 0.3, 0, 0.1);
+    struct rt_scaler_view v = {.interval_s = 1, .startup_s = 1, .current = 0};
     (void)state;
-    assert_non_null(past);
-    defaults(params);
-    params[RT_SCALER_INTERVAL] = 1;
-    params[RT_SCALER_REQUESTS_PER_S] = 0.3;
-    assert_true(p->init(past, params));
-    assert_int_equal(p->wanted(past, params, &v), 20);
-    v.arrivals = 0;
-    assert_int_equal(p->wanted(past, params, &v), 6);
-    p->release(past);
-    free(past);
+    assert_int_equal(wanted_at(&p, &v, 6), 20);
+    assert_int_equal(wanted_at(&p, &v, 0), 6);
+    release(&p);
 }
 
 /* A burst every 10 ticks, of one tick: a season before it is known. */
 static void remembers_a_season(void **state)
 {
-    const struct rt_scaler_policy *p = policy("predictive");
-    double params[RT_SCALER_PARAM_COUNT];
-    void *past = calloc(1, p->state_bytes);
+    struct predictive p = predictive(1, 1, 10, 0.1);
     struct rt_scaler_view v = {.interval_s = 1, .startup_s = 2, .current = 0};
     (void)state;
-    assert_non_null(past);
-    defaults(params);
-    params[RT_SCALER_INTERVAL] = 1;
-    params[RT_SCALER_SEASON] = 10;
-    params[RT_SCALER_REQUESTS_PER_S] = 1;
-    assert_true(p->init(past, params));
     for (int n = 0; n < 40; n++) {
-        v.arrivals = n % 10 == 0 ? 50 : 0;
-        int64_t wanted = p->wanted(past, params, &v);
+        int64_t wanted = wanted_at(&p, &v, n % 10 == 0 ? 50 : 0);
         if (n >= 10 && n % 10 == 7) /* three ticks before the burst */
             assert_int_equal(wanted, 50);
         if (n >= 10 && n % 10 == 6)
             assert_true(wanted < 5);
     }
-    p->release(past);
-    free(past);
+    release(&p);
 }
 
 int main(void)

@@ -5,6 +5,7 @@
  * and scenario; RT_SEED=n RT_CASES=1 runs it alone. */
 #include "replica_drive.h"
 #include "rooftrace/rng.h"
+#include "support/seeds.h"
 #include "support/test.h"
 
 #include <stdlib.h>
@@ -106,12 +107,6 @@ static void check_one(uint64_t seed, bool spread, const struct abilities *a, str
         drive_release(&d);
     }
     naive_result_release(&naive);
-}
-
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
 static void check_many(bool spread)

@@ -5,6 +5,7 @@
  * tries what rt_engine_parse still rejects. */
 #include "replica_drive.h"
 #include "rooftrace/rng.h"
+#include "support/seeds.h"
 #include "support/test.h"
 
 #include <math.h>
@@ -24,12 +25,6 @@ struct run { /* what a case compares */
     struct naive_result naive;
     uint64_t seed;
 };
-
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text ? strtoull(text, NULL, 10) : otherwise;
-}
 
 #define CHECK(run, holds, ...)                                                                     \
     do {                                                                                           \

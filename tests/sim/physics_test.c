@@ -5,6 +5,7 @@
  * statistical. */
 #include "rooftrace/rng.h"
 #include "rooftrace/sim.h"
+#include "sim_trial.h"
 #include "support/test.h"
 
 #include <math.h>
@@ -91,19 +92,6 @@ struct outcome {
     struct rt_sim_totals totals;
 };
 
-static void parse_scenario(const char *text, struct rt_scenario *out)
-{
-    struct rt_err err = {0};
-    struct rt_catalog *catalog = NULL;
-    struct rt_json *doc = NULL;
-    assert_ok(rt_catalog_open(NULL, &catalog, &err), &err);
-    assert_ok(rt_json_parse(text, strlen(text), "physics", &doc, &err), &err);
-    struct rt_json_at root = rt_json_root(doc);
-    assert_ok(rt_scenario_parse(&root, catalog, out, &err), &err);
-    rt_json_free(doc);
-    rt_catalog_free(catalog);
-}
-
 static void keep_rows(struct outcome *o, const struct rt_finished_list *rows, size_t count)
 {
     for (size_t i = 0; i < rows->count; i++) {
@@ -135,7 +123,7 @@ static void simulate(const char *scenario_text, const struct load *load, struct 
     struct rt_sim *sim = NULL;
     struct rt_finished_list rows;
     enum rt_sim_answer answer;
-    parse_scenario(scenario_text, &scenario);
+    scenario_from_text(scenario_text, &scenario);
     assert_ok(rt_sim_new(&scenario, load_source_new(load), &sim, &err), &err);
     rt_finished_list_init(&rows);
     out->by_id = calloc(load->count, sizeof *out->by_id);

@@ -21,11 +21,6 @@ const struct rt_parallel *parallel_of(const struct trial *t)
 
 /* ---- drawing --------------------------------------------------------------------------------- */
 
-static int64_t pick(struct rt_rng *r, int64_t low, int64_t high)
-{
-    return low + (int64_t)rt_rng_below(r, (uint64_t)(high - low + 1));
-}
-
 /* The section `engine`. */
 static void draw_engine(struct rt_rng *r, char *text, size_t size)
 {
@@ -70,17 +65,9 @@ static void draw_scenario(struct trial *t, struct rt_rng *r)
         rt_rng_below(r, 2) ? "0.07" : "3", (int)pick(r, 1, rt_rng_below(r, 3) ? MAX_REPLICAS : 1),
         (int)pick(r, 1, rt_rng_below(r, 3) ? 1 : 4),
         (int)pick(r, 1, rt_rng_below(r, 3) ? 1 : MAX_RANKS), engine);
-    struct rt_err err = {0};
-    struct rt_catalog *catalog = NULL;
-    struct rt_json *doc = NULL;
-    assert_ok(rt_catalog_open(NULL, &catalog, &err), &err);
-    assert_ok(rt_json_parse(text, strlen(text), "invariants", &doc, &err), &err);
-    struct rt_json_at root = rt_json_root(doc);
-    assert_ok(rt_scenario_parse(&root, catalog, &t->scenario, &err), &err);
+    scenario_from_text(text, &t->scenario);
     t->scenario.coast = rt_rng_below(r, 4) != 0;
     t->record_steps = rt_rng_below(r, 2) == 0;
-    rt_json_free(doc);
-    rt_catalog_free(catalog);
 }
 
 /* The prompt's beginning is one of a few, so that the prefix cache has something to find. */

@@ -5,6 +5,8 @@
 
 #include "array_source.h"
 #include "rooftrace/sim.h"
+#include "sim_trial.h"
+#include "support/seeds.h"
 #include "support/test.h"
 
 #define MAX_REQUESTS 240
@@ -26,14 +28,6 @@ struct trial {
     bool record_steps;
     struct rt_step_list steps;
 };
-
-#define CHECK(trial, holds, ...)                                                                   \
-    do {                                                                                           \
-        if (!(holds)) {                                                                            \
-            print_error("seed %llu: %s\n", (unsigned long long)(trial)->seed, #holds);             \
-            fail_msg(__VA_ARGS__);                                                                 \
-        }                                                                                          \
-    } while (0)
 
 struct trial *trial_new(uint64_t seed); /* drawn and replayed */
 void trial_free(struct trial *t);

@@ -1,6 +1,7 @@
 /* Class priorities: the scenario's `classes` reach the queue, a request's own priority wins, and
  * names that are not listed change nothing. One seat, so the order of rows is the queue's. */
 #include "rooftrace/sim.h"
+#include "sim_trial.h"
 #include "support/test.h"
 
 #include <stdio.h>
@@ -51,9 +52,6 @@ static void arrivals_free(struct rt_source *s)
 
 static void parse_scenario(const char *classes, const char *queue_order, struct rt_scenario *out)
 {
-    struct rt_err err = {0};
-    struct rt_catalog *catalog = NULL;
-    struct rt_json *doc = NULL;
     char text[1024];
 
     snprintf(text, sizeof text,
@@ -62,12 +60,7 @@ static void parse_scenario(const char *classes, const char *queue_order, struct 
              "\"pools\":[{\"gpu\":\"rtx-4090\",\"engine\":{\"max_num_seqs\":1,"
              "\"num_gpu_blocks\":100,\"queue_order\":\"%s\"}}],\"classes\":%s}",
              queue_order, classes);
-    assert_ok(rt_catalog_open(NULL, &catalog, &err), &err);
-    assert_ok(rt_json_parse(text, strlen(text), "classes", &doc, &err), &err);
-    struct rt_json_at root = rt_json_root(doc);
-    assert_ok(rt_scenario_parse(&root, catalog, out, &err), &err);
-    rt_json_free(doc);
-    rt_catalog_free(catalog);
+    scenario_from_text(text, out);
 }
 
 /* The ids in the order they finish, as text. */

@@ -3,6 +3,7 @@
 #include "array_source.h"
 #include "rooftrace/rng.h"
 #include "rooftrace/sim.h"
+#include "sim_trial.h"
 #include "support/test.h"
 
 #include <stdio.h>
@@ -14,9 +15,6 @@
 
 static void parse_scenario(const char *more, struct rt_scenario *out)
 {
-    struct rt_err err = {0};
-    struct rt_catalog *catalog = NULL;
-    struct rt_json *doc = NULL;
     char text[1024];
     snprintf(text, sizeof text,
              "{\"workload\": {\"trace\": \"none\"}, \"model\": \"llama-3.1-8b\", \"cost\":"
@@ -24,12 +22,7 @@ static void parse_scenario(const char *more, struct rt_scenario *out)
              " \"pools\": [{\"gpu\": \"rtx-4090\", \"engine\": {\"num_gpu_blocks\": 400000,"
              " \"block_size\": %d, \"async_scheduling\": false %s}}]}",
              BLOCK, more);
-    assert_ok(rt_catalog_open(NULL, &catalog, &err), &err);
-    assert_ok(rt_json_parse(text, strlen(text), "conversations", &doc, &err), &err);
-    struct rt_json_at root = rt_json_root(doc);
-    assert_ok(rt_scenario_parse(&root, catalog, out, &err), &err);
-    rt_json_free(doc);
-    rt_catalog_free(catalog);
+    scenario_from_text(text, out);
 }
 
 /* Rows by id; takes the source. */

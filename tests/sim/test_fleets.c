@@ -13,6 +13,8 @@
  * Seeds are printed; RT_SEED=n RT_CASES=1 repeats one case. */
 #include "rooftrace/rng.h"
 #include "rooftrace/sim.h"
+#include "sim_trial.h"
+#include "support/seeds.h"
 #include "support/test.h"
 
 #include <stddef.h>
@@ -59,14 +61,6 @@ struct trial {
     uint32_t hash_block;
     struct outcome out;
 };
-
-#define CHECK(trial, holds, ...)                                                                   \
-    do {                                                                                           \
-        if (!(holds)) {                                                                            \
-            print_error("seed %llu: %s\n", (unsigned long long)(trial)->seed, #holds);             \
-            fail_msg(__VA_ARGS__);                                                                 \
-        }                                                                                          \
-    } while (0)
 
 static enum rt_pull source_next(struct rt_source *base, int64_t now_ns, struct rt_request *out,
                                 int64_t *not_before_ns, struct rt_err *err)
@@ -147,11 +141,6 @@ static const struct rt_router_policy *router_at(unsigned i)
 
 /* ---- drawing --------------------------------------------------------------------------------- */
 
-static int64_t pick(struct rt_rng *r, int64_t low, int64_t high)
-{
-    return low + (int64_t)rt_rng_below(r, (uint64_t)(high - low + 1));
-}
-
 static void draw_pool(struct rt_rng *r, unsigned p, int64_t block, char *text, size_t size)
 {
     bool chunked = rt_rng_below(r, 3) > 0, async = chunked && rt_rng_below(r, 2);
@@ -208,18 +197,9 @@ static void draw_scenario(struct trial *t, struct rt_rng *r)
              " \"admission\": {%s \"shed_late\": %s}, \"pools\": [%s]}",
              (int)(t->seed % 100000), rt_rng_below(r, 2) ? "0" : "0.03", patience, admission,
              rt_rng_below(r, 4) ? "false" : "true", pools);
-    struct rt_err err = {0};
-    struct rt_catalog *catalog = NULL;
-    struct rt_json *doc = NULL;
-    assert_ok(rt_catalog_open(NULL, &catalog, &err), &err);
-    assert_ok(rt_json_parse(text, strlen(text), "fleets", &doc, &err), &err);
-    struct rt_json_at root = rt_json_root(doc);
-    bool ok = rt_scenario_parse(&root, catalog, &t->scenario, &err);
-    CHECK(t, ok, "%s in %s", err.msg, text);
+    scenario_from_text(text, &t->scenario);
     t->scenario.fleet.router = router_at((unsigned)rt_rng_below(r, rt_router_count() + 1));
     t->hash_block = (uint32_t)block;
-    rt_json_free(doc);
-    rt_catalog_free(catalog);
 }
 
 static void draw_requests(struct trial *t, struct rt_rng *r)
@@ -312,17 +292,11 @@ static void run(struct trial *t, bool coast, bool steps, struct outcome *out)
     rt_sim_free(sim);
 }
 
-/* All fields; what lies between status, reason and session is padding, which no rule fills. */
-static bool same_row(const struct rt_finished *a, const struct rt_finished *b)
-{
-    return memcmp(a, b, offsetof(struct rt_finished, status)) == 0 && a->status == b->status &&
-           a->reason == b->reason && a->session == b->session;
-}
-
 static void same(const struct trial *t, const struct outcome *a, const struct outcome *b)
 {
     for (size_t i = 0; i < t->count; i++)
-        CHECK(t, same_row(&a->rows[i], &b->rows[i]), "request %zu differs", i);
+        CHECK(t, same_numbers(&a->rows[i], &b->rows[i]) && a->rows[i].session == b->rows[i].session,
+              "request %zu differs", i);
     CHECK(t, a->gaps == b->gaps && a->produced == b->produced, "other tokens");
     CHECK(t, a->totals.steps == b->totals.steps, "other steps");
     CHECK(t, a->totals.in_flight_area == b->totals.in_flight_area, "another area");
@@ -429,12 +403,6 @@ static void audit(const struct trial *t, uint64_t *by_status)
     for (size_t i = 0; i < t->count; i++)
         preempted += out->rows[i].preemptions;
     CHECK(t, limit == 0 || preempted > 0 || out->most_waiting <= limit, "queue limit");
-}
-
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
 static void every_fleet_obeys(void **state)

@@ -6,6 +6,7 @@
  * Seeds are printed; RT_SEED=n RT_CASES=1 repeats one case. */
 #include "hand_over_case.h"
 #include "rooftrace/rng.h"
+#include "support/seeds.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -498,12 +499,6 @@ static void one_case(uint64_t seed, uint64_t *moved, uint64_t *preempted)
     }
     case_release(&replay);
     free(m);
-}
-
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
 static void times_equal_the_plain_model(void **state)

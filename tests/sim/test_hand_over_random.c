@@ -9,6 +9,7 @@
  * Seeds are printed; RT_SEED=n RT_CASES=1 repeats one case. */
 #include "hand_over_case.h"
 #include "rooftrace/rng.h"
+#include "support/seeds.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -373,12 +374,6 @@ static void check_same(const struct trial *t, struct replay *a, struct replay *b
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
-
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text ? strtoull(text, NULL, 10) : otherwise;
-}
 
 struct seen { /* so that the cases are known to reach what they are for */
     uint64_t moved, hidden, preempted, cached, left[4], stopped, rejected;

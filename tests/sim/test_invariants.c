@@ -394,12 +394,6 @@ static void check_samples(const struct trial *t)
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text ? strtoull(text, NULL, 10) : otherwise;
-}
-
 struct coverage { /* a test that draws nothing but easy cases would prove nothing */
     unsigned policies[16], routers[16], orders[16];
     uint64_t steps, swapped, preemptions, rejected, cached, served;

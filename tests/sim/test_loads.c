@@ -12,7 +12,9 @@
 #include "array_source.h"
 #include "rooftrace/rng.h"
 #include "rooftrace/sim.h"
+#include "sim_trial.h"
 #include "support/naive_engine.h"
+#include "support/seeds.h"
 #include "support/test.h"
 
 #include <math.h>
@@ -42,39 +44,7 @@ struct trial {
     size_t order[MAX_REQUESTS]; /* ids in the order they were sent */
 };
 
-#define CHECK(t, holds, ...)                                                                       \
-    do {                                                                                           \
-        if (!(holds)) {                                                                            \
-            print_error("seed %llu: %s\n", (unsigned long long)(t)->seed, #holds);                 \
-            fail_msg(__VA_ARGS__);                                                                 \
-        }                                                                                          \
-    } while (0)
-
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text ? strtoull(text, NULL, 10) : otherwise;
-}
-
-static int64_t pick(struct rt_rng *r, int64_t low, int64_t high)
-{
-    return low + (int64_t)rt_rng_below(r, (uint64_t)(high - low + 1));
-}
-
 /* ---- drawing --------------------------------------------------------------------------------- */
-
-static void parse_scenario(const char *text, struct rt_scenario *out)
-{
-    struct rt_err err = {0};
-    struct rt_catalog *catalog = NULL;
-    struct rt_json *doc = NULL;
-    assert_ok(rt_catalog_open(NULL, &catalog, &err), &err);
-    assert_ok(rt_json_parse(text, strlen(text), "loads", &doc, &err), &err);
-    struct rt_json_at root = rt_json_root(doc);
-    assert_ok(rt_scenario_parse(&root, catalog, out, &err), &err);
-    rt_json_free(doc);
-    rt_catalog_free(catalog);
-}
 
 static void draw_fleet(struct trial *t, struct rt_rng *r)
 {
@@ -104,7 +74,7 @@ static void draw_fleet(struct trial *t, struct rt_rng *r)
              p->policy != NAIVE_CHUNKED ? ""
              : p->run_ahead             ? ", \"prefix_caching\": false, \"async_scheduling\": true"
                             : ", \"prefix_caching\": false, \"async_scheduling\": false");
-    parse_scenario(text, &t->scenario);
+    scenario_from_text(text, &t->scenario);
 }
 
 static void draw_requests(struct trial *t, struct rt_rng *r)

@@ -9,6 +9,7 @@
 #include "array_source.h"
 #include "rooftrace/rng.h"
 #include "rooftrace/sim.h"
+#include "sim_trial.h"
 #include "support/test.h"
 
 #include <math.h>
@@ -55,20 +56,12 @@ static struct rt_request *draw(double per_s, double long_share, uint64_t seed)
 static void parse(const char *pools, const char *more, struct rt_scenario *s)
 {
     char text[2000];
-    struct rt_err err = {0};
-    struct rt_catalog *catalog = NULL;
-    struct rt_json *doc = NULL;
     snprintf(
         text, sizeof text,
         "{\"workload\": {\"trace\": \"none\"}, \"model\": \"llama-3.1-8b\", \"cost\": {\"kind\":"
         " \"linear\", \"coefficients_s\": [%g, 0, 0, 0, 0]}, %s \"pools\": [%s]}",
         STEP_S, more, pools);
-    assert_ok(rt_catalog_open(NULL, &catalog, &err), &err);
-    assert_ok(rt_json_parse(text, strlen(text), "queueing", &doc, &err), &err);
-    struct rt_json_at root = rt_json_root(doc);
-    assert_ok(rt_scenario_parse(&root, catalog, s, &err), &err);
-    rt_json_free(doc);
-    rt_catalog_free(catalog);
+    scenario_from_text(text, s);
 }
 
 static void add(struct result *sum, double *counts, const struct rt_finished *row)

@@ -8,6 +8,7 @@
 #include "rooftrace/rng.h"
 #include "rooftrace/sim.h"
 #include "rooftrace/supply.h"
+#include "sim_trial.h"
 #include "support/test.h"
 
 #include <math.h>
@@ -32,9 +33,6 @@ struct outcome {
 static void parse(const char *pool, const char *more, struct rt_scenario *s)
 {
     char text[3000];
-    struct rt_err err = {0};
-    struct rt_catalog *catalog = NULL;
-    struct rt_json *doc = NULL;
     snprintf(
         text, sizeof text,
         "{\"workload\": {\"trace\": \"none\"}, \"model\": \"llama-3.1-8b\", \"cost\": {\"kind\":"
@@ -42,12 +40,7 @@ static void parse(const char *pool, const char *more, struct rt_scenario *s)
         " \"rtx-4090\", %s, \"engine\": {\"max_num_seqs\": 8, \"num_gpu_blocks\": 100000,"
         " \"async_scheduling\": false}}]}",
         more, pool);
-    assert_ok(rt_catalog_open(NULL, &catalog, &err), &err);
-    assert_ok(rt_json_parse(text, strlen(text), "scaling", &doc, &err), &err);
-    struct rt_json_at root = rt_json_root(doc);
-    assert_ok(rt_scenario_parse(&root, catalog, s, &err), &err);
-    rt_json_free(doc);
-    rt_catalog_free(catalog);
+    scenario_from_text(text, s);
 }
 
 static void tell(struct outcome *out, struct rt_supply *supply)

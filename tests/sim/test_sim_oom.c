@@ -3,6 +3,7 @@
  * router; some of them with autoscaling, crashes and retries. It must end in RT_ENOMEM, and nothing
  * leaks (asan looks). */
 #include "rooftrace/sim.h"
+#include "sim_trial.h"
 #include "support/failing_alloc.h"
 #include "support/test.h"
 
@@ -74,9 +75,6 @@ static void load_free(struct rt_source *s)
 static void parse(const char *router, const char *pools, struct rt_scenario *s)
 {
     char text[2000];
-    struct rt_err err = {0};
-    struct rt_catalog *catalog = NULL;
-    struct rt_json *doc = NULL;
     snprintf(text, sizeof text,
              "{\"workload\": {\"trace\": \"none\"}, \"cost\": {\"kind\": \"linear\","
              " \"coefficients_s\": [0.005, 2e-05, 4e-08, 5e-10, 6e-06]}, \"router\": \"%s\","
@@ -86,12 +84,7 @@ static void parse(const char *router, const char *pools, struct rt_scenario *s)
              "{\"gpu\": \"rtx-4090\", \"model\": \"llama-3.2-1b\", \"engine\": {\"prefix_caching\":"
              " false, \"num_gpu_blocks\": 30, \"max_num_seqs\": 3}}]}",
              router, pools);
-    assert_ok(rt_catalog_open(NULL, &catalog, &err), &err);
-    assert_ok(rt_json_parse(text, strlen(text), "oom", &doc, &err), &err);
-    struct rt_json_at root = rt_json_root(doc);
-    assert_ok(rt_scenario_parse(&root, catalog, s, &err), &err);
-    rt_json_free(doc);
-    rt_catalog_free(catalog);
+    scenario_from_text(text, s);
 }
 
 static bool run(const struct rt_scenario *s, bool whole, uint64_t *left, struct rt_err *err)

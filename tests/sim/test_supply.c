@@ -14,6 +14,8 @@
 #include "rooftrace/rng.h"
 #include "rooftrace/sim.h"
 #include "rooftrace/supply.h"
+#include "sim_trial.h"
+#include "support/seeds.h"
 #include "support/test.h"
 
 #include <stddef.h>
@@ -46,14 +48,6 @@ struct trial {
     bool patient; /* no client leaves */
 };
 
-#define CHECK(trial, holds, ...)                                                                   \
-    do {                                                                                           \
-        if (!(holds)) {                                                                            \
-            print_error("seed %llu: %s\n", (unsigned long long)(trial)->seed, #holds);             \
-            fail_msg(__VA_ARGS__);                                                                 \
-        }                                                                                          \
-    } while (0)
-
 /* ---- a policy of this test ------------------------------------------------------------------- */
 
 struct dice {
@@ -81,11 +75,6 @@ static const struct rt_scaler_policy dice = {
 };
 
 /* ---- drawing --------------------------------------------------------------------------------- */
-
-static int64_t pick(struct rt_rng *r, int64_t low, int64_t high)
-{
-    return low + (int64_t)rt_rng_below(r, (uint64_t)(high - low + 1));
-}
 
 static double tenths(struct rt_rng *r, int64_t low, int64_t high)
 {
@@ -209,21 +198,12 @@ static void draw_scenario(struct trial *t, struct rt_rng *r)
         " \"sample_interval_s\": 0.05, \"pools\": [%s]}",
         (int)(t->seed % 100000), patience, modes[rt_rng_below(r, 4)], (int)pick(r, 0, 4),
         rt_rng_below(r, 2) ? 0 : tenths(r, 0, 2), pools);
-    struct rt_err err = {0};
-    struct rt_catalog *catalog = NULL;
-    struct rt_json *doc = NULL;
-    assert_ok(rt_catalog_open(NULL, &catalog, &err), &err);
-    assert_ok(rt_json_parse(text, strlen(text), "supply", &doc, &err), &err);
-    struct rt_json_at root = rt_json_root(doc);
-    bool ok = rt_scenario_parse(&root, catalog, &t->scenario, &err);
-    CHECK(t, ok, "%s in %s", err.msg, text);
+    scenario_from_text(text, &t->scenario);
     for (unsigned p = 0; p < count; p++)
         if (ours[p])
             t->scenario.fleet.pools[p].supply->scaling.policy = &dice;
     t->scenario.fleet.router = rt_router_at((unsigned)rt_rng_below(r, rt_router_count()));
     t->load.hash_block_tokens = (uint32_t)block;
-    rt_json_free(doc);
-    rt_catalog_free(catalog);
 }
 
 static void draw_requests(struct trial *t, struct rt_rng *r)
@@ -365,13 +345,6 @@ static void release(struct outcome *out)
     free(out->spans);
 }
 
-/* All fields; what lies between retries and session is padding, which no rule fills. */
-static bool same_row(const struct rt_finished *a, const struct rt_finished *b)
-{
-    return memcmp(a, b, offsetof(struct rt_finished, status)) == 0 && a->status == b->status &&
-           a->reason == b->reason && a->retries == b->retries;
-}
-
 static bool same_event(const struct rt_supply_event *a, const struct rt_supply_event *b)
 {
     return a->time_ns == b->time_ns && a->replica == b->replica && a->from == b->from &&
@@ -381,7 +354,7 @@ static bool same_event(const struct rt_supply_event *a, const struct rt_supply_e
 static void same(const struct trial *t, const struct outcome *a, const struct outcome *b)
 {
     for (size_t i = 0; i < t->load.count; i++)
-        CHECK(t, same_row(&a->rows[i], &b->rows[i]), "request %zu differs", i);
+        CHECK(t, same_numbers(&a->rows[i], &b->rows[i]), "request %zu differs", i);
     CHECK(t, a->gaps == b->gaps && a->given == b->given, "other tokens");
     CHECK(t, a->totals.steps == b->totals.steps, "other steps");
     CHECK(t, a->totals.in_flight_area == b->totals.in_flight_area, "another area");
@@ -531,12 +504,6 @@ static void check_supply(const struct trial *t, const struct outcome *out)
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
-
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text ? strtoull(text, NULL, 10) : otherwise;
-}
 
 struct coverage {
     uint64_t by_status[RT_STATUS_COUNT], by_why[RT_SUPPLY_REASON_COUNT], retries, lost_tokens;
