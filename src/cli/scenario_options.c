@@ -272,6 +272,12 @@ static bool check_ranges(const struct rt_options *o, struct rt_err *err)
                            "%s: expected FROM:TO in seconds, FROM < TO, read \"%.64s\"", names[i],
                            text);
     }
+    const char *copies = rt_options_text(o, "--superpose", NULL);
+    if (copies != NULL && strchr(copies, ':') == NULL)
+        return rt_fail(err, RT_EUSAGE,
+                       "--superpose: expected N:SHIFT_S, copies and seconds between their "
+                       "beginnings, read \"%.64s\"",
+                       copies);
     return true;
 }
 

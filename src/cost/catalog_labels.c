@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static unsigned char fold(char c)
 {
@@ -79,12 +80,22 @@ bool rt_labels_find(const struct rt_labels *l, const char *text, unsigned *recor
     return false;
 }
 
+/* Of the names, with what stands between them. */
+static size_t lengths(const char *const *names, unsigned count)
+{
+    size_t sum = 0;
+    for (unsigned i = 0; i < count; i++)
+        sum += strlen(names[i]) + sizeof ", " - 1;
+    return sum;
+}
+
 const char *rt_labels_suggest(const struct rt_labels *l, const char *text, char *buf, unsigned size)
 {
     const char **texts = malloc((l->count > 0 ? l->count : 1) * sizeof *texts);
     unsigned names = 0, all;
 
-    snprintf(buf, size, "`rooftrace catalog` lists them");
+    static const char many[] = "`rooftrace catalog` lists them";
+    snprintf(buf, size, "%s", many);
     if (texts == NULL)
         return buf;
     for (unsigned i = 0; i < l->count; i++)
@@ -99,7 +110,7 @@ const char *rt_labels_suggest(const struct rt_labels *l, const char *text, char 
         nearest = rt_nearest(text, texts, all);
     if (nearest != NULL)
         snprintf(buf, size, "did you mean \"%s\"?", nearest);
-    else if (names > 0)
+    else if (names > 0 && lengths(texts, names) + sizeof "one of " <= size)
         rt_suggest(text, texts, names, buf, size);
     free(texts);
     return buf;

@@ -75,6 +75,7 @@ static const struct rt_trace_format *format_of_head(struct rt_lines *l, const ch
             return rt_trace_formats[i];
     }
     char read[RT_EXCERPT_BYTES];
+    (void)rt_excerpt(head, len, read); /* head may move when more is read */
     int found = rt_lines_next(l, err); /* says what is wrong with the text, and gives the place */
     while (found == 1 && rt_line_is_blank(l->text, l->len))
         found = rt_lines_next(l, err);
@@ -84,7 +85,7 @@ static const struct rt_trace_format *format_of_head(struct rt_lines *l, const ch
                   "expected a header with arrival_s,prompt_tokens,output_tokens or of another "
                   "known format (or say what its columns mean with --columns), or JSON objects; "
                   "read %s",
-                  rt_excerpt(head, len, read));
+                  read);
     (void)rt_lines_fail_in(l, 0, err);
     return NULL;
 }

@@ -630,7 +630,7 @@ class Runs(Case):
         for options, text in (
                 (["--rate-scale", "2", "--time-scale", "2"], "--rate-scale and --time-scale: expected one"),
                 (["--head", "2", "--max-requests", "2"], "--max-requests and --head: expected one"),
-                (["--superpose", "4"], '$.workload.superpose: expected an object, read "4"'),
+                (["--superpose", "4"], '--superpose: expected N:SHIFT_S, copies and seconds between their beginnings, read "4"'),
                 (["--superpose", "x:1"], "$.workload.superpose.copies"),
                 (["--superpose", "65:1"], "$.workload.superpose.copies"),
                 (["--superpose", "2:-1"], "$.workload.superpose.shift_s"),

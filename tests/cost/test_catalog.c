@@ -280,11 +280,14 @@ static void unknown_names_offer_the_nearest(void **state)
                  "unknown GPU \"h10-sxm\": did you mean \"h100-sxm\"?");
     assert_fails(rt_catalog_model(*state, "lama-3.1-8b", &m, &err), &err, RT_ECONFIG,
                  "unknown model \"lama-3.1-8b\": did you mean \"llama-3.1-8b\"?");
+    /* a list that would be cut off is none */
+    assert_fails(rt_catalog_model(*state, "nope", &m, &err), &err, RT_ECONFIG,
+                 "unknown model \"nope\": `rooftrace catalog` lists them");
     assert_fails(rt_catalog_model(*state, "meta-llama/Lama-3.1-8B", &m, &err), &err, RT_ECONFIG,
                  "did you mean \"meta-llama/Llama-3.1-8B\"?");
     assert_fails(rt_catalog_gpu(*state, "", &g, &err), &err, RT_ECONFIG, "unknown GPU \"\"");
     assert_fails(rt_catalog_gpu(*state, "abacus with very many beads", &g, &err), &err, RT_ECONFIG,
-                 "one of");
+                 "`rooftrace catalog` lists them");
     assert_fails(rt_catalog_gpu(*state, "no/such/file", &g, &err), &err, RT_ECONFIG,
                  "unknown GPU \"no/such/file\"");
     assert_fails(rt_catalog_gpu(*state, "nosuch.json", &g, &err), &err, RT_EIO, "nosuch.json");

@@ -232,6 +232,20 @@ static void longest_line(void **state)
     }
 }
 
+/* A file of one line, longer than what is read at first: of no known format, and shown shortened.
+ */
+static void long_first_line(void **state)
+{
+    struct blob b = {malloc(2000000), 2000000};
+    assert_non_null(b.bytes);
+    memset(b.bytes, 'a', b.len);
+    struct trace_rows r = read_rows(trace_write(*state, "one.csv", b.bytes, b.len), NULL);
+    assert_fails(!r.failed, &r.err, RT_ETRACE, "one.csv:1:1: expected a header with ");
+    assert_fails(!r.failed, &r.err, RT_ETRACE, "read \"aaaaaaaa");
+    rows_free(&r);
+    free(b.bytes);
+}
+
 /* A pipe is read once from beginning to end, also when it is compressed; twice is an error. */
 static void pipes(void **state)
 {
@@ -283,10 +297,11 @@ static void standard_input(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(codings),       cmocka_unit_test(cut_files),
-        cmocka_unit_test(damaged_files), cmocka_unit_test(other_files),
-        cmocka_unit_test(random_damage), cmocka_unit_test(longest_line),
-        cmocka_unit_test(pipes),         cmocka_unit_test(standard_input),
+        cmocka_unit_test(codings),         cmocka_unit_test(cut_files),
+        cmocka_unit_test(damaged_files),   cmocka_unit_test(other_files),
+        cmocka_unit_test(random_damage),   cmocka_unit_test(longest_line),
+        cmocka_unit_test(long_first_line), cmocka_unit_test(pipes),
+        cmocka_unit_test(standard_input),
     };
     return cmocka_run_group_tests(tests, trace_dir_setup, trace_dir_teardown);
 }
