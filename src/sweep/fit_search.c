@@ -218,14 +218,15 @@ static bool go_rounds(struct round *r, unsigned simulations, double *value)
     double u[MAX_POINTS][RT_FIT_KNOBS], mean[RT_FIT_KNOBS] = {0}, narrow = 1;
     unsigned full = design(r->f->count, u), least = 2 * r->f->count + 1;
     unsigned rounds = simulations / full + (simulations % full >= least);
+    unsigned early = rounds / 2, late = rounds - early;
     for (unsigned n = 0; n < rounds; n++) {
         unsigned points = simulations < full ? simulations : full;
         if (!go_round(r, narrow, points, u, value))
             return false;
         simulations -= points;
         narrow = fmax(0.7 * narrow, 0.4);
-        for (unsigned k = 0; n >= rounds / 2 && k < r->f->count; k++)
-            mean[k] += value[k] / (rounds - rounds / 2);
+        for (unsigned k = 0; n >= early && k < r->f->count; k++)
+            mean[k] += value[k] / late;
     }
     if (rounds > 0)
         memcpy(value, mean, r->f->count * sizeof mean[0]);
