@@ -71,7 +71,7 @@ static struct rt_cost_inputs inputs_of(const struct probe *p, const struct row *
                                  .gated = true,
                                  .moe_every = 1};
     if (r->kind == GEMM) {
-        in.dtypes.weight = r->dtype[0];
+        in.dtypes.weight = in.dtypes.head = r->dtype[0]; /* the product is an LM head */
         in.dtypes.activation = r->dtype[1];
         in.model.hidden = (int64_t)r->field[1];
         in.model.vocab = (int64_t)r->field[2];
