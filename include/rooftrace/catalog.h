@@ -26,9 +26,12 @@ struct rt_gpu_constants {
     /* GEMM: C = tiles of the result in waves over the SMs, W = bytes/(eff_m*bw),
      * t = (C^p + W^p)^(1/p) + overhead. edge_rows: what loading its edges makes a tile slower;
      * start_columns: columns of K that starting one takes; wave_share: part of a last wave that
-     * idle SMs cost (src/cost/gemm.c) */
+     * idle SMs cost; split_share: part of the overhead that adding up parts of K takes;
+     * stream_share: part of the SMs below which tiles side by side do not fill the bandwidth
+     * (src/cost/gemm.c) */
     double gemm_eff_compute, gemm_eff_memory, gemm_smooth_p, gemm_overhead_s;
     double gemm_edge_rows, gemm_start_columns, gemm_wave_share;
+    double gemm_split_share, gemm_stream_share;
     /* factors on the efficiencies: eff_m where weights have 8 or 4 bits, eff_c where activations
      * have fewer than 16, the decode's eff where KV has 8; overhead: what a product with such
      * weights takes longer (scales, unpacking) */

@@ -4,7 +4,7 @@
 #ifndef RT_MINIMISE_H
 #define RT_MINIMISE_H
 
-#define RT_MINIMISE_MAX 8 /* numbers */
+#define RT_MINIMISE_MAX 9 /* numbers */
 
 struct rt_minimise {
     unsigned count;       /* 1..RT_MINIMISE_MAX */

@@ -55,6 +55,8 @@ static const struct number constants[] = {
     {"gemm_edge_rows", K(gemm_edge_rows), 0, 1e6, 1},
     {"gemm_start_columns", K(gemm_start_columns), 0, 1e6, 1},
     {"gemm_wave_share", K(gemm_wave_share), 0, 1, 1},
+    {"gemm_split_share", K(gemm_split_share), 0, 100, 1},
+    {"gemm_stream_share", K(gemm_stream_share), 0, 100, 1},
     {"quantized_memory_8bit", K(quantized_memory_8bit), 0.01, 2, 1},
     {"quantized_memory_4bit", K(quantized_memory_4bit), 0.01, 2, 1},
     {"quantized_compute", K(quantized_compute), 0.01, 2, 1},

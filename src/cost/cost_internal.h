@@ -134,6 +134,7 @@ struct rt_gemm_rates {
     double weight_bytes, activation_bytes; /* of one number */
     double tile_column_s[RT_GEMM_TILES];   /* one tile, one column of k, one SM */
     double sms, start_columns, wave_share; /* sms: 1 where their number is not known */
+    double stream_share, split_s;          /* share 0: one SM can draw all bandwidth */
 };
 struct rt_gemm_time {
     double weights_s, compute_s; /* shares of the smooth maximum; their sum is the time */

@@ -348,6 +348,8 @@ static bool check_constants(const struct rt_gpu *g, struct rt_err *err)
         {"gemm_edge_rows", k->gemm_edge_rows, 0, huge},
         {"gemm_start_columns", k->gemm_start_columns, 0, huge},
         {"gemm_wave_share", k->gemm_wave_share, 0, 1},
+        {"gemm_split_share", k->gemm_split_share, 0, 100},
+        {"gemm_stream_share", k->gemm_stream_share, 0, 100},
         {"quantized_memory_8bit", k->quantized_memory_8bit, tiny, 2},
         {"quantized_memory_4bit", k->quantized_memory_4bit, tiny, 2},
         {"quantized_compute", k->quantized_compute, tiny, 2},

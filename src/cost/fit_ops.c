@@ -20,8 +20,8 @@
 
 #define MAX_GROUPS      16
 #define FOLDS           5
-#define EVALUATIONS     600 /* of the fit to all rows */
-#define EVALUATIONS_OUT 150 /* without a group: begins at the fit to all */
+#define EVALUATIONS     3000 /* of the fit to all rows */
+#define EVALUATIONS_OUT 300  /* without a group: begins at the fit to all */
 
 /* ---- tables ---------------------------------------------------------------------------------- */
 
@@ -88,6 +88,8 @@ static const struct line {
     {"gemm_edge_rows", GEMM, 0, 200, 2},
     {"gemm_start_columns", GEMM, 0, 2000, 5},
     {"gemm_wave_share", GEMM, 0, 1, 0.05},
+    {"gemm_split_share", GEMM, 0, 5, 0.1},
+    {"gemm_stream_share", GEMM, 0, 2, 0.05},
     {"quantized_memory_8bit", GEMM_8, 0.05, 2, 0},
     {"quantized_compute", GEMM_8, 0.05, 2, 0},
     {"quantized_overhead_us", GEMM_8, 0, 200, 0.2},

@@ -1,5 +1,5 @@
 /* Time of one matrix product, [rows x k] * [k x n], on one GPU.
- *   W = (k*n*weight bytes + rows*k*activation bytes + rows*n*2) / (eff_m * bandwidth)
+ *   W = (k*n*weight bytes * f + rows*k*activation bytes + rows*n*2) / (eff_m * bandwidth) + s
  *   C = the fastest of a few ways to cut the result into tiles, and k into 1, 2 or 4 parts
  *   t = (C^p + W^p)^(1/p)        the launch overhead o is added by the caller, once a kernel
  *
@@ -11,8 +11,16 @@
  * convention relative to the largest. `start_columns`: filling and emptying the pipeline of a tile,
  * in columns of k. So 65 rows cost as much as 128, or as 80, whichever shape is faster, and a
  * product with fewer tiles than SMs is slower than its FLOPs. Both are what is between the smooth
- * roofline and measured products from 64 to 1024 rows (docs/cost-model.md). Where the number of SMs
- * is not known there are no waves.
+ * roofline and measured products from 64 to 1024 rows (docs/cost-model.md).
+ *
+ * Tiles beside each other and parts of k read weights of their own, tiles below each other the same
+ * ones. With few of the former too few loads are under way to fill the bandwidth:
+ *   f = sqrt(1 + (stream_share * SMs / (n/64 * parts))^2)      64: columns of the narrowest tile
+ * Parts of k help, but a second pass has to add them up: s = split_share * o if there are any. The
+ * better of both counts. So a narrow product of long k (1024 columns at TP 8) streams slowly at any
+ * number of rows. W and C choose their parts apart from each other; then more bandwidth never takes
+ * from a product's arithmetic, nor a higher peak from its memory. Where the number of SMs is not
+ * known there are no waves and f is 1.
  *
  * A hard max(C, W) is right far from the ridge and short near it. Outputs are 16 bit whatever the
  * weights are. Quantised weights stream a little less well than 16 bit ones, quantised activations
@@ -36,7 +44,10 @@ static void init_tiles(const struct rt_gpu *g, struct rt_gemm_rates *out)
     const unsigned largest = RT_GEMM_TILES - 1;
     double e = g->k.gemm_edge_rows;
     double best = 1 + e * (1 / tiles[largest].rows + 1 / tiles[largest].columns);
-    out->sms = g->sm_count >= 1 ? g->sm_count : 1;
+    bool known = g->sm_count >= 1;
+    out->sms = known ? g->sm_count : 1;
+    out->stream_share = known ? g->k.gemm_stream_share : 0;
+    out->split_s = g->k.gemm_split_share * g->k.gemm_overhead_s;
     out->start_columns = g->k.gemm_start_columns;
     out->wave_share = g->k.gemm_wave_share;
     for (unsigned i = 0; i < RT_GEMM_TILES; i++) {
@@ -86,19 +97,34 @@ static double round_up(double x)
     return whole < x ? whole + 1 : whole;
 }
 
+static const double k_parts[] = {1, 2, 4};
+#define PARTS (sizeof k_parts / sizeof k_parts[0])
+
 /* C: the fastest of all shapes of tiles and parts of k. */
 static double tiles_s(const struct rt_gemm_rates *r, double rows, double k, double n)
 {
-    static const double parts[] = {1, 2, 4};
     double best = (double)INFINITY;
     for (unsigned i = 0; i < RT_GEMM_TILES; i++) {
         double grid = round_up(rows / tiles[i].rows) * round_up(n / tiles[i].columns);
-        for (unsigned j = 0; j < sizeof parts / sizeof parts[0]; j++) {
-            double waves = grid * parts[j] / r->sms;
+        for (unsigned j = 0; j < PARTS; j++) {
+            double waves = grid * k_parts[j] / r->sms;
             waves += r->wave_share * (round_up(waves) - waves);
-            double s = waves * r->tile_column_s[i] * (k / parts[j] + r->start_columns);
+            double s = waves * r->tile_column_s[i] * (k / k_parts[j] + r->start_columns);
             best = s < best ? s : best;
         }
+    }
+    return best;
+}
+
+/* What W is more than the bytes at the full rate: the least over parts of k. */
+static double stream_loss_s(const struct rt_gemm_rates *r, double k, double n)
+{
+    double weights_s = k * n * r->weight_bytes / r->bytes_per_s, best = (double)INFINITY;
+    double missing = r->stream_share * r->sms * tiles[0].columns / n;
+    for (unsigned j = 0; j < PARTS; j++) {
+        double share = missing / k_parts[j];
+        double s = weights_s * (sqrt(1 + share * share) - 1) + (j > 0 ? r->split_s : 0);
+        best = s < best ? s : best;
     }
     return best;
 }
@@ -112,6 +138,6 @@ double rt_gemm_bytes(const struct rt_gemm_rates *r, double rows, double matrices
 
 struct rt_gemm_time rt_gemm(const struct rt_gemm_rates *r, double rows, double k, double n)
 {
-    double bytes = rt_gemm_bytes(r, rows, 1, k, n);
-    return rt_smooth_max(bytes / r->bytes_per_s, tiles_s(r, rows, k, n), r->smooth_p);
+    double bytes_s = rt_gemm_bytes(r, rows, 1, k, n) / r->bytes_per_s;
+    return rt_smooth_max(bytes_s + stream_loss_s(r, k, n), tiles_s(r, rows, k, n), r->smooth_p);
 }

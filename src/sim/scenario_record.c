@@ -38,6 +38,8 @@ static const struct number constants[] = {
     {"gemm_edge_rows", K(gemm_edge_rows), 1},
     {"gemm_start_columns", K(gemm_start_columns), 1},
     {"gemm_wave_share", K(gemm_wave_share), 1},
+    {"gemm_split_share", K(gemm_split_share), 1},
+    {"gemm_stream_share", K(gemm_stream_share), 1},
     {"quantized_memory_8bit", K(quantized_memory_8bit), 1},
     {"quantized_memory_4bit", K(quantized_memory_4bit), 1},
     {"quantized_compute", K(quantized_compute), 1},

@@ -19,6 +19,8 @@ static inline struct rt_gpu_constants fixture_constants(void)
         .gemm_edge_rows = 15,
         .gemm_start_columns = 40,
         .gemm_wave_share = .5,
+        .gemm_split_share = .5,
+        .gemm_stream_share = .2,
         .quantized_memory_8bit = .978,
         .quantized_memory_4bit = .923,
         .quantized_compute = .68,

@@ -230,6 +230,49 @@ static void test_gemm_tiles(void **state)
     assert_near(head_s(&k, 1, 6400, 1024), 1024 * row, 1e-9);
 }
 
+/* Seconds of an LM head of K = 8192 that has no limit but memory, on 128 SMs; overhead 4 us. */
+static double streamed_s(double share, double split, double sms, int64_t n, int64_t rows)
+{
+    struct rt_cost_inputs in = fixture_inputs(ideal(fixture_h100()), fixture_llama3_70b(), 1);
+    in.gpu.k.gemm_stream_share = share;
+    in.gpu.k.gemm_split_share = split;
+    in.gpu.k.gemm_overhead_s = 4e-6;
+    in.gpu.sm_count = sms;
+    in.gpu.mem_bw_bytes_per_s = 1e12;
+    in.gpu.peak_flops[RT_BF16] = 1e24;
+    in.model.vocab = n;
+    struct rt_cost *c = make(&in);
+    struct rt_step_shape s;
+    memset(&s, 0, sizeof s);
+    s.samples = rows;
+    double t = term(c, s, RT_TERM_WEIGHTS);
+    rt_cost_free(c);
+    return t;
+}
+
+/* 2048 columns are 32 tiles of 64: a quarter of the SMs, half of them with K in two parts. */
+static void test_gemm_streams(void **state)
+{
+    const double weights = 2 * 8192 * 2048 / 1e12, row = 2 * (8192 + 2048) / 1e12, split = 2e-6;
+    (void)state;
+    assert_near(streamed_s(0, .5, 128, 2048, 1), weights + row, 1e-9);
+    assert_near(streamed_s(.5, 100, 128, 2048, 1), weights * sqrt(5) + row, 1e-9);  /* whole K */
+    assert_near(streamed_s(.5, 0, 128, 2048, 1), weights * sqrt(1.25) + row, 1e-9); /* 4 parts */
+    assert_near(streamed_s(.5, .5, 128, 2048, 1), weights * sqrt(1.25) + split + row, 1e-9);
+    assert_near(streamed_s(.5, .5, 128, 2048, 100), weights * sqrt(1.25) + split + 100 * row, 1e-9);
+    assert_near(streamed_s(.5, .5, 0, 2048, 1), weights + row, 1e-9); /* SMs are not known */
+    /* 32 columns are half a tile; 65536 need no parts */
+    assert_near(streamed_s(.5, 0, 128, 32, 1), weights / 64 * sqrt(1025) + 2 * 8224 / 1e12, 1e-9);
+    assert_near(streamed_s(.5, .5, 128, 65536, 1),
+                32 * weights * sqrt(1 + 1. / 256) + 2 * (8192 + 65536) / 1e12, 1e-9);
+    double before = 0;
+    for (int64_t n = 1; n < 9000; n += 37) { /* more columns never take less time */
+        double t = streamed_s(.3, .7, 132, n, 16);
+        assert_true(t > before);
+        before = t;
+    }
+}
+
 /* More rows, columns or SMs never hurt the way they should not; 300 random products. */
 static void test_gemm_rises(void **state)
 {
@@ -909,6 +952,7 @@ int main(void)
         cmocka_unit_test(test_light_is_the_floor),
         cmocka_unit_test(test_gemm_limits),
         cmocka_unit_test(test_gemm_tiles),
+        cmocka_unit_test(test_gemm_streams),
         cmocka_unit_test(test_gemm_rises),
         cmocka_unit_test(test_decode_by_hand),
         cmocka_unit_test(test_latent_by_hand),
