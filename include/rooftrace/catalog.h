@@ -16,9 +16,10 @@ enum rt_dtype { RT_FP16, RT_BF16, RT_FP8, RT_INT8, RT_INT4, RT_FP4, RT_DTYPE_COU
 extern const char *const rt_dtype_names[RT_DTYPE_COUNT];
 double rt_dtype_bytes(enum rt_dtype d); /* 2, 2, 1, 1, 0.5, 0.5 */
 
-/* How the GPUs of one box talk: over PCIe, over a bridge that joins pairs, or over a switched or
- * fully connected fabric (NVSwitch, xGMI, ICI, RoCE). */
-enum rt_link { RT_LINK_PCIE, RT_LINK_BRIDGE, RT_LINK_FABRIC, RT_LINK_COUNT };
+/* How the GPUs of one box talk: over PCIe from memory to memory, over a bridge that joins pairs,
+ * over a switched or fully connected fabric (NVSwitch, xGMI, ICI, RoCE), or over PCIe by way of the
+ * host's memory (GeForce, whose driver lets no GPU reach another one's). */
+enum rt_link { RT_LINK_PCIE, RT_LINK_BRIDGE, RT_LINK_FABRIC, RT_LINK_HOST, RT_LINK_COUNT };
 extern const char *const rt_link_names[RT_LINK_COUNT];
 
 /* Constants fitted to measured kernels, or the defaults of catalog/gpus.json ("defaults"). */
@@ -67,8 +68,15 @@ struct rt_gpu_constants {
     double sampler_s, sampler_s_per_seq;
     /* M is padded to the next captured graph size up to here; 0 = no padding */
     double graph_max_tokens;
-    /* all-reduce: latency + the smaller of (n-1)*bytes/bus and step + 2(n-1)/n*bytes/bus */
+    /* all-reduce (src/cost/allreduce.c). The engine's own kernel, for messages below custom:
+     * latency + the smaller of (n-1)*bytes/bus and step + 2(n-1)/n*bytes/bus; through symmetric
+     * memory for messages up to symmetric (2, 4, more GPUs; 0: none); the library (NCCL) for the
+     * rest: library_s + 2(n-1)/n*bytes/library, or by a switch that sums at multicast of that rate
+     * (0: none). gather: what a short gather or scatter of the library takes */
     double allreduce_latency_s, allreduce_step_s, allreduce_bus_bytes_per_s;
+    double allreduce_custom_bytes, allreduce_symmetric_2_bytes, allreduce_symmetric_4_bytes;
+    double allreduce_symmetric_8_bytes, allreduce_library_s, allreduce_library_bytes_per_s;
+    double allreduce_multicast, allreduce_gather_s;
     /* host time a step that asynchronous scheduling does not hide, and per sequence; and what the
      * GPU waits for when scheduling is synchronous */
     double host_s_per_step, host_s_per_seq, host_sync_s_per_step, host_sync_s_per_seq;

@@ -91,6 +91,14 @@ static const struct number constants[] = {
     {"allreduce_latency_us", K(allreduce_latency_s), 0, 1e6, 1e-6},
     {"allreduce_step_us", K(allreduce_step_s), 0, 1e6, 1e-6},
     {"allreduce_bus_gb_per_s", K(allreduce_bus_bytes_per_s), 0.001, 1e6, 1e9},
+    {"allreduce_custom_mb", K(allreduce_custom_bytes), 0, 1e6, 1e6},
+    {"allreduce_symmetric_2_mb", K(allreduce_symmetric_2_bytes), 0, 1e6, 1e6},
+    {"allreduce_symmetric_4_mb", K(allreduce_symmetric_4_bytes), 0, 1e6, 1e6},
+    {"allreduce_symmetric_8_mb", K(allreduce_symmetric_8_bytes), 0, 1e6, 1e6},
+    {"allreduce_library_us", K(allreduce_library_s), 0, 1e6, 1e-6},
+    {"allreduce_library_gb_per_s", K(allreduce_library_bytes_per_s), 0.001, 1e6, 1e9},
+    {"allreduce_multicast", K(allreduce_multicast), 0, 1, 1},
+    {"allreduce_gather_us", K(allreduce_gather_s), 0, 1e6, 1e-6},
     {"host_us_per_step", K(host_s_per_step), 0, 1e7, 1e-6},
     {"host_us_per_seq", K(host_s_per_seq), 0, 1e7, 1e-6},
     {"host_sync_us_per_step", K(host_sync_s_per_step), 0, 1e7, 1e-6},
@@ -287,18 +295,39 @@ static bool group_complete(const char *group, uint64_t given)
 
 /* ---- the defaults ---------------------------------------------------------------------------- */
 
-static bool read_fabric(const struct rt_json_at *at, struct rt_gpu_defaults *out,
-                        struct rt_err *err)
+/* All-reduce over one kind of link: latencies, and rates as shares of the link's. */
+static bool read_link(const struct rt_json_at *links, enum rt_link kind,
+                      struct rt_link_defaults *out, struct rt_err *err)
 {
-    static const char *const keys[] = {"allreduce_latency_us", "allreduce_bus_share_of_link"};
-    double latency_us = 0;
+    static const char *const keys[] = {"allreduce_latency_us", "allreduce_bus_share_of_link",
+                                       "allreduce_library_us", "allreduce_library_share_of_link"};
+    struct rt_json_at at = rt_json_get(links, rt_link_names[kind]);
+    double latency_us = 0, library_us = 0;
 
-    if (!rt_json_expect(at, RT_JSON_OBJECT, err) || !rt_json_only(at, keys, COUNT(keys), err) ||
-        !rt_json_need(at, keys[0], err) || !rt_json_need(at, keys[1], err) ||
-        !rt_json_double(at, keys[0], 0, 1e6, &latency_us, err) ||
-        !rt_json_double(at, keys[1], 0.01, 1, &out->fabric_bus_share, err))
+    if (!rt_json_need(links, rt_link_names[kind], err) ||
+        !rt_json_expect(&at, RT_JSON_OBJECT, err) || !rt_json_only(&at, keys, COUNT(keys), err))
         return false;
-    out->fabric_latency_s = latency_us * 1e-6;
+    for (unsigned i = 0; i < COUNT(keys); i++)
+        if (!rt_json_need(&at, keys[i], err))
+            return false;
+    if (!rt_json_double(&at, keys[0], 0, 1e6, &latency_us, err) ||
+        !rt_json_double(&at, keys[1], 0.01, 1, &out->bus_share, err) ||
+        !rt_json_double(&at, keys[2], 0, 1e6, &library_us, err) ||
+        !rt_json_double(&at, keys[3], 0.01, 1, &out->library_share, err))
+        return false;
+    out->latency_s = latency_us * 1e-6;
+    out->library_s = library_us * 1e-6;
+    return true;
+}
+
+static bool read_links(const struct rt_json_at *at, struct rt_gpu_defaults *out, struct rt_err *err)
+{
+    if (!rt_json_expect(at, RT_JSON_OBJECT, err) ||
+        !rt_json_only(at, rt_link_names, RT_LINK_COUNT, err))
+        return false;
+    for (unsigned i = 0; i < RT_LINK_COUNT; i++)
+        if (!read_link(at, (enum rt_link)i, &out->link[i], err))
+            return false;
     return true;
 }
 
@@ -316,8 +345,8 @@ static bool read_half_rate(const struct rt_json_at *at, struct rt_gpu_defaults *
 static bool need_default_sources(const struct rt_json_at *at, struct rt_err *err)
 {
     static const char *const fields[] = {
-        "fabric", "half_rate", "gemm",   "quantized",   "decode", "prefill", "mixed",    "moe",
-        "graph",  "sampler",   "memory", "elementwise", "host",   "stream",  "allreduce"};
+        "links", "half_rate", "gemm",   "quantized",   "decode", "prefill", "mixed",    "moe",
+        "graph", "sampler",   "memory", "elementwise", "host",   "stream",  "allreduce"};
 
     if (!rt_record_sources(at, RT_RECORD_CATALOGUE, fields, COUNT(fields), err))
         return false;
@@ -330,18 +359,18 @@ static bool need_default_sources(const struct rt_json_at *at, struct rt_err *err
 bool rt_gpu_defaults_read(const struct rt_json_at *at, struct rt_gpu_defaults *out,
                           struct rt_err *err)
 {
-    static const char *const keys[] = {"reference_mem_bw_gb_per_s", "constants", "fabric",
+    static const char *const keys[] = {"reference_mem_bw_gb_per_s", "constants", "links",
                                        "half_rate", "sources"};
-    struct rt_json_at list = rt_json_get(at, "constants"), fabric = rt_json_get(at, "fabric");
+    struct rt_json_at list = rt_json_get(at, "constants"), links = rt_json_get(at, "links");
     struct rt_json_at half = rt_json_get(at, "half_rate");
     double reference_gb_per_s = 0;
     uint64_t given = 0;
 
-    *out = (struct rt_gpu_defaults){.fabric_bus_share = 1};
+    *out = (struct rt_gpu_defaults){.half_rate_gemm = 1};
     if (!rt_json_expect(at, RT_JSON_OBJECT, err) || !rt_json_only(at, keys, COUNT(keys), err) ||
         !rt_json_need(at, keys[0], err) ||
         !rt_json_double(at, keys[0], 1, 1e6, &reference_gb_per_s, err) ||
-        !read_constants(&list, &out->k, &given, err) || !read_fabric(&fabric, out, err) ||
+        !read_constants(&list, &out->k, &given, err) || !read_links(&links, out, err) ||
         !read_half_rate(&half, out, err))
         return false;
     out->reference_bytes_per_s = reference_gb_per_s * 1e9;
@@ -526,6 +555,22 @@ static bool has_half_rate(const struct rt_gpu *g)
     return g->peak_flops[RT_INT8] > 3 * wide;
 }
 
+/* A bridge is an option, so PCIe is what joins such GPUs. Where the rate of the link is not known
+ * the defaults' own stay. */
+static void link_defaults(const struct rt_link_defaults *link, const struct rt_gpu *g,
+                          struct rt_gpu_constants *k)
+{
+    bool fabric = g->link_kind == RT_LINK_FABRIC;
+    double rate = fabric ? g->link_bytes_per_s : g->pcie_bytes_per_s;
+
+    if (!(rate > 0))
+        return;
+    k->allreduce_latency_s = link->latency_s;
+    k->allreduce_bus_bytes_per_s = link->bus_share * rate;
+    k->allreduce_library_s = link->library_s;
+    k->allreduce_library_bytes_per_s = link->library_share * rate;
+}
+
 /* The constants of an unseen GPU with these rates, bandwidth and link. */
 static struct rt_gpu_constants defaults_for(const struct rt_gpu_defaults *defaults,
                                             const struct rt_gpu *g)
@@ -541,10 +586,7 @@ static struct rt_gpu_constants defaults_for(const struct rt_gpu_defaults *defaul
         k.gemm_eff_compute = defaults->half_rate_gemm;
         k.prefill_eff_compute = defaults->half_rate_prefill;
     }
-    if (g->link_kind == RT_LINK_FABRIC && g->link_bytes_per_s > 0) {
-        k.allreduce_latency_s = defaults->fabric_latency_s;
-        k.allreduce_bus_bytes_per_s = defaults->fabric_bus_share * g->link_bytes_per_s;
-    }
+    link_defaults(&defaults->link[g->link_kind], g, &k);
     return k;
 }
 

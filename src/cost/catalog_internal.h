@@ -73,12 +73,17 @@ const char *rt_labels_suggest(const struct rt_labels *l, const char *text, char 
 
 /* ---- GPUs (catalog_gpu.c) -------------------------------------------------------------------- */
 
+/* All-reduce of an unseen GPU with one kind of link. */
+struct rt_link_defaults {
+    double latency_s, library_s;     /* the engine's own kernel, the library */
+    double bus_share, library_share; /* their rates as shares of the link's */
+};
+
 /* What an unseen GPU gets. */
 struct rt_gpu_defaults {
-    struct rt_gpu_constants k;    /* of a box without a fabric */
+    struct rt_gpu_constants k;    /* all-reduce: where the link's rate is not known */
     double reference_bytes_per_s; /* elementwise traffic of k was measured at this bandwidth */
-    double fabric_latency_s;      /* all-reduce over a fabric */
-    double fabric_bus_share;      /* its bus as a share of link_bytes_per_s */
+    struct rt_link_defaults link[RT_LINK_COUNT];
     /* efficiencies where fp32 accumulation halves the tensor rate (GeForce) */
     double half_rate_gemm, half_rate_prefill;
 };

@@ -116,7 +116,13 @@ bool rt_stage_alike(const struct rt_stage *a, const struct rt_stage *b);
 /* Links between GPUs (links.c): a ring of `ranks`, each `stride` ranks after the one before. */
 struct rt_ring {
     const struct rt_gpu_constants *k; /* of the inputs it was made from */
-    double ranks, latency_s, nodes_latency_s, bytes_per_s;
+    double ranks, nodes_latency_s;
+    double bytes_per_s;         /* of the engine's own all-reduce, each way */
+    double library_bytes_per_s; /* of NCCL */
+    double copy_bytes_per_s;    /* within a GPU's memory */
+    double custom_bytes;        /* the engine's own kernel has messages below this size; 0: none */
+    double symmetric_bytes;     /* symmetric memory has them up to this one; 0: none */
+    bool multicast;             /* one box: its switch, if it can, sums for the library */
 };
 struct rt_ring rt_ring_of(const struct rt_cost_inputs *in, int64_t ranks, int64_t stride);
 double rt_ring_all_reduce_s(const struct rt_ring *r, double bytes);
@@ -148,8 +154,8 @@ double rt_gemm_bytes(const struct rt_gemm_rates *r, double rows, double matrices
 /* One product of one matrix, without overhead. O(1). */
 struct rt_gemm_time rt_gemm(const struct rt_gemm_rates *r, double rows, double k, double n);
 
-/* All-reduce of `bytes` over GPUs that each move bus bytes/s (allreduce.c). */
-double rt_all_reduce_s(const struct rt_gpu_constants *k, double gpus, double bytes, double bus);
+/* All-reduce of `bytes` within one box, or by the library (allreduce.c); two ranks or more. */
+double rt_all_reduce_s(const struct rt_ring *r, double bytes);
 /* The same for the grouped products of routed experts (moe.c). */
 void rt_moe_rates(const struct rt_cost_inputs *in, struct rt_gemm_rates *out);
 /* `rows` through `touched` matrices of k x n, without overhead. */

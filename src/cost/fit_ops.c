@@ -120,6 +120,8 @@ static const struct line {
     {"allreduce_latency_us", ALL_REDUCE, 0, 5000, 0.2},
     {"allreduce_step_us", ALL_REDUCE, 0, 5000, 0.2},
     {"allreduce_bus_gb_per_s", ALL_REDUCE, 0.05, 5000, 0},
+    {"allreduce_library_us", ALL_REDUCE, 0, 5000, 0.2},
+    {"allreduce_library_gb_per_s", ALL_REDUCE, 0.05, 5000, 0},
 };
 #define LINES (sizeof lines / sizeof lines[0])
 

@@ -7,7 +7,7 @@
 #include "catalog_internal.h"
 
 const char *const rt_dtype_names[RT_DTYPE_COUNT] = {"fp16", "bf16", "fp8", "int8", "int4", "fp4"};
-const char *const rt_link_names[RT_LINK_COUNT] = {"pcie", "bridge", "fabric"};
+const char *const rt_link_names[RT_LINK_COUNT] = {"pcie", "bridge", "fabric", "host"};
 
 double rt_dtype_bytes(enum rt_dtype d)
 {

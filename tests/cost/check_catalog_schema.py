@@ -130,7 +130,8 @@ def written_cases():
 
 def default_cases():
     """Every key of the defaults is needed, and so is every source."""
-    for path in (("constants",), ("sources",), ("fabric",), ()):
+    for path in (("constants",), ("sources",), ("links",), ("links", "fabric"),
+                 ("links", "host"), ()):
         place = GPUS["defaults"]
         for step in path:
             place = place[step]

@@ -51,6 +51,10 @@ static inline struct rt_gpu_constants fixture_constants(void)
         .graph_max_tokens = 512,
         .allreduce_latency_s = 5e-6,
         .allreduce_bus_bytes_per_s = 300e9,
+        .allreduce_custom_bytes = 1e12,
+        .allreduce_library_s = 10e-6,
+        .allreduce_library_bytes_per_s = 300e9,
+        .allreduce_gather_s = 5e-6,
         .host_s_per_step = .5e-3,
         .host_s_per_seq = 4e-6,
         .stream_eff_16bit = .9,
@@ -90,6 +94,7 @@ static inline struct rt_gpu fixture_h100(void)
 {
     struct rt_gpu g = {.mem_bytes = 85e9,
                        .mem_bw_bytes_per_s = 3350e9,
+                       .link_kind = RT_LINK_FABRIC,
                        .link_bytes_per_s = 450e9,
                        .pcie_bytes_per_s = 64e9,
                        .sm_count = 132,

@@ -225,7 +225,8 @@ PREFILL = ["prefill_eff_compute", "prefill_overhead_us", "prefill_pad_columns",
 MIXED = ["mixed_pad_tokens", "mixed_tail", "mixed_decode_columns", "mixed_l2_mb"]
 MOE = ["moe_eff_compute", "moe_eff_memory", "moe_smooth_p", "moe_overhead_us", "moe_pad_rows",
        "moe_io_gb_per_s"]
-REDUCE = ["allreduce_latency_us", "allreduce_step_us", "allreduce_bus_gb_per_s"]
+REDUCE = ["allreduce_latency_us", "allreduce_step_us", "allreduce_bus_gb_per_s",
+          "allreduce_library_us", "allreduce_library_gb_per_s"]
 PRO = "rtx-pro-6000-blackwell-server"
 DENSE = ["Llama-3.1-8B", "Qwen3-32B"]
 ALL_VLLM = [*DENSE, "Qwen3-30B-A3B"]
@@ -434,9 +435,16 @@ def catalogue_record(gpu):
 
 
 def usual_constants(gpu):
-    """What an unseen GPU of this kind gets: the defaults, with the efficiencies of its tensor rate."""
-    usual = catalogue()["defaults"]
-    return {**usual["constants"], **(usual["half_rate"] if half_rate(catalogue_record(gpu)) else {})}
+    """What an unseen GPU of this kind gets: the defaults, with the efficiencies of its tensor rate
+    and all-reduce by its link."""
+    usual, record = catalogue()["defaults"], catalogue_record(gpu)
+    link = usual["links"][record["link_kind"]]
+    rate = record["link_gb_per_s" if record["link_kind"] == "fabric" else "pcie_gb_per_s"]
+    return {**usual["constants"], **(usual["half_rate"] if half_rate(record) else {}),
+            "allreduce_latency_us": link["allreduce_latency_us"],
+            "allreduce_bus_gb_per_s": link["allreduce_bus_share_of_link"] * rate,
+            "allreduce_library_us": link["allreduce_library_us"],
+            "allreduce_library_gb_per_s": link["allreduce_library_share_of_link"] * rate}
 
 
 def catalogue_constants(gpu):
@@ -451,14 +459,17 @@ def half_rate(record):
 
 def others_constants(gpu, keys):
     """Of a GPU that nobody measured: the median of the fits of all others, efficiencies of those whose
-    tensor cores run at the same of the two rates, a bus by its link."""
+    tensor cores run at the same of the two rates, all-reduce of those with the same kind of link, a
+    bus by its rate."""
     text = json.loads(pathlib.Path("src/cost/catalog/gpus.json").read_text())
     mine = next(g for g in text["gpus"] if g["name"] == gpu)
     found = {}
     for key in keys:
-        of_link = (lambda g: g["link_gb_per_s"]) if "bus" in key else (lambda g: 1)
+        rate = key in ("allreduce_bus_gb_per_s", "allreduce_library_gb_per_s")
+        of_link = (lambda g: g["link_gb_per_s"]) if rate else (lambda g: 1)
         fits = [(g["constants"][key] / of_link(g), half_rate(g)) for g in text["gpus"]
-                if g["name"] != gpu and key in g.get("constants", {})]
+                if g["name"] != gpu and key in g.get("constants", {}) and
+                (not key.startswith("allreduce") or g["link_kind"] == mine["link_kind"])]
         like = [v for v, half in fits if "eff_compute" not in key or half == half_rate(mine)]
         if like or fits:
             found[key] = statistics.median(like or [v for v, _ in fits]) * of_link(mine)

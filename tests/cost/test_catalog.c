@@ -166,7 +166,9 @@ static void the_4090_is_as_measured(void **state)
     assert_true(fabs(g.k.gemm_eff_compute - 1) < 1e-9);
     assert_true(fabs(g.k.gemm_overhead_s - 3.29e-6) < 1e-12);
     assert_true(fabs(g.k.elementwise_s_per_token - 0.060e-6) < 1e-15);
-    assert_true(g.link_kind == RT_LINK_PCIE);
+    assert_true(g.link_kind == RT_LINK_HOST); /* no GPU reaches another one's memory */
+    assert_true(fabs(g.k.allreduce_library_s - 20e-6) < 1e-12);
+    assert_true(fabs(g.k.allreduce_library_bytes_per_s - 0.5 * 32e9) < 1);
 }
 
 static void an_unmeasured_gpu_gets_the_defaults(void **state)
@@ -185,10 +187,17 @@ static void an_unmeasured_gpu_gets_the_defaults(void **state)
     /* traffic is scaled by bandwidth: 0.060 us at 1008 GB/s */
     assert_true(fabs(b200.k.elementwise_s_per_token - 0.060e-6 * 1008 / 7700) < 1e-14);
     assert_true(fabs(l4.k.elementwise_s_per_token - 0.060e-6 * 1008 / 300) < 1e-14);
-    /* a fabric's all-reduce follows its link, a PCIe box's does not */
-    assert_true(fabs(b200.k.allreduce_bus_bytes_per_s - 0.65 * 900e9) < 1);
-    assert_true(fabs(l4.k.allreduce_bus_bytes_per_s - 16e9) < 1);
+    /* all-reduce follows the link and its kind */
+    assert_true(fabs(b200.k.allreduce_bus_bytes_per_s - 0.68 * 900e9) < 1);
+    assert_true(fabs(b200.k.allreduce_library_bytes_per_s - 0.74 * 900e9) < 1);
+    assert_true(fabs(l4.k.allreduce_bus_bytes_per_s - 0.6 * 32e9) < 1);
+    assert_true(fabs(l4.k.allreduce_library_bytes_per_s - 0.7 * 32e9) < 1);
+    assert_true(fabs(rtx5090.k.allreduce_library_bytes_per_s - 0.5 * 64e9) < 1);
     assert_true(l4.k.allreduce_latency_s > b200.k.allreduce_latency_s);
+    /* what has no rate keeps the defaults' own; a bridge is an option, so PCIe counts */
+    struct rt_gpu tpu = gpu(state, "tpu-v5p"), a40 = gpu(state, "a40");
+    assert_true(fabs(tpu.k.allreduce_library_bytes_per_s - 16e9) < 1);
+    assert_true(fabs(a40.k.allreduce_bus_bytes_per_s - 0.6 * 32e9) < 1);
 }
 
 static bool has_source(const struct rt_json_at *sources, const char *key, size_t len)
@@ -709,9 +718,10 @@ static void defaults_must_be_complete(void **state)
     static const char *const gone[][2] = {
         {"\"gemm_eff_memory\"", "$.defaults.constants: unknown key"},
         {"\"constants\"", "$.defaults: unknown key"},
-        {"\"fabric\"", "$.defaults: unknown key"},
+        {"\"links\"", "$.defaults: unknown key"},
+        {"\"fabric\"", "$.defaults.links: unknown key"},
         {"\"half_rate\"", "$.defaults: unknown key"},
-        {"\"allreduce_bus_share_of_link\"", "$.defaults.fabric: unknown key"},
+        {"\"allreduce_bus_share_of_link\"", "$.defaults.links.pcie: unknown key"},
     };
     struct rt_err err;
     struct rt_catalog *c;

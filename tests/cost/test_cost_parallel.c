@@ -424,19 +424,22 @@ static void test_all_to_all(void **state)
     rt_cost_free(c);
 }
 
-/* A bridge joins pairs; four cards talk over PCIe. Two nodes of one GPU: the network. */
+/* A bridge joins pairs; four cards talk over PCIe, by the library; two nodes of one GPU over the
+ * network, by the library, too. */
 static void test_slow_links(void **state)
 {
     (void)state;
     struct rt_cost_part parts[RT_MAX_COST_PARTS];
     struct rt_cost_inputs in = inputs(fixture_llama31_8b(), 2, 1, 1);
-    in.gpu.k.allreduce_bus_bytes_per_s = 0;
+    in.gpu.k.allreduce_bus_bytes_per_s = in.gpu.k.allreduce_library_bytes_per_s = 0;
+    in.gpu.k.allreduce_library_s = 20e-6;
     in.gpu.link_kind = RT_LINK_BRIDGE;
     in.gpu.link_bytes_per_s = 56.25e9;
     in.gpu.pcie_bytes_per_s = 32e9;
     double bytes = 100 * 4096 * 2.0, rates[] = {56.25e9, 32e9, 25e9};
+    double latencies[] = {5e-6, 20e-6, 20e-6 + 2e-5};
     for (int i = 0; i < 3; i++) {
-        double n = i == 1 ? 4 : 2, latency = i == 2 ? 5e-6 + 2e-5 : 5e-6;
+        double n = i == 1 ? 4 : 2;
         in.parallel.tensor = (int64_t)n;
         if (i == 2)
             in.nodes = (struct rt_nodes){.gpus = 1, .link_bytes_per_s = 25e9, .latency_s = 1e-5};
@@ -444,7 +447,7 @@ static void test_slow_links(void **state)
         struct rt_step_shape s = fixture_prefill(100, 0);
         s.tokens = 104; /* a captured graph, so that nothing is padded */
         double got = part_s(parts, rt_cost_explain(c, &s, parts), "all_reduce");
-        double want = 65 * (latency + 2 * (n - 1) / n * bytes * 1.04 / rates[i]);
+        double want = 65 * (latencies[i] + 2 * (n - 1) / n * bytes * 1.04 / rates[i]);
         assert_true(near(got, want, 1e-9));
         rt_cost_free(c);
     }

@@ -189,7 +189,8 @@ static void compare_all(const char *what, const struct step *a, const struct ste
 }
 
 /* Terms in their order: weights compute kv attention other launch comm host. Faster memory leaves
- * more of a product's time to its arithmetic, and the other way round; its sum never goes up. */
+ * more of a product's time to its arithmetic, and the other way round; its sum never goes up. An
+ * all-reduce through symmetric memory copies its buffers. */
 static void test_bandwidth_and_peak(void **state)
 {
     struct scene *scene = *state;
@@ -199,7 +200,8 @@ static void test_bandwidth_and_peak(void **state)
         struct rt_cost_inputs faster = scene->in;
         struct step before = explain(&scene->in, &s), after;
         bool joined = one_kernel(&scene->in, &s);
-        int way[RT_TERM_COUNT] = {-1, 1, -1, joined ? -1 : 0, -1, 0, 0, 0};
+        int copies = scene->in.gpu.k.allreduce_symmetric_8_bytes > 0 ? -1 : 0;
+        int way[RT_TERM_COUNT] = {-1, 1, -1, joined ? -1 : 0, -1, 0, copies, 0};
         faster.gpu.mem_bw_bytes_per_s *= 2;
         after = explain(&faster, &s);
         compare_all("bandwidth", &before, &after, way);
@@ -224,6 +226,7 @@ static void test_link(void **state)
         struct rt_step_shape s = random_shape(&scene->in, &scene->r, 1);
         struct rt_cost_inputs faster = scene->in;
         faster.gpu.k.allreduce_bus_bytes_per_s *= 2;
+        faster.gpu.k.allreduce_library_bytes_per_s *= 2;
         faster.gpu.link_bytes_per_s *= 2;
         faster.gpu.pcie_bytes_per_s *= 2;
         struct step before = explain(&scene->in, &s), after = explain(&faster, &s);
@@ -235,13 +238,17 @@ static void test_link(void **state)
 }
 
 /* Twice the GPUs: no product multiplies or reads more on one of them; what is whole on each stays
- * (router, latents, host, norms); messages appear and do not get cheaper. */
+ * (router, latents, host, norms); messages appear and do not get cheaper, unless a switch sums:
+ * more GPUs then send less each. */
 static void test_tensor_parallel(void **state)
 {
     struct scene *scene = *state;
     for (int i = 0; i < ROUNDS; i++) {
         draw(scene, i, 2);
         struct rt_step_shape s = random_shape(&scene->in, &scene->r, 1);
+        struct rt_gpu_constants *k = &scene->in.gpu.k;
+        k->allreduce_multicast = k->allreduce_symmetric_2_bytes = k->allreduce_symmetric_4_bytes =
+            0;
         struct rt_cost_inputs wider = scene->in;
         wider.parallel.tensor *= 2;
         struct step before = explain(&scene->in, &s), after = explain(&wider, &s);

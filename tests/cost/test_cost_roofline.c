@@ -660,7 +660,8 @@ static void test_experts_in_tiles(void **state)
     rt_cost_free(c);
 }
 
-/* Ring all-reduce of M*H*2 bytes: 2 a layer and one behind the embedding; the logits once. */
+/* All-reduce of M*H*2 bytes: 2 a layer and one behind the embedding; the logits are gathered once.
+ */
 static void test_links(void **state)
 {
     (void)state;
@@ -680,6 +681,7 @@ static void test_links(void **state)
     rt_cost_free(c);
     in.gpu.k.allreduce_step_s = 0;
     in.gpu.k.allreduce_bus_bytes_per_s = 0; /* then the link, then PCIe, then nothing */
+    in.gpu.k.allreduce_library_bytes_per_s = 0;
     c = make(&in);
     one = 5e-6 + 1.5 * 1024 * 8192 * 2 / 450e9;
     assert_near(term(c, s, RT_TERM_COMM), 161 * one + 5e-6 + .75 * 128256 * 2 / 450e9, 1e-12);
