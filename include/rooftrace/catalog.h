@@ -39,8 +39,10 @@ struct rt_gpu_constants {
     double quantized_memory_8bit, quantized_memory_4bit, quantized_compute, quantized_kv_8bit;
     double quantized_overhead_s;
     /* decode attention, per layer: KV bytes/(eff*bw) + overhead + per wave of pairs of
-     * a sequence and a KV head */
+     * a sequence and a KV head + ramp_s * min(1, KV bytes / ramp_bytes): what the first bytes take
+     * longer until every SM streams (0 bytes: none) */
     double decode_eff_memory, decode_overhead_s, decode_s_per_wave;
+    double decode_ramp_s, decode_ramp_bytes;
     /* prefill attention, per layer: waves*(k+q/2+32 + pad)*column/(eff*peak) + overhead +
      * bytes of Q, K, V and the result / io; pad: what starting and ending a tile costs, as key
      * columns */

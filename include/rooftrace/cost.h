@@ -92,7 +92,7 @@ void rt_cost_free(struct rt_cost *c);
 int64_t rt_cost_step_ns(const struct rt_cost *c, const struct rt_step_shape *s);
 /* The same step's seconds by term; their sum, taken in the order of enum rt_term, is what is
  * rounded to rt_cost_step_ns. In a pure decode only KV changes with the context; it never
- * falls, and it is a straight line where rt_cost_can_run says so. */
+ * falls, and it is straight on either side of rt_cost_knee where rt_cost_can_run says so. */
 void rt_cost_step_terms(const struct rt_cost *c, const struct rt_step_shape *s,
                         double terms_s[RT_TERM_COUNT]);
 /* Both at once. */
@@ -128,9 +128,14 @@ unsigned rt_cost_explain(const struct rt_cost *c, const struct rt_step_shape *s,
  * prefill, no transfer, no drafts, no sliding windows or measured decodes, and a batch that is
  * tabulated. */
 bool rt_cost_is_plain(const struct rt_cost *c, const struct rt_step_shape *s);
-/* Adds to terms_s the seconds of so many plain steps of `decodes` sequences each, whose contexts
- * sum up to `context`. */
-void rt_cost_add_decodes(const struct rt_cost *c, int64_t decodes, double steps, double context,
+/* The context at which KV seconds change their slope; INT64_MAX/2 and more: nowhere. */
+int64_t rt_cost_knee(const struct rt_cost *c);
+/* Adds to terms_s the seconds of plain steps of `decodes` sequences each. */
+struct rt_plain_sums {
+    double steps, context; /* how many, and their contexts summed up */
+    double low;            /* the same of min(context, knee) */
+};
+void rt_cost_add_decodes(const struct rt_cost *c, int64_t decodes, const struct rt_plain_sums *sums,
                          double terms_s[RT_TERM_COUNT]);
 
 /* Where the times of a step's operators come from, worst first. */

@@ -65,6 +65,8 @@ static const struct number constants[] = {
     {"decode_eff_memory", K(decode_eff_memory), 0.01, 2, 1},
     {"decode_overhead_us", K(decode_overhead_s), 0, 1e6, 1e-6},
     {"decode_us_per_wave", K(decode_s_per_wave), 0, 1e6, 1e-6},
+    {"decode_ramp_us", K(decode_ramp_s), 0, 1e6, 1e-6},
+    {"decode_ramp_mb", K(decode_ramp_bytes), 0, 1e6, 1e6},
     {"prefill_eff_compute", K(prefill_eff_compute), 0.01, 2, 1},
     {"prefill_overhead_us", K(prefill_overhead_s), 0, 1e6, 1e-6},
     {"prefill_pad_columns", K(prefill_pad_columns), 0, 1e6, 1},
@@ -114,9 +116,9 @@ static const struct number constants[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define CONSTANTS    COUNT(constants)
-#define BIT(i)       ((uint64_t)1 << (i))
+#define BIT(i)       ((rt_u128)1 << (i))
 #define GIVEN_TILES  BIT(CONSTANTS) /* mixed_as_tiles is a bool, so it is not in the table */
-_Static_assert(CONSTANTS < 64, "one bit a constant in `given`");
+_Static_assert(CONSTANTS < 128, "one bit a constant in `given`");
 
 /* Groups of constants: the part of their names before the first '_'; each has one source. */
 static const char *const groups[] = {"gemm",        "quantized", "decode",  "prefill", "mixed",
@@ -243,7 +245,7 @@ static bool read_number(const struct rt_json_at *at, const struct number *n, voi
 
 /* ---- constants ------------------------------------------------------------------------------- */
 
-static bool read_constants(const struct rt_json_at *at, struct rt_gpu_constants *k, uint64_t *given,
+static bool read_constants(const struct rt_json_at *at, struct rt_gpu_constants *k, rt_u128 *given,
                            struct rt_err *err)
 {
     const char *keys[CONSTANTS + 1];
@@ -267,7 +269,7 @@ static bool read_constants(const struct rt_json_at *at, struct rt_gpu_constants 
 }
 
 /* Does this group have a constant among the given ones? */
-static bool group_given(const char *group, uint64_t given)
+static bool group_given(const char *group, rt_u128 given)
 {
     if (strcmp(group, "mixed") == 0 && (given & GIVEN_TILES) != 0)
         return true;
@@ -277,7 +279,7 @@ static bool group_given(const char *group, uint64_t given)
     return false;
 }
 
-static bool need_group_sources(const struct rt_json_at *at, uint64_t given, struct rt_err *err)
+static bool need_group_sources(const struct rt_json_at *at, rt_u128 given, struct rt_err *err)
 {
     for (unsigned i = 0; i < COUNT(groups); i++)
         if (group_given(groups[i], given) && !rt_record_need_source(at, groups[i], err))
@@ -285,7 +287,7 @@ static bool need_group_sources(const struct rt_json_at *at, uint64_t given, stru
     return true;
 }
 
-static bool group_complete(const char *group, uint64_t given)
+static bool group_complete(const char *group, rt_u128 given)
 {
     for (unsigned i = 0; i < CONSTANTS; i++)
         if ((given & BIT(i)) == 0 && in_group(constants[i].key, group))
@@ -364,7 +366,7 @@ bool rt_gpu_defaults_read(const struct rt_json_at *at, struct rt_gpu_defaults *o
     struct rt_json_at list = rt_json_get(at, "constants"), links = rt_json_get(at, "links");
     struct rt_json_at half = rt_json_get(at, "half_rate");
     double reference_gb_per_s = 0;
-    uint64_t given = 0;
+    rt_u128 given = 0;
 
     *out = (struct rt_gpu_defaults){.half_rate_gemm = 1};
     if (!rt_json_expect(at, RT_JSON_OBJECT, err) || !rt_json_only(at, keys, COUNT(keys), err) ||
@@ -485,7 +487,7 @@ static bool need_price_source(const struct rt_json_at *at, const char *key, stru
 }
 
 /* In a catalogue: every number has its source. */
-static bool check_sources(const struct rt_json_at *at, enum rt_record_kind kind, uint64_t given,
+static bool check_sources(const struct rt_json_at *at, enum rt_record_kind kind, rt_u128 given,
                           struct rt_err *err)
 {
     static const char *const own[] = {"mem_bytes", "idle_w"};
@@ -530,7 +532,7 @@ bool rt_gpu_draft_read(struct rt_gpu_draft *d, const struct rt_json_at *at,
                        enum rt_record_kind kind, struct rt_err *err)
 {
     struct rt_json_at list = rt_json_get(at, "constants");
-    uint64_t given = 0;
+    rt_u128 given = 0;
     bool present;
 
     if (!check_keys(at, kind, err) || !read_texts(at, kind, &d->gpu, err))

@@ -9,6 +9,7 @@
 #define RT_CATALOG_INTERNAL_H
 
 #include "rooftrace/catalog.h"
+#include "rooftrace/hist.h" /* rt_u128 */
 
 /* The compiled-in files; each ends in a NUL. */
 extern const char rt_catalog_gpus_json[];
@@ -90,7 +91,7 @@ struct rt_gpu_defaults {
 
 struct rt_gpu_draft {
     struct rt_gpu gpu;
-    uint64_t given; /* one bit a constant that the record states */
+    rt_u128 given; /* one bit a constant that the record states */
 };
 
 bool rt_gpu_defaults_read(const struct rt_json_at *at, struct rt_gpu_defaults *out,

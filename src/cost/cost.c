@@ -136,6 +136,8 @@ static void decode_line(const struct rt_cost *c, int64_t decodes, const struct r
         out->terms_s[i] = 0;
     c->model->terms(c, &s, out->terms_s);
     out->slope_s = out->terms_s[RT_TERM_KV];
+    out->knee = c->knee;
+    out->beyond_s = c->beyond_s;
 }
 
 /* Most steps are pure decodes: their terms are tabulated, too. */
@@ -191,6 +193,7 @@ static struct rt_cost *new_part(const struct rt_cost_inputs *in, const struct rt
     c->role = *role;
     c->model = pick(&in->spec);
     c->decode_is_line = true;
+    c->knee = RT_NO_KNEE;
     if (c->model->init(c, err) && build_lines(c, err))
         return c;
     free_one(c);
@@ -305,6 +308,13 @@ static double line_context(const struct rt_cost *c, const struct rt_step_shape *
     return (double)(c->slope_on_held ? s->held_tokens : s->decode_context);
 }
 
+/* KV seconds of a context: one slope up to the knee, another one beyond. */
+static inline double line_kv_s(const struct rt_decode_line *line, double context)
+{
+    double low = context < line->knee ? context : line->knee;
+    return line->slope_s * low + line->beyond_s * (context - low);
+}
+
 void rt_cost_step_terms(const struct rt_cost *c, const struct rt_step_shape *s,
                         double terms_s[RT_TERM_COUNT])
 {
@@ -312,7 +322,7 @@ void rt_cost_step_terms(const struct rt_cost *c, const struct rt_step_shape *s,
     assert(s->tokens >= 0 && s->samples >= 0);
     if (line != NULL) {
         memcpy(terms_s, line->terms_s, sizeof line->terms_s);
-        terms_s[RT_TERM_KV] = line->slope_s * line_context(c, s);
+        terms_s[RT_TERM_KV] = line_kv_s(line, line_context(c, s));
         return;
     }
     for (int i = 0; i < RT_TERM_COUNT; i++)
@@ -348,7 +358,7 @@ int64_t rt_cost_step_ns(const struct rt_cost *c, const struct rt_step_shape *s)
     const struct rt_decode_line *line = find_line(c, s);
     double terms_s[RT_TERM_COUNT];
     if (line != NULL)
-        return round_any(step_seconds(line->terms_s, line->slope_s * line_context(c, s)) * 1e9);
+        return round_any(step_seconds(line->terms_s, line_kv_s(line, line_context(c, s))) * 1e9);
     return rt_cost_step(c, s, terms_s);
 }
 
@@ -357,15 +367,20 @@ bool rt_cost_is_plain(const struct rt_cost *c, const struct rt_step_shape *s)
     return find_line(c, s) != NULL;
 }
 
-void rt_cost_add_decodes(const struct rt_cost *c, int64_t decodes, double steps, double context,
+int64_t rt_cost_knee(const struct rt_cost *c)
+{
+    return (int64_t)c->knee;
+}
+
+void rt_cost_add_decodes(const struct rt_cost *c, int64_t decodes, const struct rt_plain_sums *sums,
                          double terms_s[RT_TERM_COUNT])
 {
     assert(decodes >= 0 && decodes < c->line_count);
     const struct rt_decode_line *line = &c->lines[decodes];
     for (int t = 0; t < RT_TERM_COUNT; t++)
         if (t != RT_TERM_KV)
-            terms_s[t] += steps * line->terms_s[t];
-    terms_s[RT_TERM_KV] += context * line->slope_s;
+            terms_s[t] += sums->steps * line->terms_s[t];
+    terms_s[RT_TERM_KV] += line->slope_s * sums->low + line->beyond_s * (sums->context - sums->low);
 }
 
 /* ---- stages and ranks ---------------------------------------------------------------------- */
@@ -409,7 +424,7 @@ bool rt_cost_can_run(const struct rt_cost *c)
  * exact and equals the conversion of the advanced integer. */
 static inline double run_ns(const struct rt_decode_line *line, double x0, double dx, int32_t i)
 {
-    return step_seconds(line->terms_s, line->slope_s * (x0 + (double)i * dx)) * 1e9;
+    return step_seconds(line->terms_s, line_kv_s(line, x0 + (double)i * dx)) * 1e9;
 }
 
 /* Every operation is monotone in x, so all durations lie between the first and the last. */

@@ -5,8 +5,9 @@
  *                                                                    +--> light
  *                                                                    +--> memory: weights per GPU
  * A cost model is a const struct (models in cost.c are the only list). In a pure decode without
- * windows all of them have KV seconds in proportion to the context, and nothing else that depends
- * on it, or say that they do not (decode_is_line): that is what struct rt_decode_line relies on. */
+ * windows all of them have KV seconds in proportion to the context, with another factor beyond the
+ * cost's knee, and nothing else that depends on it, or say that they do not (decode_is_line): that
+ * is what struct rt_decode_line relies on. */
 #ifndef RT_COST_INTERNAL_H
 #define RT_COST_INTERNAL_H
 
@@ -171,11 +172,14 @@ double rt_moe_tile_rows(double rows, double experts);
 struct rt_gemm_time rt_moe_tiles(const struct rt_gemm_rates *r, double rows, double touched,
                                  double k, double n);
 
+#define RT_NO_KNEE 0x1p62 /* beyond all contexts */
+
 /* Attention of all layers of one kind (full, or behind a sliding window). */
 struct rt_attention_layers {
     double count;         /* layers of this kind */
     int64_t window;       /* 0: full */
     double kv_s;          /* seconds per context token of a decode: all layers, one GPU */
+    double ramp_s;        /* the same up to the knee */
     double tile_column_s; /* one layer: one key column of one 64-row tile of one head, on one SM */
 };
 
@@ -193,6 +197,8 @@ struct rt_attention_cost {
     double group;                            /* query heads of one KV head */
     double l2_tokens;                        /* KV of one head that stays in the cache; 0: all */
     double layers;
+    double
+        knee; /* tokens of all contexts, whole: beyond, KV is streamed (RT_NO_KNEE: everywhere) */
     double decode_launch_s, decode_wave_s, prefill_launch_s; /* all layers */
     double decode_waves;                                     /* of the tiles of one sequence */
     double held_s; /* MLA: re-expanding one cached latent for a prefill, all layers; 0 for GQA */
@@ -253,7 +259,8 @@ struct rt_light {
 /* A pure decode of so many sequences: what its seconds are made of, whatever the context. */
 struct rt_decode_line {
     double terms_s[RT_TERM_COUNT]; /* KV apart: */
-    double slope_s;                /* its seconds for each token of the context */
+    double slope_s;                /* its seconds for each token of the context up to the knee */
+    double knee, beyond_s;         /* of the cost */
 };
 
 struct rt_cost {
@@ -263,9 +270,10 @@ struct rt_cost {
     struct rt_cost **stages; /* of a pipeline: one of each sort; owned */
     unsigned stage_count;
     struct rt_decode_line *lines; /* by decodes, 0..line_count-1 */
-    int64_t line_count;  /* 0: windows, ranks that step together, or decode_is_line is false */
-    bool slope_on_held;  /* KV seconds grow with held_tokens (linear), else with decode_context */
-    bool decode_is_line; /* false: decode attention was measured and is no such line */
+    int64_t line_count;    /* 0: windows, ranks that step together, or decode_is_line is false */
+    double knee, beyond_s; /* context, whole, beyond which KV takes so much for each token */
+    bool slope_on_held;    /* KV seconds grow with held_tokens (linear), else with decode_context */
+    bool decode_is_line;   /* false: decode attention was measured and is no such line */
     unsigned window_count;
     int64_t windows[RT_MAX_WINDOWS];
     struct rt_roofline roofline;

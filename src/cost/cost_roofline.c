@@ -358,6 +358,8 @@ static bool check_constants(const struct rt_gpu *g, struct rt_err *err)
         {"decode_eff_memory", k->decode_eff_memory, tiny, 2},
         {"decode_overhead_s", k->decode_overhead_s, 0, second},
         {"decode_s_per_wave", k->decode_s_per_wave, 0, second},
+        {"decode_ramp_s", k->decode_ramp_s, 0, second},
+        {"decode_ramp_bytes", k->decode_ramp_bytes, 0, 1e15},
         {"prefill_eff_compute", k->prefill_eff_compute, tiny, 2},
         {"prefill_overhead_s", k->prefill_overhead_s, 0, second},
         {"prefill_pad_columns", k->prefill_pad_columns, 0, huge},
@@ -432,6 +434,8 @@ bool rt_roofline_init(struct rt_cost *c, struct rt_err *err)
     rt_attention_init(&c->in, &r->rates, &r->attention);
     r->elementwise_scale =
         rt_elementwise_bytes(&c->in, &r->ops) / c->in.gpu.k.elementwise_ref_bytes;
+    c->knee = r->attention.knee;
+    c->beyond_s = r->attention.kinds > 0 ? r->attention.kind[0].kv_s : 0;
     if (c->in.model.window > 0 && c->in.model.local_layers > 0)
         c->windows[c->window_count++] = c->in.model.window;
     if (c->in.eager) { /* nothing to pad to, and a step is the longer of two */

@@ -138,8 +138,11 @@ static struct pace decode_pace(const struct rt_cost *c, const struct rt_estimate
     double stage_s = 0;
     for (int i = 0; i < RT_TERM_COUNT; i++)
         terms_s[i] = 0;
-    while (from < end) { /* one linear piece: up to and with the next window */
+    int64_t knee = rt_cost_knee(c) / (d->sequences > 0 ? d->sequences : 1);
+    while (from < end) { /* one linear piece: up to and with the next window or the knee */
         int64_t to = end - from > longest ? from + longest : end;
+        if (from <= knee && knee + 1 < to)
+            to = knee + 1;
         for (unsigned w = 0; w < n; w++)
             if (from <= windows[w] && windows[w] + 1 < to)
                 to = windows[w] + 1;

@@ -97,6 +97,7 @@ static const struct line {
     {"decode_eff_memory", DECODE, 0.05, 1.5, 0},
     {"decode_overhead_us", DECODE, 0, 1000, 0.2},
     {"decode_us_per_wave", DECODE, 0, 100, 0.05},
+    {"decode_ramp_us", DECODE, 0, 200, 0.2},
     {"prefill_eff_compute", PREFILL, 0.02, 1.5, 0},
     {"prefill_overhead_us", PREFILL, 0, 1000, 0.2},
     {"prefill_pad_columns", PREFILL, 0, 2000, 5},

@@ -321,6 +321,21 @@ static bool advance_rounds(struct rank *r, struct batch *formed, uint32_t rounds
     return r->out_of_memory ? rt_fail_nomem(err, "KV block tables") : true;
 }
 
+/* Sum of x, x + dx, ..., of `count` numbers. */
+static rt_u128 sum_of(uint64_t x, uint64_t dx, uint64_t count)
+{
+    return (rt_u128)x * count + (count > 0 ? (rt_u128)dx * (count * (count - 1) / 2) : 0);
+}
+
+/* The same of what each of them has up to the knee. */
+static rt_u128 sum_below(uint64_t x, uint64_t dx, uint64_t count, uint64_t knee)
+{
+    uint64_t below = x >= knee ? 0 : dx == 0 ? count : (knee - x + dx - 1) / dx;
+    if (below > count)
+        below = count;
+    return sum_of(x, dx, below) + (rt_u128)knee * (count - below);
+}
+
 /* Totals of `count` planned steps that are over, the first of them with this shape, and what the
  * one that has begun after them has to know. */
 static bool add_totals(struct rank *r, const struct rt_step_shape *first, uint32_t count,
@@ -333,9 +348,10 @@ static bool add_totals(struct rank *r, const struct rt_step_shape *first, uint32
         if (!step_reserve_plain(r, first->decodes))
             return false;
         struct plain_steps *p = &r->plain[first->decodes];
+        uint64_t x = (uint64_t)first->decode_context, dx = (uint64_t)first->decodes;
         p->steps += count;
-        p->context += (rt_u128)(uint64_t)first->decode_context * count +
-                      (rt_u128)(uint64_t)first->decodes * ((uint64_t)count * (count - 1) / 2);
+        p->context += sum_of(x, dx, count);
+        p->low += sum_below(x, dx, count, (uint64_t)rt_cost_knee(r->cost));
         return true;
     }
     for (uint32_t n = 0; n <= count; n++) {

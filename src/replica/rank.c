@@ -423,9 +423,11 @@ const struct rt_replica_totals *rank_totals(struct rank *r)
 {
     double *terms_s = r->totals.terms_s;
     memcpy(terms_s, r->terms_s, sizeof r->terms_s);
-    for (int64_t n = 0; n < r->plain_count; n++)
-        if (r->plain[n].steps > 0)
-            rt_cost_add_decodes(r->cost, n, (double)r->plain[n].steps, (double)r->plain[n].context,
-                                terms_s);
+    for (int64_t n = 0; n < r->plain_count; n++) {
+        const struct plain_steps *p = &r->plain[n];
+        struct rt_plain_sums sums = {(double)p->steps, (double)p->context, (double)p->low};
+        if (p->steps > 0)
+            rt_cost_add_decodes(r->cost, n, &sums, terms_s);
+    }
     return &r->totals;
 }

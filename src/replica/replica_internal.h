@@ -175,7 +175,7 @@ struct coast_plan {       /* the steps after the one in progress, in order */
 
 struct plain_steps { /* completed, of one number of decodes */
     uint64_t steps;
-    rt_u128 context; /* summed over them */
+    rt_u128 context, low; /* summed over them; the latter up to the cost's knee each */
 };
 
 struct lane { /* a cohort of sequences that step together, and its batch */

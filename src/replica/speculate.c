@@ -44,7 +44,8 @@ static double step_s(const struct rt_cost *cost, const struct rt_step_shape *s)
 }
 
 /* k decode steps of the draft model one after the other, over the same sequences. In a pure decode
- * seconds are linear in the context: the mean of the first and the last is that of all. */
+ * seconds are linear in the context (on either side of the cost's knee, which a few tokens hardly
+ * ever pass): the mean of the first and the last is that of all. */
 void price_drafts(const struct rank *r, struct rt_step_shape *s)
 {
     const struct rt_speculative *x = &r->engine->speculative;

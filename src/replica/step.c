@@ -202,8 +202,10 @@ void step_add_totals(struct rank *r, const struct batch *b)
 {
     const struct rt_step_record *rec = &b->record;
     if (b->plain) {
+        int64_t context = rec->shape.decode_context, knee = rt_cost_knee(r->cost);
         r->plain[rec->shape.decodes].steps++;
-        r->plain[rec->shape.decodes].context += (uint64_t)rec->shape.decode_context;
+        r->plain[rec->shape.decodes].context += (uint64_t)context;
+        r->plain[rec->shape.decodes].low += (uint64_t)(context < knee ? context : knee);
     } else {
         for (int t = 0; t < RT_TERM_COUNT; t++)
             r->terms_s[t] += b->terms_s[t];

@@ -49,6 +49,8 @@ static const struct number constants[] = {
     {"decode_overhead_us", K(decode_overhead_s), 1e-6},
     {"decode_us_per_wave", K(decode_s_per_wave), 1e-6},
     {"prefill_eff_compute", K(prefill_eff_compute), 1},
+    {"decode_ramp_us", K(decode_ramp_s), 1e-6},
+    {"decode_ramp_mb", K(decode_ramp_bytes), 1e6},
     {"prefill_overhead_us", K(prefill_overhead_s), 1e-6},
     {"prefill_pad_columns", K(prefill_pad_columns), 1},
     {"prefill_io_gb_per_s", K(prefill_io_bytes_per_s), 1e9},

@@ -314,6 +314,44 @@ static void test_decode_by_hand(void **state)
     rt_cost_free(c);
 }
 
+/* 5 us a layer over the first 40.96 MB of its KV, 10,000 tokens of 4096 bytes; behind windows and
+ * with half the bytes a token, by what they read. */
+static void test_decode_ramp(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(fixture_4090(), fixture_llama31_8b(), 1);
+    in.gpu.k.decode_ramp_s = 5e-6;
+    in.gpu.k.decode_ramp_bytes = 40.96e6;
+    static const int64_t contexts[] = {1, 1000, 2500, 5000, 30000};
+    static const double ramped[] = {.0004, .4, 1, 1, 1};
+    struct rt_cost *c = make(&in);
+    assert_int_equal(rt_cost_knee(c), 10000);
+    for (int i = 0; i < 5; i++) {
+        struct rt_step_shape s = fixture_decodes(c, 4, contexts[i]);
+        double read = 4096.0 * 4 * (double)contexts[i] / (.885 * 1008e9);
+        assert_near(term(c, s, RT_TERM_KV), 32 * (read + 5e-6 * ramped[i]), 1e-12);
+    }
+    rt_cost_free(c);
+    in.dtypes.kv = RT_FP8;
+    c = make(&in);
+    assert_int_equal(rt_cost_knee(c), 20000);
+    rt_cost_free(c);
+    in.dtypes.kv = RT_BF16;
+    in.model.window = 1000;
+    in.model.local_layers = 16;
+    c = make(&in);
+    struct rt_step_shape s = {0};
+    int64_t windows[1] = {1000};
+    rt_step_add_decodes(&s, 4, 5000, windows, 1);
+    double full = 4096.0 * 20000 / (.885 * 1008e9), behind = full / 5;
+    assert_near(term(c, s, RT_TERM_KV), 16 * (full + 5e-6) + 16 * (behind + 5e-6 * .4), 1e-12);
+    rt_cost_free(c);
+    in.gpu.k.decode_ramp_bytes = 0; /* no ramp */
+    c = make(&in);
+    assert_true(rt_cost_knee(c) > INT64_MAX / 4);
+    rt_cost_free(c);
+}
+
 /* MLA: 576 numbers a token whatever the heads; at 16 of 128 heads a GPU reading dominates, at all
  * 128 the arithmetic 128*2*(2*512 + 64) FLOP does. */
 static void test_latent_by_hand(void **state)
@@ -957,6 +995,7 @@ int main(void)
         cmocka_unit_test(test_gemm_streams),
         cmocka_unit_test(test_gemm_rises),
         cmocka_unit_test(test_decode_by_hand),
+        cmocka_unit_test(test_decode_ramp),
         cmocka_unit_test(test_latent_by_hand),
         cmocka_unit_test(test_prefill_by_hand),
         cmocka_unit_test(test_prefill_pad_and_io),

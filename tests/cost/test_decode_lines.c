@@ -1,6 +1,7 @@
 /* Pure decodes are priced from a table of lines (terms that do not depend on the context, and a
- * slope): the same bits as the model's own terms, for every kind of cost, inside the table and
- * beyond it; runs of them, and terms summed over many. Random shapes from a printed seed. */
+ * slope on either side of a knee): the same bits as the model's own terms, for every kind of cost,
+ * inside the table and beyond it; runs of them, and terms summed over many. Random shapes from a
+ * printed seed. */
 #include "cost_fixture.h"
 #include "rooftrace/rng.h"
 #include "support/test.h"
@@ -57,16 +58,17 @@ static void check_unlisted(const struct rt_cost *c, struct rt_step_shape s, stru
 static void check_sum(const struct rt_cost *c, struct rt_step_shape s)
 {
     double each[RT_TERM_COUNT] = {0}, many[RT_TERM_COUNT] = {0}, terms[RT_TERM_COUNT];
-    double context = 0;
+    struct rt_plain_sums sums = {.steps = STEPS};
     for (int i = 0; i < STEPS; i++) {
         rt_cost_step_terms(c, &s, terms);
         for (int t = 0; t < RT_TERM_COUNT; t++)
             each[t] += terms[t];
-        context += (double)s.decode_context;
+        sums.context += (double)s.decode_context;
+        sums.low += fmin((double)s.decode_context, (double)rt_cost_knee(c));
         s.decode_context += s.decodes;
         s.held_tokens += s.decodes;
     }
-    rt_cost_add_decodes(c, s.decodes, STEPS, context, many);
+    rt_cost_add_decodes(c, s.decodes, &sums, many);
     for (int t = 0; t < RT_TERM_COUNT; t++)
         if (!(fabs(many[t] - each[t]) <= 1e-11 * fabs(each[t])))
             fail_msg("term %s: %.15g, one by one %.15g", rt_term_names[t], many[t], each[t]);
@@ -109,6 +111,9 @@ static void test_same_bits(void **state)
     print_message("seed %llu\n", (unsigned long long)seed);
     struct rt_cost_inputs in = fixture_inputs(fixture_4090(), fixture_mistral_7b(), 1);
     check_kind(in, seed);
+    in.gpu.k.decode_ramp_s = 5e-6;
+    in.gpu.k.decode_ramp_bytes = 300e6; /* 73,243 tokens of 4096 bytes a layer */
+    check_kind(in, seed + 3);
     in.spec.speed_of_light = true;
     check_kind(in, seed + 1);
     in.spec = (struct rt_cost_spec){.kind = RT_COST_LINEAR,
