@@ -42,9 +42,11 @@ this version cannot price, or that do not fit into memory, say so.
 
 What is left, where it is known: Qwen3-235B with data parallel ranks comes out 11 to 25 % fast (the ranks' agreement on a step is
 not priced) and its TTFT on 1 and 2 GPUs a rank a third and more short; Llama-3.1-70B on 8 GPUs 3 to 14 % fast; gpt-oss
-reads prompts at twice the measured pace at every number of GPUs (weight-only fp4 experts multiply at about a fifth of the GPU's peak by
-these rows; no operator table of it on Hopper is public), so TTFT is half of the real one and TPOT with prompts of 8192 and many clients
-12 to 30 % short; single rows that stand out from their neighbours in the measurement (gpt-oss tp4 1024+1024: 5.8, 15.9, 9.7 ms at 16, 32, 64 clients)."""
+reads prompts at twice the measured pace at every number of GPUs, so TTFT is half of the real one and TPOT with prompts of 8192 and
+64 clients 13 to 30 % short. Its experts (MXFP4 under bf16 activations) multiply at .75 of what bf16 experts reach: chosen by a public
+measurement of Triton's kernels (github.com/triton-lang/triton/pull/6833: .49 of an H100's peak with large batches, against our .65 of
+bf16), not by these rows. They would want about a quarter of the peak, and 8 us a token that more GPUs do not shorten; no operator table of
+it on Hopper is public, so both stay open; single rows that stand out from their neighbours in the measurement (gpt-oss tp4 1024+1024: 5.8, 15.9, 9.7 ms at 16, 32, 64 clients)."""
 
 
 def dated(row):

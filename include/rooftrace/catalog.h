@@ -12,9 +12,10 @@
 
 #define RT_NAME_SIZE 64
 
-enum rt_dtype { RT_FP16, RT_BF16, RT_FP8, RT_INT8, RT_INT4, RT_FP4, RT_DTYPE_COUNT };
+/* mxfp4: with its scales, a byte for 32 numbers */
+enum rt_dtype { RT_FP16, RT_BF16, RT_FP8, RT_INT8, RT_INT4, RT_FP4, RT_MXFP4, RT_DTYPE_COUNT };
 extern const char *const rt_dtype_names[RT_DTYPE_COUNT];
-double rt_dtype_bytes(enum rt_dtype d); /* 2, 2, 1, 1, 0.5, 0.5 */
+double rt_dtype_bytes(enum rt_dtype d); /* 2, 2, 1, 1, 0.5, 0.5, 0.53125 */
 
 /* How the GPUs of one box talk: over PCIe from memory to memory, over a bridge that joins pairs,
  * over a switched or fully connected fabric (NVSwitch, xGMI, ICI, RoCE), or over PCIe by way of the
@@ -66,6 +67,8 @@ struct rt_gpu_constants {
      * products (activation, sum of a token's results), those of other GPUs' experts included */
     double moe_eff_compute, moe_eff_memory, moe_smooth_p, moe_overhead_s, moe_pad_rows;
     double moe_io_bytes_per_s;
+    /* factor on moe_eff_compute where weights of 4 bits are unpacked for products in 16 */
+    double moe_weight_only_compute;
     /* sampler: a + b*S */
     double sampler_s, sampler_s_per_seq;
     /* M is padded to the next captured graph size up to here; 0 = no padding */
@@ -149,7 +152,10 @@ struct rt_model {
     /* Sliding window: local_layers of `layers` read at most window tokens; 0 = none */
     int64_t window, local_layers;
     int64_t max_context; /* tokens; 0 unknown */
-    enum rt_dtype dtype; /* of the published weights (of the experts, where only they are packed) */
+    enum rt_dtype dtype; /* of the published weights */
+    /* Routed experts in a format of their own (gpt-oss), or as all other weights. */
+    bool experts_apart;
+    enum rt_dtype expert_dtype; /* if apart */
     char source[256];
 };
 
@@ -159,6 +165,12 @@ double rt_model_params_active(const struct rt_model *m); /* touched by one token
 double rt_model_params_decode(
     const struct rt_model *m); /* active, without an untied input embedding */
 int64_t rt_model_moe_layers(const struct rt_model *m); /* layers with experts */
+/* Of the matrices of `experts` routed experts in every layer that has them; no biases. */
+double rt_model_params_routed(const struct rt_model *m, int64_t experts);
+enum rt_dtype rt_model_expert_dtype(const struct rt_model *m);
+/* All parameters, as a checkpoint holds them: routed experts, embedding and LM head, the rest. */
+double rt_model_weight_bytes(const struct rt_model *m, enum rt_dtype expert, enum rt_dtype tables,
+                             enum rt_dtype rest);
 double rt_model_kv_bytes_per_token(const struct rt_model *m, enum rt_dtype kv); /* whole model */
 
 struct rt_catalog; /* both lists; immutable after opening, may be shared by threads */

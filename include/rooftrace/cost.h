@@ -51,8 +51,11 @@ void rt_nodes_init(struct rt_nodes *n); /* the defaults */
 
 struct rt_dtypes {
     enum rt_dtype weight, activation, kv;
-    enum rt_dtype head; /* embedding and LM head: quantised checkpoints keep them in 16 bit */
+    enum rt_dtype head;   /* embedding and LM head: quantised checkpoints keep them in 16 bit */
+    bool experts_apart;   /* routed experts have a format of their own */
+    enum rt_dtype expert; /* if apart */
 };
+enum rt_dtype rt_expert_dtype(const struct rt_dtypes *d); /* of routed experts, apart or not */
 
 /* Everything a cost depends on. */
 struct rt_cost_inputs {

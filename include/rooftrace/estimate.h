@@ -20,6 +20,7 @@ struct rt_estimate_request {
 struct rt_estimate {
     double params, params_active, params_decode;
     double weight_bytes;       /* read by one decode step of this batch, whole replica */
+    double expert_bytes;       /* of these, routed experts */
     double kv_bytes_per_token; /* whole model */
     double flops_prefill, flops_decode;
     double ttft_s;    /* b: one step with batch*prompt tokens; with stages: the last micro-batch */

@@ -44,7 +44,7 @@ static void list_models(const struct rt_catalog *c)
                rt_model_params(m) / 1e9, rt_model_params_active(m) / 1e9, m->layers, m->hidden,
                m->attention == RT_MLA ? "mla" : "gqa",
                rt_model_kv_bytes_per_token(m, RT_BF16) / 1024, m->max_context,
-               rt_dtype_names[m->dtype]);
+               rt_dtype_names[rt_model_expert_dtype(m)]); /* most of a model with experts */
     }
 }
 
@@ -183,8 +183,12 @@ static void derived_model(const struct rt_model *m)
     printf("model %s\n", m->name);
     printf("  %-30s %.4f B, %.4f B for one token\n", "parameters", rt_model_params(m) / 1e9,
            rt_model_params_active(m) / 1e9);
-    printf("  %-30s %.2f GB in 16 bit, %.2f GB in %s\n", "weights", rt_model_params(m) * 2 / 1e9,
-           rt_model_params(m) * rt_dtype_bytes(m->dtype) / 1e9, rt_dtype_names[m->dtype]);
+    printf("  %-30s %.2f GB in 16 bit, %.2f GB in %s", "weights", rt_model_params(m) * 2 / 1e9,
+           rt_model_weight_bytes(m, rt_model_expert_dtype(m), m->dtype, m->dtype) / 1e9,
+           rt_dtype_names[m->dtype]);
+    if (m->experts_apart)
+        printf(", experts in %s", rt_dtype_names[m->expert_dtype]);
+    putchar('\n');
     printf("  %-30s %.1f KiB\n", "KV of a token, 16 bit",
            rt_model_kv_bytes_per_token(m, RT_BF16) / 1024);
 }

@@ -22,8 +22,10 @@ static const struct rt_option table[] = {
     {RT_OPT_INT("--gpus-per-node", "N", 1, RT_MAX_DEGREE, "GPUs of a box (8)")},
     {RT_OPT_NUMBER("--node-link-gb-per-s", "X", 0.001, 1e6,
                    "from a GPU to another box, GB/s each way (50)")},
-    {RT_OPT_TEXT("--dtype", "TYPE", "weights, activations and KV:\nfp16 bf16 fp8 int8 int4 fp4")},
+    {RT_OPT_TEXT("--dtype", "TYPE",
+                 "weights, activations and KV:\nfp16 bf16 fp8 int8 int4 fp4 mxfp4")},
     {RT_OPT_TEXT("--weight-dtype", "TYPE", "weights (as published)")},
+    {RT_OPT_TEXT("--expert-dtype", "TYPE", "routed experts (as the weights, or as published)")},
     {RT_OPT_TEXT("--activation-dtype", "TYPE", "activations (16 bit)")},
     {RT_OPT_TEXT("--kv-dtype", "TYPE", "KV cache (16 bit)")},
     {RT_OPT_TEXT(
@@ -82,11 +84,15 @@ static bool read_dtype(const struct rt_options *o, const char *option, enum rt_d
 
 static bool read_dtypes(const struct rt_options *o, struct rt_dtypes *d, struct rt_err *err)
 {
+    bool narrowed = rt_options_given(o, "--dtype") || rt_options_given(o, "--weight-dtype");
+
+    d->experts_apart = rt_options_given(o, "--expert-dtype") || (d->experts_apart && !narrowed);
     return read_dtype(o, "--dtype", &d->weight, err) &&
            read_dtype(o, "--dtype", &d->activation, err) && read_dtype(o, "--dtype", &d->kv, err) &&
            read_dtype(o, "--weight-dtype", &d->weight, err) &&
            read_dtype(o, "--dtype", &d->head, err) &&
            read_dtype(o, "--weight-dtype", &d->head, err) && /* the closed form halves them all */
+           read_dtype(o, "--expert-dtype", &d->expert, err) &&
            read_dtype(o, "--activation-dtype", &d->activation, err) &&
            read_dtype(o, "--kv-dtype", &d->kv, err) && read_dtype(o, "--head-dtype", &d->head, err);
 }

@@ -27,13 +27,24 @@ static const struct engine_meaning kv_dtypes[] = {
     {"fp8_inc", "fp8"},   {"int8", "int8"}, {"nvfp4", "fp4"},    {"float16", "fp16"},
     {"bfloat16", "bf16"}, {NULL, NULL},
 };
-/* Methods whose width of the weights is clear from their name. */
+/* Methods whose width of the weights is clear from their name; two pack routed experts alone. */
+#define OF_EXPERTS "experts:"
 static const struct engine_meaning quantizations[] = {
-    {"fp8", "fp8"},           {"fbgemm_fp8", "fp8"},   {"ptpc_fp8", "fp8"},
-    {"modelopt", "fp8"},      {"awq", "int4"},         {"awq_marlin", "int4"},
-    {"gptq", "int4"},         {"gptq_marlin", "int4"}, {"bitsandbytes", "int4"},
-    {"experts_int8", "int8"}, {"mxfp4", "fp4"},        {"modelopt_fp4", "fp4"},
-    {"petit_nvfp4", "fp4"},   {"none", NULL},          {NULL, NULL},
+    {"fp8", "fp8"},
+    {"fbgemm_fp8", "fp8"},
+    {"ptpc_fp8", "fp8"},
+    {"modelopt", "fp8"},
+    {"awq", "int4"},
+    {"awq_marlin", "int4"},
+    {"gptq", "int4"},
+    {"gptq_marlin", "int4"},
+    {"bitsandbytes", "int4"},
+    {"experts_int8", OF_EXPERTS "int8"},
+    {"mxfp4", OF_EXPERTS "mxfp4"},
+    {"modelopt_fp4", "fp4"},
+    {"petit_nvfp4", "fp4"},
+    {"none", NULL},
+    {NULL, NULL},
 };
 static const struct engine_meaning preemptions[] = {
     {"recompute", "recompute"}, {"swap", "swap"}, {NULL, NULL}};
@@ -308,6 +319,18 @@ static int64_t degree(const cJSON *item)
     return item != NULL ? (int64_t)strtoll(item->valuestring, NULL, 10) : 1;
 }
 
+/* "experts:x" is the type of the experts; the other weights are as published. */
+static void settle_experts(struct engine_keys *k)
+{
+    cJSON *weight = cJSON_GetObjectItemCaseSensitive(k->pool, "weight_dtype");
+    size_t prefix = strlen(OF_EXPERTS);
+
+    if (weight == NULL || strncmp(weight->valuestring, OF_EXPERTS, prefix) != 0)
+        return;
+    put(k, k->pool, "expert_dtype", cJSON_CreateString(weight->valuestring + prefix));
+    cJSON_DeleteItemFromObjectCaseSensitive(k->pool, "weight_dtype");
+}
+
 /* What depends on several options, whatever their order. */
 static void settle(struct engine_keys *k)
 {
@@ -316,6 +339,7 @@ static void settle(struct engine_keys *k)
     const cJSON *pipeline = cJSON_GetObjectItemCaseSensitive(k->pool, "pipeline_parallel");
     const cJSON *data = cJSON_GetObjectItemCaseSensitive(k->pool, "data_parallel");
 
+    settle_experts(k);
     /* KV "auto" is the model's type, and that is what --dtype says. */
     if (dtype != NULL && !cJSON_HasObjectItem(k->pool, "kv_dtype"))
         put(k, k->pool, "kv_dtype", cJSON_CreateString(dtype->valuestring));

@@ -101,6 +101,7 @@ static void json_words(const struct estimate_job *j)
     json_text("model", j->in.model.name);
     json_text("gpu", j->in.gpu.name);
     json_text("weight_dtype", rt_dtype_names[j->in.dtypes.weight]);
+    json_text("expert_dtype", rt_dtype_names[rt_expert_dtype(&j->in.dtypes)]);
     json_text("activation_dtype", rt_dtype_names[j->in.dtypes.activation]);
     json_text("kv_dtype", rt_dtype_names[j->in.dtypes.kv]);
     json_text("head_dtype", rt_dtype_names[j->in.dtypes.head]);

@@ -59,6 +59,8 @@ static void print_head(const struct estimate_job *j)
         j->req.prompt_tokens, j->req.output_tokens);
     row("weights, activations, KV", "%s, %s, %s", rt_dtype_names[d->weight],
         rt_dtype_names[d->activation], rt_dtype_names[d->kv]);
+    if (d->experts_apart)
+        row("experts", "%s", rt_dtype_names[d->expert]);
     if (rt_dtype_bytes(d->head) != rt_dtype_bytes(d->weight))
         row("embedding, LM head", "%s", rt_dtype_names[d->head]);
 }
@@ -143,10 +145,14 @@ static void print_weights(const struct estimate_job *j)
     double narrow = rt_dtype_bytes(j->in.dtypes.weight), wide = rt_dtype_bytes(j->in.dtypes.head);
     double bytes = j->e.weight_bytes;
     double head = (double)m->vocab * (double)m->hidden * (double)j->in.parallel.data;
-    bool alike = wide == narrow;
+    bool alike = wide == narrow, apart = j->in.dtypes.experts_apart;
+    double own = rt_dtype_bytes(rt_expert_dtype(&j->in.dtypes));
 
     printf("  weights       = %.4g B of parameters * %g bytes",
-           (alike ? bytes : bytes - head * wide) / narrow / 1e9, narrow);
+           (bytes - (alike ? 0 : head * wide) - (apart ? j->e.expert_bytes : 0)) / narrow / 1e9,
+           narrow);
+    if (apart)
+        printf(" + experts %.4g B * %g bytes", j->e.expert_bytes / own / 1e9, own);
     if (!alike)
         printf(" + LM head %.4g B * %g bytes", head / 1e9, wide);
     printf(" = %.2f GB (no input embedding)\n", bytes / 1e9);

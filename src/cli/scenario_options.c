@@ -78,6 +78,7 @@ static const struct place {
     {"--dtype", POOL, "kv_dtype", false},
     {"--activation-dtype", POOL, "activation_dtype", false},
     {"--weight-dtype", POOL, "weight_dtype", false},
+    {"--expert-dtype", POOL, "expert_dtype", false},
     {"--kv-dtype", POOL, "kv_dtype", false},
     {"--head-dtype", POOL, "head_dtype", false},
     {"--policy", ENGINE, "policy", false},

@@ -87,6 +87,7 @@ static const struct number constants[] = {
     {"moe_overhead_us", K(moe_overhead_s), 0, 1e6, 1e-6},
     {"moe_pad_rows", K(moe_pad_rows), 0, 1e6, 1},
     {"moe_io_gb_per_s", K(moe_io_bytes_per_s), 0.001, 1e6, 1e9},
+    {"moe_weight_only_compute", K(moe_weight_only_compute), 0.01, 2, 1},
     {"sampler_us", K(sampler_s), 0, 1e6, 1e-6},
     {"sampler_us_per_seq", K(sampler_s_per_seq), 0, 1e6, 1e-6},
     {"graph_max_tokens", K(graph_max_tokens), 0, 1e6, 1},

@@ -51,18 +51,19 @@ static const struct integer window[] = {
 };
 
 static const char *const record_keys[] = {
-    "name", "aliases", "base",   "layers",      "hidden",   "heads",  "kv_heads",  "head_dim",
-    "ffn",  "vocab",   "gated",  "tied",        "qkv_bias", "o_bias", "mlp_bias",  "qk_norm",
-    "moe",  "mla",     "window", "max_context", "dtype",    "note",   "uncertain", "sources"};
+    "name",         "aliases", "base",      "layers", "hidden", "heads",       "kv_heads",
+    "head_dim",     "ffn",     "vocab",     "gated",  "tied",   "qkv_bias",    "o_bias",
+    "mlp_bias",     "qk_norm", "moe",       "mla",    "window", "max_context", "dtype",
+    "expert_dtype", "note",    "uncertain", "sources"};
 
 static const char *const uncertain_fields[] = {
-    "layers",  "hidden", "heads", "kv_heads", "head_dim",    "ffn",
-    "vocab",   "gated",  "tied",  "qkv_bias", "o_bias",      "mlp_bias",
-    "qk_norm", "moe",    "mla",   "window",   "max_context", "dtype"};
+    "layers", "hidden", "heads",       "kv_heads", "head_dim",    "ffn",     "vocab",
+    "gated",  "tied",   "qkv_bias",    "o_bias",   "mlp_bias",    "qk_norm", "moe",
+    "mla",    "window", "max_context", "dtype",    "expert_dtype"};
 static const char *const source_fields[] = {
-    "*",     "layers", "hidden", "heads",       "kv_heads", "head_dim", "ffn",
-    "vocab", "gated",  "tied",   "qkv_bias",    "o_bias",   "mlp_bias", "qk_norm",
-    "moe",   "mla",    "window", "max_context", "dtype"};
+    "*",     "layers", "hidden", "heads",       "kv_heads", "head_dim",    "ffn",
+    "vocab", "gated",  "tied",   "qkv_bias",    "o_bias",   "mlp_bias",    "qk_norm",
+    "moe",   "mla",    "window", "max_context", "dtype",    "expert_dtype"};
 
 void rt_model_init(struct rt_model *m)
 {
@@ -134,16 +135,23 @@ static bool read_window(const struct rt_json_at *at, struct rt_model *m, struct 
 
 static bool read_flags(const struct rt_json_at *at, struct rt_model *m, struct rt_err *err)
 {
-    unsigned dtype = (unsigned)m->dtype;
+    unsigned dtype = (unsigned)m->dtype, expert = (unsigned)rt_model_expert_dtype(m);
+    struct rt_json_at all = rt_json_get(at, "dtype"), experts = rt_json_get(at, "expert_dtype");
+    bool stated = rt_json_kind(&all) != RT_JSON_ABSENT;
+    bool own = rt_json_kind(&experts) != RT_JSON_ABSENT;
 
     if (!rt_json_bool(at, "gated", &m->gated, err) || !rt_json_bool(at, "tied", &m->tied, err) ||
         !rt_json_bool(at, "qkv_bias", &m->qkv_bias, err) ||
         !rt_json_bool(at, "o_bias", &m->o_bias, err) ||
         !rt_json_bool(at, "mlp_bias", &m->mlp_bias, err) ||
         !rt_json_bool(at, "qk_norm", &m->qk_norm, err) ||
-        !rt_json_choice(at, "dtype", rt_dtype_names, RT_DTYPE_COUNT, &dtype, err))
+        !rt_json_choice(at, "dtype", rt_dtype_names, RT_DTYPE_COUNT, &dtype, err) ||
+        !rt_json_choice(at, "expert_dtype", rt_dtype_names, RT_DTYPE_COUNT, &expert, err))
         return false;
     m->dtype = (enum rt_dtype)dtype;
+    /* a changed "dtype" is that of the experts, too */
+    m->experts_apart = own || (m->experts_apart && !stated);
+    m->expert_dtype = m->experts_apart ? (enum rt_dtype)expert : m->dtype;
     return true;
 }
 

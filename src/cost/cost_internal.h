@@ -250,6 +250,7 @@ struct rt_light {
     int64_t rows_m, rows_group;
     double flops, bytes_per_s; /* datasheet, one GPU */
     double weight_bytes;       /* of one number */
+    double expert_bytes;       /* of one of routed experts */
     double head_bytes;         /* of one of the LM head */
     double kv_s[2];            /* seconds per context token: full layers, windowed layers */
     double area_s[2];          /* seconds per query-key pair */

@@ -24,7 +24,7 @@ static struct rt_light_row light_row(const struct rt_cost *c, int64_t tokens, bo
         weights += op->count * touched * op->k * op->n;
         products += op->count * rt_operator_rows(&l->ops, op, m) * op->k * op->n;
     }
-    row.weights_s = weights * l->weight_bytes / l->bytes_per_s;
+    row.weights_s = weights * (routed ? l->expert_bytes : l->weight_bytes) / l->bytes_per_s;
     row.compute_s = 2 * products / l->flops;
     return row;
 }
@@ -58,6 +58,7 @@ static bool light_init(struct rt_cost *c, struct rt_err *err)
     l->flops = c->in.gpu.peak_flops[c->in.dtypes.activation];
     l->bytes_per_s = c->in.gpu.mem_bw_bytes_per_s;
     l->weight_bytes = rt_dtype_bytes(c->in.dtypes.weight);
+    l->expert_bytes = rt_dtype_bytes(rt_expert_dtype(&c->in.dtypes));
     l->head_bytes = rt_dtype_bytes(c->in.dtypes.head);
     set_attention(c);
     int64_t max = c->in.max_tokens < RT_TABLE_CAP ? c->in.max_tokens : RT_TABLE_CAP;

@@ -49,7 +49,7 @@ static void wanted(const struct rt_cost *c, enum rt_op op, struct rt_op_row *row
     bool attention = op == RT_OP_PREFILL || op == RT_OP_DECODE || op == RT_OP_MIXED;
     rt_op_row_init(row, op);
     if (op == RT_OP_GEMM || op == RT_OP_MOE) {
-        row->dtype = canonical(in->dtypes.weight);
+        row->dtype = canonical(op == RT_OP_MOE ? rt_expert_dtype(&in->dtypes) : in->dtypes.weight);
         row->activation = canonical(in->dtypes.activation);
     } else if (attention) {
         row->dtype = canonical(in->dtypes.kv);

@@ -383,6 +383,7 @@ static bool check_constants(const struct rt_gpu *g, struct rt_err *err)
         {"moe_overhead_s", k->moe_overhead_s, 0, second},
         {"moe_pad_rows", k->moe_pad_rows, 0, huge},
         {"moe_io_bytes_per_s", k->moe_io_bytes_per_s, 1, 1e30},
+        {"moe_weight_only_compute", k->moe_weight_only_compute, tiny, 2},
         {"sampler_s", k->sampler_s, 0, second},
         {"sampler_s_per_seq", k->sampler_s_per_seq, 0, second},
         {"graph_max_tokens", k->graph_max_tokens, 0, huge},

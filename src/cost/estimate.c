@@ -156,7 +156,7 @@ static struct pace decode_pace(const struct rt_cost *c, const struct rt_estimate
 
 /* Weights that one decode step of the batch reads, all GPUs: what one token passes, once a data
  * parallel rank, and the experts that the whole batch touches. */
-static double read_bytes(const struct rt_cost_inputs *in, int64_t batch)
+static void find_read_bytes(const struct rt_cost_inputs *in, int64_t batch, struct rt_estimate *out)
 {
     struct rt_cost_inputs whole = *in;
     struct rt_operators ops;
@@ -172,8 +172,9 @@ static double read_bytes(const struct rt_cost_inputs *in, int64_t batch)
     }
     double ranks = (double)in->parallel.data, bytes = rt_dtype_bytes(in->dtypes.weight);
     double head = (double)in->model.vocab * (double)in->model.hidden;
-    return (dense * ranks + routed) * bytes +
-           ranks * head * (rt_dtype_bytes(in->dtypes.head) - bytes);
+    out->expert_bytes = routed * rt_dtype_bytes(rt_expert_dtype(&in->dtypes));
+    out->weight_bytes = dense * ranks * bytes + out->expert_bytes +
+                        ranks * head * (rt_dtype_bytes(in->dtypes.head) - bytes);
 }
 
 /* A token of a single stream at a share of the speed of light, by weight format; KV of fewer than
@@ -181,7 +182,7 @@ static double read_bytes(const struct rt_cost_inputs *in, int64_t batch)
 static double fused_s(const struct rt_cost_inputs *in, const double light_s[RT_TERM_COUNT])
 {
     const struct rt_gpu_constants *k = &in->gpu.k;
-    double bytes = rt_dtype_bytes(in->dtypes.weight);
+    double bytes = rt_dtype_bytes(rt_expert_dtype(&in->dtypes)); /* most of what is read */
     double eff = bytes >= 2   ? k->stream_eff_16bit
                  : bytes >= 1 ? k->stream_eff_8bit
                               : k->stream_eff_4bit;
@@ -263,7 +264,7 @@ bool rt_estimate(const struct rt_cost_inputs *in, double gpu_memory_utilization,
     out->params = rt_model_params(&in->model);
     out->params_active = rt_model_params_active(&in->model);
     out->params_decode = rt_model_params_decode(&in->model);
-    out->weight_bytes = read_bytes(in, req->batch);
+    find_read_bytes(in, req->batch, out);
     out->kv_bytes_per_token = rt_model_kv_bytes_per_token(&in->model, in->dtypes.kv);
     out->flops_prefill = 2 * batch * (double)req->prompt_tokens * out->params_active;
     out->flops_decode = 2 * batch * output * out->params_active;

@@ -2,6 +2,7 @@
  *
  * quantization_config decides where it is clear: fp8, mxfp4, gptq and awq (bits), bitsandbytes,
  * compressed-tensors (num_bits and type of the first group's weights), modelopt (quant_algo).
+ * mxfp4 is of routed experts alone where there are some, the rest is torch_dtype.
  * Otherwise torch_dtype (newer files: dtype); float32 is served as fp16; absent: bf16. An unknown
  * quantisation method is an error: guessing would be wrong by a factor of up to four. O(1). */
 #include "hf_internal.h"
@@ -85,7 +86,7 @@ static bool by_algorithm(const struct rt_json_at *q, struct rt_model *m, struct 
 {
     static const char *const names[] = {"FP8",       "NVFP4",    "MXFP4",
                                         "W4A16_AWQ", "INT4_AWQ", "W8A8_SQ_PER_CHANNEL"};
-    static const enum rt_dtype dtypes[] = {RT_FP8, RT_FP4, RT_FP4, RT_INT4, RT_INT4, RT_INT8};
+    static const enum rt_dtype dtypes[] = {RT_FP8, RT_FP4, RT_MXFP4, RT_INT4, RT_INT4, RT_INT8};
     unsigned which = 0;
 
     if (!rt_json_need(q, "quant_algo", err) ||
@@ -111,6 +112,8 @@ static bool read_quantisation(const struct rt_json_at *q, struct rt_model *m, st
         m->dtype = RT_FP8;
         return true;
     case 2:
+        m->dtype = RT_MXFP4;
+        return true;
     case 3:
         m->dtype = RT_FP4;
         return true;
@@ -127,16 +130,29 @@ static bool read_quantisation(const struct rt_json_at *q, struct rt_model *m, st
     }
 }
 
-bool rt_hf_dtype(const struct rt_hf *hf, struct rt_model *m, struct rt_err *err)
+static bool read_plain(const struct rt_hf *hf, struct rt_model *m, struct rt_err *err)
 {
     static const char *const keys[] = {"torch_dtype", "dtype", NULL};
+    const struct rt_json_at *at = rt_hf_which(hf->at, keys) != NULL ? hf->at : hf->outer;
+    const char *key = rt_hf_which(at, keys);
+
+    return key == NULL || read_torch(at, key, m, err);
+}
+
+bool rt_hf_dtype(const struct rt_hf *hf, struct rt_model *m, struct rt_err *err)
+{
     const struct rt_json_at *at = rt_hf_has(hf->at, "quantization_config") ? hf->at : hf->outer;
     struct rt_json_at quantisation = rt_json_get(at, "quantization_config");
-    const char *key;
+    enum rt_dtype plain = m->dtype;
 
-    if (rt_hf_has(at, "quantization_config"))
-        return read_quantisation(&quantisation, m, err);
-    at = rt_hf_which(hf->at, keys) != NULL ? hf->at : hf->outer;
-    key = rt_hf_which(at, keys);
-    return key == NULL || read_torch(at, key, m, err);
+    if (!rt_hf_has(at, "quantization_config"))
+        return read_plain(hf, m, err);
+    if (!read_quantisation(&quantisation, m, err))
+        return false;
+    if (m->dtype != RT_MXFP4 || m->experts == 0)
+        return true;
+    m->experts_apart = true;
+    m->expert_dtype = RT_MXFP4;
+    m->dtype = plain;
+    return read_plain(hf, m, err);
 }

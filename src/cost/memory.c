@@ -25,6 +25,17 @@
 #define HIDDEN_BYTES 2.0
 #define MAX_BLOCKS   4503599627370496.0 /* 2^52 */
 
+/* Bytes that routed experts take less (more: negative) than in the type of the other weights. */
+static double saved_bytes(const struct rt_cost_inputs *in, const struct rt_operators *ops)
+{
+    const struct rt_dtypes *d = &in->dtypes;
+    double saved = rt_dtype_bytes(d->weight) - rt_dtype_bytes(rt_expert_dtype(d)), sum = 0;
+    for (unsigned i = 0; i < ops->count; i++)
+        if (ops->op[i].routed)
+            sum += ops->op[i].count * ops->op[i].experts * ops->op[i].k * ops->op[i].n;
+    return sum * saved;
+}
+
 static double weight_bytes(const struct rt_stage *stage)
 {
     const struct rt_cost_inputs *in = &stage->in;
@@ -41,7 +52,7 @@ static double weight_bytes(const struct rt_stage *stage)
         tables++;
     double rest = rt_model_params(m) - rt_operators_params(&all) - (m->tied ? 0 : table);
     rest -= stage->role.last ? 0 : (double)m->hidden; /* final norm */
-    return (params + fmax(0, rest)) * rt_dtype_bytes(in->dtypes.weight) +
+    return (params + fmax(0, rest)) * rt_dtype_bytes(in->dtypes.weight) - saved_bytes(in, &mine) +
            tables * table / tp * rt_dtype_bytes(in->dtypes.head);
 }
 

@@ -6,12 +6,13 @@
  * Doubles hold every count below 2^53 exactly. O(1). */
 #include "catalog_internal.h"
 
-const char *const rt_dtype_names[RT_DTYPE_COUNT] = {"fp16", "bf16", "fp8", "int8", "int4", "fp4"};
+const char *const rt_dtype_names[RT_DTYPE_COUNT] = {"fp16", "bf16", "fp8",  "int8",
+                                                    "int4", "fp4",  "mxfp4"};
 const char *const rt_link_names[RT_LINK_COUNT] = {"pcie", "bridge", "fabric", "host"};
 
 double rt_dtype_bytes(enum rt_dtype d)
 {
-    static const double bytes[RT_DTYPE_COUNT] = {2, 2, 1, 1, 0.5, 0.5};
+    static const double bytes[RT_DTYPE_COUNT] = {2, 2, 1, 1, 0.5, 0.5, 0.5 + 1.0 / 32};
 
     return bytes[d];
 }
@@ -99,6 +100,29 @@ double rt_model_params_decode(const struct rt_model *m)
     double table = (double)m->vocab * (double)m->hidden;
 
     return rt_model_params_active(m) - (m->tied ? 0 : table);
+}
+
+double rt_model_params_routed(const struct rt_model *m, int64_t experts)
+{
+    double matrices = m->gated ? 3 : 2;
+
+    return (double)rt_model_moe_layers(m) * (double)experts * matrices * (double)m->hidden *
+           (double)m->expert_ffn;
+}
+
+enum rt_dtype rt_model_expert_dtype(const struct rt_model *m)
+{
+    return m->experts_apart ? m->expert_dtype : m->dtype;
+}
+
+double rt_model_weight_bytes(const struct rt_model *m, enum rt_dtype expert, enum rt_dtype tables,
+                             enum rt_dtype rest)
+{
+    double routed = rt_model_params_routed(m, m->experts);
+    double table = (m->tied ? 1 : 2) * (double)m->vocab * (double)m->hidden;
+
+    return routed * rt_dtype_bytes(expert) + table * rt_dtype_bytes(tables) +
+           (rt_model_params(m) - routed - table) * rt_dtype_bytes(rest);
 }
 
 /* Keys and values of all layers; MLA keeps one latent and one rotary key for all heads. */

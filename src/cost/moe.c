@@ -11,7 +11,9 @@
  * out at half their time. o pays for routing, sorting rows by expert and all launches, so the
  * products have no overhead of their own. Which experts are touched is the caller's question. The
  * fused kernels stream weights about as well as a GEMM but multiply at a smaller share of the peak,
- * and quantised ones follow the same factors; hence constants of their own.
+ * and quantised ones follow the same factors; hence constants of their own. Weights of 4 bits under
+ * activations of 16 are unpacked on the way to the multipliers, which costs part of their rate:
+ * eff_c * weight_only.
  *
  * DeepGEMM's contiguous grouped product, as vLLM 0.11.1 to 0.13 call it, does not know on the host
  * how many tokens an expert gets: its buffers hold rows + experts*127, in tiles of 128, and the
@@ -32,7 +34,11 @@
 void rt_moe_rates(const struct rt_cost_inputs *in, struct rt_gemm_rates *out)
 {
     struct rt_cost_inputs experts = *in;
-    experts.gpu.k.gemm_eff_compute = in->gpu.k.moe_eff_compute;
+    experts.dtypes.weight = rt_expert_dtype(&in->dtypes);
+    bool unpacked =
+        rt_dtype_bytes(experts.dtypes.weight) < 1 && rt_dtype_bytes(in->dtypes.activation) >= 2;
+    experts.gpu.k.gemm_eff_compute =
+        in->gpu.k.moe_eff_compute * (unpacked ? in->gpu.k.moe_weight_only_compute : 1);
     experts.gpu.k.gemm_eff_memory = in->gpu.k.moe_eff_memory;
     experts.gpu.k.gemm_smooth_p = in->gpu.k.moe_smooth_p;
     experts.gpu.k.gemm_overhead_s = 0;

@@ -40,10 +40,12 @@ static enum rt_dtype activation_on(const struct rt_gpu *gpu, enum rt_dtype activ
 void rt_op_pricer_init(struct rt_op_pricer *p, const struct rt_gpu *gpu,
                        const struct rt_nodes *nodes, const struct rt_op_row *row)
 {
-    struct rt_cost_inputs in = {
-        .gpu = *gpu,
-        .parallel = {1, 1, 1, 1},
-        .dtypes = {row->dtype, activation_on(gpu, row->activation), row->dtype, row->dtype}};
+    struct rt_cost_inputs in = {.gpu = *gpu,
+                                .parallel = {1, 1, 1, 1},
+                                .dtypes = {.weight = row->dtype,
+                                           .activation = activation_on(gpu, row->activation),
+                                           .kv = row->dtype,
+                                           .head = row->dtype}};
     memset(p, 0, sizeof *p);
     p->op = row->op;
     p->k = gpu->k;

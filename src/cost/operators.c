@@ -225,6 +225,11 @@ void rt_operators_build(const struct rt_cost_inputs *in, struct rt_operators *ou
     add(out, "lm_head", 1, (double)m->hidden, (double)m->vocab / tp)->head = true;
 }
 
+enum rt_dtype rt_expert_dtype(const struct rt_dtypes *d)
+{
+    return d->experts_apart ? d->expert : d->weight;
+}
+
 double rt_operators_params(const struct rt_operators *ops)
 {
     double sum = 0;

@@ -120,7 +120,8 @@ static bool plan_pool(struct pool *p, const struct rt_pool_spec *spec,
         .host_exposed = !rt_engine_overlaps_host(&p->engine),
         .eager = !p->engine.cuda_graphs,
         .experts_in_tiles = p->engine.moe_backend == RT_MOE_DEEP_GEMM &&
-                            spec->dtypes.weight == RT_FP8 && spec->dtypes.activation == RT_FP8,
+                            rt_expert_dtype(&spec->dtypes) == RT_FP8 &&
+                            spec->dtypes.activation == RT_FP8,
         .max_seqs = p->engine.max_num_seqs * (p->engine.speculative.draft_tokens + 1),
     };
     if (!rt_engine_budget_holds(&p->engine))

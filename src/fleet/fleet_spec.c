@@ -31,6 +31,7 @@ static const char *const pool_keys[] = {
     "replicas",
     "role",
     "weight_dtype",
+    "expert_dtype",
     "activation_dtype",
     "kv_dtype",
     "head_dtype",
@@ -85,6 +86,8 @@ struct rt_dtypes rt_pool_default_dtypes(const struct rt_gpu *gpu, const struct r
         .activation = wide,
         .kv = wide,
         .head = wide,
+        .experts_apart = model->experts_apart,
+        .expert = rt_model_expert_dtype(model),
     };
 }
 
@@ -222,6 +225,20 @@ static bool parse_dtype(const struct rt_json_at *at, const char *key, enum rt_dt
     return true;
 }
 
+/* Who states the type of the weights means the experts, too. */
+static bool parse_dtypes(const struct rt_json_at *at, struct rt_dtypes *d, struct rt_err *err)
+{
+    struct rt_json_at weights = rt_json_get(at, "weight_dtype");
+    struct rt_json_at experts = rt_json_get(at, "expert_dtype");
+    bool own = experts.node != NULL;
+
+    d->experts_apart = own || (d->experts_apart && weights.node == NULL);
+    return parse_dtype(at, "weight_dtype", &d->weight, err) &&
+           parse_dtype(at, "expert_dtype", &d->expert, err) &&
+           parse_dtype(at, "activation_dtype", &d->activation, err) &&
+           parse_dtype(at, "kv_dtype", &d->kv, err) && parse_dtype(at, "head_dtype", &d->head, err);
+}
+
 static bool parse_hardware(const struct rt_json_at *at, const struct rt_catalog *catalog,
                            const struct rt_model *model, struct rt_pool_spec *pool,
                            struct rt_err *err)
@@ -287,11 +304,8 @@ static bool parse_pool(const struct rt_json_at *at, const struct rt_catalog *cat
                      err))
         return false;
     pool->dtypes = rt_pool_default_dtypes(&pool->gpu, &pool->model);
-    if (!parse_dtype(at, "weight_dtype", &pool->dtypes.weight, err) ||
-        !parse_dtype(at, "activation_dtype", &pool->dtypes.activation, err) ||
-        !parse_dtype(at, "kv_dtype", &pool->dtypes.kv, err) ||
-        !parse_dtype(at, "head_dtype", &pool->dtypes.head, err) ||
-        !supply_spec_parse(at, pool, err) || !rt_engine_parse(&engine, &pool->engine, err) ||
+    if (!parse_dtypes(at, &pool->dtypes, err) || !supply_spec_parse(at, pool, err) ||
+        !rt_engine_parse(&engine, &pool->engine, err) ||
         !parse_draft_model(&engine, catalog, pool, err))
         return false;
     rt_preset_resolve(&pool->engine, &pool->gpu, &pool->model, expert_slices(&pool->parallel));

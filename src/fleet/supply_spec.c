@@ -318,7 +318,8 @@ static bool parse_startup(const struct rt_json_at *pool, const struct rt_pool_sp
     static const char *const keys[] = {"provision_s", "load_s", "load_gb_per_s"};
     struct rt_json_at at = rt_json_get(pool, "startup"), rate = rt_json_get(&at, "load_gb_per_s");
     struct rt_json_at load = rt_json_get(&at, "load_s");
-    double bytes = rt_model_params(&spec->model) * rt_dtype_bytes(spec->dtypes.weight);
+    double bytes = rt_model_weight_bytes(&spec->model, rt_expert_dtype(&spec->dtypes),
+                                         spec->dtypes.head, spec->dtypes.weight);
     s->load_gb_per_s = LOAD_GB_PER_S;
     if (at.node != NULL &&
         (!rt_json_expect(&at, RT_JSON_OBJECT, err) || !rt_json_only(&at, keys, COUNT(keys), err) ||

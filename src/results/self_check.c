@@ -86,6 +86,9 @@ static void check_products(const struct rt_self_check_inputs *in, uint32_t pool,
     const struct rt_replica_totals *t = in->replicas[replica];
     double table = (double)spec->model.vocab * (double)spec->model.hidden;
     double body = rt_model_params_decode(&spec->model) - table; /* a tied table is the head */
+    double routed = rt_model_params_routed(&spec->model, spec->model.experts_per_token);
+    double bytes = (body - routed) * rt_dtype_bytes(spec->dtypes.weight) +
+                   routed * rt_dtype_bytes(rt_expert_dtype(&spec->dtypes));
     double seconds = t->terms_s[RT_TERM_WEIGHTS] + t->terms_s[RT_TERM_COMPUTE];
     double gpus = product_gpus(in, pool), peak = spec->gpu.peak_flops[spec->dtypes.activation];
 
@@ -98,8 +101,7 @@ static void check_products(const struct rt_self_check_inputs *in, uint32_t pool,
              gpus * peak);
     if (measured(in))
         return;
-    note(&rows[RT_CHECK_BYTES], pool, replica,
-         rate((double)t->steps * body * rt_dtype_bytes(spec->dtypes.weight), seconds),
+    note(&rows[RT_CHECK_BYTES], pool, replica, rate((double)t->steps * bytes, seconds),
          gpus * spec->gpu.mem_bw_bytes_per_s);
 }
 

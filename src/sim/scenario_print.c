@@ -135,6 +135,8 @@ static void write_pool(struct rt_writer *w, const struct rt_pool_spec *p)
     rt_writer_string(w, "role", rt_role_names[p->role]);
     write_served(w, p);
     rt_writer_string(w, "weight_dtype", rt_dtype_names[p->dtypes.weight]);
+    if (p->dtypes.experts_apart)
+        rt_writer_string(w, "expert_dtype", rt_dtype_names[p->dtypes.expert]);
     rt_writer_string(w, "activation_dtype", rt_dtype_names[p->dtypes.activation]);
     rt_writer_string(w, "kv_dtype", rt_dtype_names[p->dtypes.kv]);
     rt_writer_string(w, "head_dtype", rt_dtype_names[p->dtypes.head]);

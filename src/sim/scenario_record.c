@@ -70,6 +70,7 @@ static const struct number constants[] = {
     {"moe_overhead_us", K(moe_overhead_s), 1e-6},
     {"moe_pad_rows", K(moe_pad_rows), 1},
     {"moe_io_gb_per_s", K(moe_io_bytes_per_s), 1e9},
+    {"moe_weight_only_compute", K(moe_weight_only_compute), 1},
     {"sampler_us", K(sampler_s), 1e-6},
     {"sampler_us_per_seq", K(sampler_s_per_seq), 1e-6},
     {"graph_max_tokens", K(graph_max_tokens), 1},
@@ -224,6 +225,8 @@ void rt_writer_model(struct rt_writer *w, const char *key, const struct rt_model
     if (m->window > 0)
         write_object(w, "window", m, window, COUNT(window));
     rt_writer_string(w, "dtype", rt_dtype_names[m->dtype]);
+    if (m->experts_apart)
+        rt_writer_string(w, "expert_dtype", rt_dtype_names[m->expert_dtype]);
     if (m->source[0] != '\0') {
         rt_writer_open(w, "sources", '{');
         rt_writer_string(w, "*", m->source);

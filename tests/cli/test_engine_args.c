@@ -199,7 +199,9 @@ static void types_are_translated(void **state)
         {"vllm serve x --quantization awq_marlin", X("\"weight_dtype\":\"int4\"", ""), ""},
         {"vllm serve x --quantization gptq", X("\"weight_dtype\":\"int4\"", ""), ""},
         {"vllm serve x --quantization gptq_marlin", X("\"weight_dtype\":\"int4\"", ""), ""},
-        {"vllm serve x --quantization mxfp4", X("\"weight_dtype\":\"fp4\"", ""), ""},
+        {"vllm serve x --quantization mxfp4", X("\"expert_dtype\":\"mxfp4\"", ""), ""},
+        {"vllm serve x -q experts_int8", X("\"expert_dtype\":\"int8\"", ""), ""},
+        {"vllm serve x -q mxfp4 -q fp8", X("\"weight_dtype\":\"fp8\"", ""), ""},
         /* how wide those are only the checkpoint knows */
         {"vllm serve x --moe-backend deep_gemm", X("", "\"moe_backend\":\"deep_gemm\""), ""},
         {"vllm serve x --moe_backend=flashinfer_cutlass", X("", "\"moe_backend\":\"triton\""), ""},

@@ -46,6 +46,7 @@ static inline struct rt_gpu_constants fixture_constants(void)
         .moe_overhead_s = 30e-6,
         .moe_pad_rows = 16,
         .moe_io_bytes_per_s = 1.3e12,
+        .moe_weight_only_compute = .75,
         .sampler_s = 20e-6,
         .sampler_s_per_seq = .6e-6,
         .graph_max_tokens = 512,
@@ -199,7 +200,8 @@ static inline struct rt_cost_inputs fixture_inputs(struct rt_gpu gpu, struct rt_
     struct rt_cost_inputs in = {.gpu = gpu, .model = model, .max_tokens = 2048};
     rt_cost_spec_init(&in.spec);
     in.parallel = (struct rt_parallel){.tensor = tp, .pipeline = 1, .expert = 1, .data = 1};
-    in.dtypes = (struct rt_dtypes){RT_BF16, RT_BF16, RT_BF16, RT_BF16};
+    in.dtypes = (struct rt_dtypes){
+        .weight = RT_BF16, .activation = RT_BF16, .kv = RT_BF16, .head = RT_BF16};
     return in;
 }
 

@@ -57,7 +57,8 @@ static struct rt_cost_inputs inputs_of(const struct probe *p, const struct row *
     struct rt_cost_inputs in = {.gpu = p->gpu};
     rt_cost_spec_init(&in.spec);
     in.parallel = (struct rt_parallel){.tensor = 1, .pipeline = 1, .expert = 1, .data = 1};
-    in.dtypes = (struct rt_dtypes){RT_BF16, RT_BF16, RT_BF16, RT_BF16};
+    in.dtypes = (struct rt_dtypes){
+        .weight = RT_BF16, .activation = RT_BF16, .kv = RT_BF16, .head = RT_BF16};
     in.gpu.k.sampler_s = in.gpu.k.sampler_s_per_seq = 0;
     in.gpu.k.graph_max_tokens = 0;
     in.model = (struct rt_model){.attention = RT_GQA,

@@ -385,6 +385,20 @@ static void a_model_as_an_object(void **state)
     assert_string_equal(m.name, "small");
     assert_true(m.layers == 10 && m.experts == 64 && m.experts_per_token == 8);
     assert_true(m.attention == RT_MLA && m.kv_lora == 512);
+    /* experts keep their own type, until a change says what all weights have */
+    assert_ok(
+        model_from(state, "{\"model\": {\"base\": \"gpt-oss-20b\", \"layers\": 20}}", &m, &err),
+        &err);
+    assert_true(m.experts_apart && m.expert_dtype == RT_MXFP4 && m.dtype == RT_BF16);
+    assert_ok(
+        model_from(state, "{\"model\": {\"base\": \"gpt-oss-20b\", \"dtype\": \"fp8\"}}", &m, &err),
+        &err);
+    assert_true(!m.experts_apart && rt_model_expert_dtype(&m) == RT_FP8);
+    assert_ok(model_from(state,
+                         "{\"model\": {\"base\": \"mixtral-8x7b\", \"expert_dtype\": \"int4\"}}",
+                         &m, &err),
+              &err);
+    assert_true(m.experts_apart && m.expert_dtype == RT_INT4 && m.dtype == RT_BF16);
     assert_fails(model_from(state,
                             "{\"model\": {\"base\": \"llama-3.1-8b\", \"moe\": {\"experts\": 8}}}",
                             &m, &err),

@@ -345,7 +345,8 @@ static void test_latents(void **state)
     struct table_file f;
     (void)state;
     struct rt_cost_inputs in = fixture_inputs(fixture_h100(), fixture_deepseek_v3(), 8);
-    in.dtypes = (struct rt_dtypes){RT_FP8, RT_FP8, RT_BF16, RT_FP8};
+    in.dtypes =
+        (struct rt_dtypes){.weight = RT_FP8, .activation = RT_FP8, .kv = RT_BF16, .head = RT_FP8};
     table_write_text(&f, "op,batch,context,heads,kv_heads,head_dim,us\n"
                          "decode,1,1000,16,16,192,1\n");
     struct rt_cost *c = table_cost(in, &f);

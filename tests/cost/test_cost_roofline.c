@@ -58,6 +58,7 @@ static struct rt_gpu ideal(struct rt_gpu g)
         .moe_eff_memory = 1,
         .moe_smooth_p = 100,
         .moe_io_bytes_per_s = 1e30, /* moves nothing worth naming */
+        .moe_weight_only_compute = 1,
         .decode_eff_memory = 1,
         .prefill_eff_compute = 1,
         .prefill_io_bytes_per_s = 1e30,
@@ -586,6 +587,48 @@ static void test_expert_overheads(void **state)
     rt_cost_free(c);
 }
 
+/* gpt-oss's way: experts of 4.25 bits under bf16, everything else as it was. Unpacking costs
+ * arithmetic, and only that of the experts; fewer bytes pass, and only theirs. */
+static void test_packed_experts(void **state)
+{
+    (void)state;
+    struct rt_cost_inputs in = fixture_inputs(ideal(fixture_h100()), fixture_mixtral(), 1);
+    struct rt_cost *c = make(&in);
+    struct rt_step_shape prefill = fixture_prefill(4096, 0), decode = fixture_decodes(c, 64, 1024);
+    double matrices = 32 * 3.0 * 4096 * 14336;
+    double computed = term(c, prefill, RT_TERM_COMPUTE), read = term(c, decode, RT_TERM_WEIGHTS);
+    rt_cost_free(c);
+    in.dtypes.experts_apart = true;
+    in.dtypes.expert = RT_MXFP4;
+    in.gpu.k.quantized_memory_4bit = 1;
+    in.gpu.k.moe_weight_only_compute = .8; /* a quarter longer */
+    c = make(&in);
+    assert_near(term(c, prefill, RT_TERM_COMPUTE) - computed,
+                matrices * 2 * 4096 * 2 / 989e12 * .25, 1e-6);
+    double saved = matrices * 8 * (2 - .53125) / in.gpu.mem_bw_bytes_per_s;
+    assert_near(read - term(c, decode, RT_TERM_WEIGHTS), saved, saved * 1e-3);
+    rt_cost_free(c);
+    in.dtypes.activation = RT_FP8; /* products in 8 bits are not of this kind */
+    double eight[2];
+    for (int i = 0; i < 2; i++) {
+        in.gpu.k.moe_weight_only_compute = i == 0 ? .5 : 1;
+        c = make(&in);
+        eight[i] = term(c, prefill, RT_TERM_COMPUTE);
+        rt_cost_free(c);
+    }
+    assert_near(eight[0], eight[1], 1e-15);
+    in.dtypes.activation = RT_BF16; /* the better it unpacks, the sooner it ends */
+    double last = (double)INFINITY;
+    for (in.gpu.k.moe_weight_only_compute = .25; in.gpu.k.moe_weight_only_compute < 1.5;
+         in.gpu.k.moe_weight_only_compute *= 2) {
+        c = make(&in);
+        double now = term(c, prefill, RT_TERM_COMPUTE);
+        assert_true(now < last);
+        last = now;
+        rt_cost_free(c);
+    }
+}
+
 /* Without captured graphs a layer takes at least the host's launches, the host's time between steps
  * comes on top, nothing is padded, and the parts still add up. */
 static void test_eager(void **state)
@@ -626,7 +669,8 @@ static void test_head_dtype(void **state)
     struct rt_cost_inputs in = fixture_inputs(ideal(fixture_h100()), fixture_llama31_8b(), 1);
     struct rt_cost_part parts[RT_MAX_COST_PARTS];
     double matrix = 128256 * 4096.0, took_s[2] = {0, 0};
-    in.dtypes = (struct rt_dtypes){RT_FP8, RT_FP8, RT_BF16, RT_BF16};
+    in.dtypes =
+        (struct rt_dtypes){.weight = RT_FP8, .activation = RT_FP8, .kv = RT_BF16, .head = RT_BF16};
     for (int i = 0; i < 2; i++) {
         struct rt_cost *c = make(&in);
         struct rt_step_shape s = fixture_decodes(c, 8, 100);
@@ -660,7 +704,8 @@ static void test_experts_in_tiles(void **state)
 {
     (void)state;
     struct rt_cost_inputs in = fixture_inputs(ideal(fixture_h100()), fixture_mixtral(), 1);
-    in.dtypes = (struct rt_dtypes){RT_FP8, RT_FP8, RT_BF16, RT_FP8};
+    in.dtypes =
+        (struct rt_dtypes){.weight = RT_FP8, .activation = RT_FP8, .kv = RT_BF16, .head = RT_FP8};
     const double flops = 1979e12, bw = 3350e9, up = 4096.0 * 28672, down = 14336.0 * 4096;
     assert_near(in.gpu.peak_flops[RT_FP8], flops, 1e12);
     in.gpu.peak_flops[RT_FP8] = flops;
@@ -1006,6 +1051,7 @@ int main(void)
         cmocka_unit_test(test_links),
         cmocka_unit_test(test_small_terms),
         cmocka_unit_test(test_expert_overheads),
+        cmocka_unit_test(test_packed_experts),
         cmocka_unit_test(test_experts_in_tiles),
         cmocka_unit_test(test_head_dtype),
         cmocka_unit_test(test_eager),

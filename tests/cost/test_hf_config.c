@@ -60,6 +60,7 @@ static void assert_same_body(const struct rt_model *a, const struct rt_model *b)
     assert_int_equal(a->local_layers, b->local_layers);
     assert_int_equal(a->max_context, b->max_context);
     assert_int_equal(a->dtype, b->dtype);
+    assert_int_equal(rt_model_expert_dtype(a), rt_model_expert_dtype(b));
 }
 
 static void assert_same_shape(const struct rt_model *a, const struct rt_model *b)
@@ -394,7 +395,7 @@ static void number_formats(void **state)
         {", \"quantization_config\": {\"quant_method\": \"fp8\"}", RT_FP8},
         {", \"quantization_config\": {\"quant_method\": \"awq\", \"bits\": 4}", RT_INT4},
         {", \"quantization_config\": {\"quant_method\": \"gptq\", \"bits\": 8}", RT_INT8},
-        {", \"quantization_config\": {\"quant_method\": \"mxfp4\"}", RT_FP4},
+        {", \"quantization_config\": {\"quant_method\": \"mxfp4\"}", RT_MXFP4},
         {", \"quantization_config\": {\"quant_method\": \"modelopt\", \"quant_algo\": \"NVFP4\"}",
          RT_FP4},
         {", \"quantization_config\": {\"quant_method\": \"bitsandbytes\", \"load_in_4bit\": true}",

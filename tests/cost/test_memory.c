@@ -76,6 +76,13 @@ static void test_dtypes(void **state)
     double tied = plan_of(&in, .9, 16).weights;
     in.dtypes.head = RT_INT4;
     assert_true(tied - plan_of(&in, .9, 16).weights == 32000 * 4096.0 / 2 * 1.5);
+    /* routed experts alone in 4.25 bits: 32 layers, 8 experts of 3 x 4096 x 14336 on two GPUs */
+    in = fixture_inputs(fixture_h100(), fixture_mixtral(), 2);
+    in.dtypes.experts_apart = true;
+    in.dtypes.expert = RT_MXFP4;
+    b = plan_of(&in, .9, 16);
+    assert_true(a.weights - b.weights == 32 * 8 * 3 * 4096.0 * 14336 / 2 * (2 - .53125));
+    assert_true(b.block_bytes == a.block_bytes && b.activations == a.activations);
     /* MLA: (512 + 64) numbers a token and layer, on every GPU; 671e9 parameters in fp8 */
     in = fixture_inputs(fixture_h100(), fixture_deepseek_v3(), 16);
     in.dtypes.weight = RT_FP8;

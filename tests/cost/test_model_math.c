@@ -145,6 +145,30 @@ static void dtypes_have_sizes(void **state)
     assert_true(rt_dtype_bytes(RT_INT4) <= 0.5 && rt_dtype_bytes(RT_FP4) >= 0.5);
     assert_string_equal(rt_dtype_names[RT_BF16], "bf16");
     assert_string_equal(rt_dtype_names[RT_FP4], "fp4");
+    assert_string_equal(rt_dtype_names[RT_MXFP4], "mxfp4");
+    assert_true(rt_dtype_bytes(RT_MXFP4) * 32 == 17); /* 32 halves of a byte and their scale */
+}
+
+/* Published checkpoints: 60.8 and 12.8 GiB [openai/gpt-oss, README]. By hand, 120b: 36 layers of
+ * 128 experts of 3 x 2880 x 2880 = 114.66e9 at .53125 bytes, the other 2.17e9 at 2. */
+static void checkpoints_weigh_what_they_do(void **state)
+{
+    struct rt_model m = model(state, "gpt-oss-120b");
+    double routed = 36 * 128 * 3 * 2880.0 * 2880;
+
+    assert_int_equal(m.dtype, RT_BF16);
+    assert_int_equal(rt_model_expert_dtype(&m), RT_MXFP4);
+    assert_true(rt_model_params_routed(&m, 128) == routed);
+    assert_near(m.name, rt_model_weight_bytes(&m, RT_MXFP4, RT_BF16, RT_BF16),
+                routed * .53125 + (rt_model_params(&m) - routed) * 2, 1e-12);
+    assert_near(m.name, rt_model_weight_bytes(&m, RT_MXFP4, RT_BF16, RT_BF16), 60.8 * 0x1p30, .003);
+    m = model(state, "gpt-oss-20b");
+    assert_near(m.name, rt_model_weight_bytes(&m, RT_MXFP4, RT_BF16, RT_BF16), 12.8 * 0x1p30, .005);
+    m = model(state, "llama-3.1-8b"); /* two tables of 128256 x 4096 in 16 bit, the rest in 8 */
+    assert_int_equal(rt_model_expert_dtype(&m), m.dtype);
+    assert_true(rt_model_params_routed(&m, m.experts) == 0);
+    assert_near(m.name, rt_model_weight_bytes(&m, RT_FP8, RT_BF16, RT_FP8),
+                rt_model_params(&m) + 2 * 128256.0 * 4096, 1e-12);
 }
 
 static void layers_with_experts(void **state)
@@ -189,6 +213,7 @@ int main(void)
         cmocka_unit_test(active_parameters),
         cmocka_unit_test(kv_bytes_per_token),
         cmocka_unit_test(dtypes_have_sizes),
+        cmocka_unit_test(checkpoints_weigh_what_they_do),
         cmocka_unit_test(layers_with_experts),
         cmocka_unit_test(parameters_grow_with_the_shape),
     };

@@ -65,7 +65,8 @@ static inline void fixture_pool(struct fixture *f, unsigned i, const char *name,
     s->power = (struct rt_pool_power){.idle_w = 50, .busy_w = 250};
     s->gpu.fitted = i == 0;
     s->parallel = (struct rt_parallel){2, 1, 1, 1};
-    s->dtypes = (struct rt_dtypes){RT_FP8, RT_BF16, RT_FP16, RT_BF16};
+    s->dtypes =
+        (struct rt_dtypes){.weight = RT_FP8, .activation = RT_BF16, .kv = RT_FP16, .head = RT_BF16};
     s->replicas = replicas;
     s->role = i == 0 ? RT_ROLE_MIXED : RT_ROLE_DECODE;
     rt_engine_init(&s->engine);

@@ -284,6 +284,7 @@ def good_cases():
         yield f"skew {skew}", changed("cost", {"kind": "roofline", "expert_skew": skew})
     for dtype in SCENARIO["$defs"]["dtype"]["enum"]:
         yield f"weights {dtype}", changed("pools.0.weight_dtype", dtype)
+        yield f"experts {dtype}", changed("pools.0.expert_dtype", dtype)
         yield f"head {dtype}", changed("pools.0.head_dtype", dtype)
         yield f"KV {dtype}", changed("pools.0.kv_dtype", dtype)
         yield f"activations {dtype}", changed("pools.0.activation_dtype", dtype)
@@ -476,7 +477,7 @@ def bad_cases():
     for wrong in ("", "arrival", "when=ts,prompt=in,output=out", "arrival=,prompt=in,output=out", 5, None):
         yield f"columns {wrong!r}", changed("workload.columns", wrong)
     for path in ("router", "workload.format", "workload.failed", "pools.0.role", "pools.0.weight_dtype",
-                 "pools.0.kv_dtype", "pools.0.activation_dtype", "pools.0.head_dtype", "pools.0.engine.policy",
+                 "pools.0.kv_dtype", "pools.0.activation_dtype", "pools.0.expert_dtype", "pools.0.head_dtype", "pools.0.engine.policy",
                  "pools.0.engine.preset", "pools.0.engine.moe_backend",
                  "pools.0.engine.queue_order", "pools.0.engine.preemption"):
         for wrong in ("nothing", "", 1, None, "CHUNKED"):

@@ -105,6 +105,12 @@ static void defaults_follow_the_gpu_and_the_model(void **state)
     assert_true(d.weight == RT_FP16 && d.activation == RT_FP16 && d.kv == RT_FP16);
     d = rt_pool_default_dtypes(&hopper, &fp8);
     assert_true(d.weight == RT_FP8 && d.activation == RT_BF16 && d.kv == RT_BF16);
+    assert_true(rt_expert_dtype(&d) == RT_FP8);
+    bf16.experts_apart = true;
+    bf16.expert_dtype = RT_MXFP4;
+    d = rt_pool_default_dtypes(&hopper, &bf16);
+    assert_true(d.weight == RT_BF16 && rt_expert_dtype(&d) == RT_MXFP4 && d.head == RT_BF16);
+    bf16.experts_apart = false;
     d = rt_pool_default_dtypes(&volta, &bf16);
     assert_true(d.weight == RT_FP16 && d.activation == RT_FP16 && d.kv == RT_FP16);
     assert_int_equal(rt_pool_default_step_tokens(&volta), 2048);
@@ -124,6 +130,7 @@ static const char example[] =
     "    \"pipeline_parallel\": 1, \"expert_parallel\": 1, \"data_parallel\": 1, \"replicas\": 3,"
     "    \"node\": { \"gpus\": 4, \"link_gb_per_s\": 12.3, \"latency_us\": 7.1 },"
     "    \"role\": \"mixed\", \"weight_dtype\": \"fp8\", \"activation_dtype\": \"fp16\","
+    "    \"expert_dtype\": \"mxfp4\","
     "    \"kv_dtype\": \"int8\", \"model\": \"qwen3-32b\","
     "    \"engine\": { \"policy\": \"chunked\", \"async_scheduling\": false, \"max_num_seqs\": 128,"
     "      \"max_num_batched_tokens\": 4096, \"chunk_tokens\": 256, \"block_size\": 32,"
@@ -164,6 +171,8 @@ static void every_key_is_read(void **state)
     assert_int_equal(p[0].replicas, 3);
     assert_int_equal(p[0].dtypes.weight, RT_FP8);
     assert_int_equal(p[0].dtypes.activation, RT_FP16);
+    assert_true(p[0].dtypes.experts_apart && p[0].dtypes.expert == RT_MXFP4);
+    assert_false(p[1].dtypes.experts_apart);
     assert_int_equal(p[0].dtypes.kv, RT_INT8);
     assert_int_equal(p[0].engine.max_num_seqs, 128);
     assert_int_equal(p[1].engine.max_num_batched_tokens, 8192);
@@ -366,6 +375,8 @@ static void same_model(const struct rt_model *a, const struct rt_model *b)
     assert_true(a->gated == b->gated && a->tied == b->tied && a->qkv_bias == b->qkv_bias &&
                 a->qk_norm == b->qk_norm && a->o_bias == b->o_bias && a->mlp_bias == b->mlp_bias);
     assert_int_equal(a->dtype, b->dtype);
+    assert_int_equal(a->experts_apart, b->experts_apart);
+    assert_int_equal(rt_model_expert_dtype(a), rt_model_expert_dtype(b));
 }
 
 static void same_engine(const struct rt_engine_spec *a, const struct rt_engine_spec *b)
@@ -379,6 +390,13 @@ static void same_engine(const struct rt_engine_spec *a, const struct rt_engine_s
     words_equal(a, b, offsetof(struct rt_engine_spec, max_num_seqs), sizeof *a);
 }
 
+static void same_dtypes(const struct rt_dtypes *a, const struct rt_dtypes *b)
+{
+    assert_true(a->weight == b->weight && a->activation == b->activation && a->kv == b->kv &&
+                a->head == b->head);
+    assert_true(a->experts_apart == b->experts_apart && rt_expert_dtype(a) == rt_expert_dtype(b));
+}
+
 static void same_pool(const struct rt_pool_spec *a, const struct rt_pool_spec *b)
 {
     assert_string_equal(a->name, b->name);
@@ -386,7 +404,7 @@ static void same_pool(const struct rt_pool_spec *a, const struct rt_pool_spec *b
     same_model(&a->model, &b->model);
     assert_memory_equal(&a->parallel, &b->parallel, sizeof a->parallel);
     assert_memory_equal(&a->nodes, &b->nodes, sizeof a->nodes);
-    assert_memory_equal(&a->dtypes, &b->dtypes, sizeof a->dtypes);
+    same_dtypes(&a->dtypes, &b->dtypes);
     assert_int_equal(a->replicas, b->replicas);
     assert_int_equal(a->role, b->role);
     same_engine(&a->engine, &b->engine);
@@ -591,6 +609,10 @@ static void randomise(struct rt_scenario *s, struct rt_rng *r)
     s->frontend_s = draw(r, 0, 86400);
     s->sample_interval_s = draw(r, 1e-6, 1e-3);
     s->seed = rt_rng_below(r, UINT64_C(1) << 53);
+    s->fleet.pools[0].dtypes.experts_apart = rt_rng_below(r, 2);
+    s->fleet.pools[0].dtypes.expert = (enum rt_dtype)rt_rng_below(r, RT_DTYPE_COUNT);
+    s->fleet.pools[0].model.experts_apart = rt_rng_below(r, 2);
+    s->fleet.pools[0].model.expert_dtype = (enum rt_dtype)rt_rng_below(r, RT_DTYPE_COUNT);
     e->gpu_memory_utilization = draw(r, 0.01, 1);
     e->watermark = draw(r, 0, 0.99);
     e->num_gpu_blocks = (int64_t)(1 + rt_rng_below(r, UINT64_C(1) << 35));
