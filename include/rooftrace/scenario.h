@@ -55,6 +55,9 @@ bool rt_scenario_parse(const struct rt_json_at *root, const struct rt_catalog *c
 /* The scenario fully resolved, as JSON text that rt_scenario_parse reads back to the same scenario.
  * malloc'ed, caller frees; NULL: out of memory. */
 char *rt_scenario_print(const struct rt_scenario *s) RT_MUST_USE;
+/* A text that two scenarios have in common exactly when they print alike; quicker to make, for
+ * comparing only. */
+char *rt_scenario_identity(const struct rt_scenario *s) RT_MUST_USE;
 /* One record likewise, complete: rt_catalog_gpu_from, rt_catalog_model_from read the same values.
  */
 char *rt_gpu_print(const struct rt_gpu *g) RT_MUST_USE;

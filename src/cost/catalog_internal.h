@@ -106,9 +106,15 @@ void rt_gpu_draft_finish(const struct rt_gpu_draft *d, const struct rt_gpu_defau
 
 /* ---- models (catalog_model.c, hf_config.c) --------------------------------------------------- */
 
-#define RT_MODEL_MAX_LAYERS  65536
-#define RT_MODEL_MAX_WIDTH   16777216 /* hidden, ffn, vocab, ranks, head sizes */
-#define RT_MODEL_MAX_HEADS   65536
+#define RT_MODEL_MAX_LAYERS 65536
+#define RT_MODEL_MAX_WIDTH  16777216 /* hidden, ffn, vocab, ranks, head sizes */
+#define RT_MODEL_MAX_HEADS  65536
+/* catalog_price.c: [low, high] of each kind of price, 0 where none is told */
+bool rt_price_ranges_read(const struct rt_json_at *at, struct rt_price price[RT_PRICING_COUNT],
+                          struct rt_err *err) RT_MUST_USE;
+/* Every price that is stated has a source with a date. */
+bool rt_price_sources_check(const struct rt_json_at *at, struct rt_err *err) RT_MUST_USE;
+
 #define RT_MODEL_MAX_EXPERTS 65536
 #define RT_MODEL_MAX_TOKENS  1099511627776 /* 2^40 */
 

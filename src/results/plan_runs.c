@@ -39,7 +39,12 @@ bool rt_run_tables(sqlite3 *db, const char *path, struct rt_run_tables *out, str
 static bool remove_unfinished(sqlite3 *db, const char *path, struct rt_err *err)
 {
     struct rt_run_tables t;
+    int64_t runs;
 
+    if (!rt_sql_int(db, path, "SELECT count(*) FROM run WHERE status <> 'complete'", &runs, err))
+        return false;
+    if (runs == 0)
+        return true;
     if (!rt_run_tables(db, path, &t, err))
         return false;
     for (unsigned i = 0; i < t.count; i++) {

@@ -160,9 +160,9 @@ void rt_writer_slo(struct rt_writer *w, const struct rt_slo *slo)
     rt_writer_close(w, '}');
 }
 
-char *rt_scenario_print(const struct rt_scenario *s)
+static char *print(const struct rt_scenario *s, bool bits)
 {
-    struct rt_writer w = {.first = true};
+    struct rt_writer w = {.first = true, .bits = bits};
 
     rt_writer_open(&w, NULL, '{');
     rt_writer_workload(&w, &s->workload);
@@ -185,4 +185,14 @@ char *rt_scenario_print(const struct rt_scenario *s)
     rt_writer_int(&w, "seed", (int64_t)s->seed);
     rt_writer_close(&w, '}');
     return rt_writer_take(&w);
+}
+
+char *rt_scenario_print(const struct rt_scenario *s)
+{
+    return print(s, false);
+}
+
+char *rt_scenario_identity(const struct rt_scenario *s)
+{
+    return print(s, true);
 }

@@ -2,6 +2,7 @@
 #include "sim_print_internal.h"
 
 #include <float.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,9 +152,13 @@ double rt_writer_settle(double value, double unit)
 void rt_writer_in_unit(struct rt_writer *w, const char *key, double value, double unit)
 {
     char text[NUMBER_TEXT];
+    uint64_t bits;
 
     begin_member(w, key);
-    if (!text_in_unit(value, unit, text))
+    memcpy(&bits, &value, sizeof bits);
+    if (w->bits)
+        snprintf(text, sizeof text, "%" PRIx64, bits);
+    else if (!text_in_unit(value, unit, text))
         snprintf(text, sizeof text, "%.17g", value / unit);
     append_text(w, text);
 }

@@ -16,6 +16,7 @@ struct rt_writer {
     unsigned depth;
     bool first;  /* nothing written yet in the innermost object or array; true at the start */
     bool failed; /* out of memory */
+    bool bits;   /* doubles as their bits, in hexadecimal: exact, and quicker than decimals */
 };
 
 /* The finished text with a newline at its end, malloc'ed; NULL: out of memory. */

@@ -51,7 +51,7 @@ static bool visit_trial(const struct rt_plan *p, int64_t trial, uint64_t *hash, 
     if (!rt_plan_trial(p, trial, &scenario, &varied, err))
         return false;
     ok = check_traces(&scenario.workload, err) || rt_plan_fail_in_trial(p, trial, varied, err);
-    text = ok ? rt_scenario_print(&scenario) : NULL;
+    text = ok ? rt_scenario_identity(&scenario) : NULL;
     if (text != NULL)
         *hash = hash_text(hash_text(*hash, varied), text);
     else if (ok)

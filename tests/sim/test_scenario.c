@@ -490,9 +490,10 @@ static void round_trip(const struct rt_catalog *catalog, const struct rt_scenari
     struct rt_json *doc;
     struct rt_json_at root;
     struct rt_err err = {0};
-    char *text = rt_scenario_print(s), *again;
+    char *text = rt_scenario_print(s), *identity = rt_scenario_identity(s), *again;
 
     assert_non_null(text);
+    assert_non_null(identity);
     assert_ok(rt_json_parse(text, strlen(text), "printed", &doc, &err), &err);
     root = rt_json_root(doc);
     assert_ok(rt_scenario_parse(&root, catalog, &back, &err), &err);
@@ -502,6 +503,16 @@ static void round_trip(const struct rt_catalog *catalog, const struct rt_scenari
     assert_non_null(again);
     assert_string_equal(text, again);
     free(again);
+    again = rt_scenario_identity(&back);
+    assert_non_null(again);
+    assert_string_equal(identity, again);
+    free(again);
+    back.sample_interval_s = nextafter(back.sample_interval_s, HUGE_VAL);
+    again = rt_scenario_identity(&back);
+    assert_non_null(again);
+    assert_string_not_equal(identity, again);
+    free(again);
+    free(identity);
     free(text);
     rt_scenario_release(&back);
 }
