@@ -31,12 +31,21 @@ void scenario_put(struct scenario_builder *b, struct cJSON *object, const char *
 /* The object under `key`, made when absent; NULL when something else stands there (the parser of
  * the whole document will say so) or memory is out. */
 struct cJSON *scenario_section(struct scenario_builder *b, struct cJSON *object, const char *key);
-/* cJSON prints some doubles as a neighbour; raw text keeps them. */
-void scenario_keep_numbers(struct scenario_builder *b, struct cJSON *node);
 /* Does the text name the file of a record, and not a record of the catalogue? */
 bool scenario_names_record(const char *text);
+
+/* scenario_items.c. cJSON prints some doubles as a neighbour: these keep every bit. NULL: out of
+ * memory. */
+struct cJSON *scenario_double_item(double value);
+void scenario_keep_numbers(struct scenario_builder *b, struct cJSON *node);
 /* A path given on the command line, as the scenario's file would have to write it. */
 struct cJSON *scenario_path_item(const struct scenario_builder *b, const char *path);
+/* The options that are ranges are, and those that exclude each other are not given together. */
+bool scenario_check_ranges(const struct rt_options *o, struct rt_err *err);
+/* "A:B" or "A,B" that has passed this check. */
+struct cJSON *scenario_range_item(const char *text);
+/* "P" or "P,P,...", for the reader of scenarios to judge: what is no number stays a text. */
+struct cJSON *scenario_shares_item(const char *text);
 
 /* scenario_load.c: what --rate-profile says, as the object of a scenario; the text itself where it
  * is none, for the reader of scenarios to judge. NULL: out of memory. */

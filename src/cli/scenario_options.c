@@ -149,31 +149,6 @@ cJSON *scenario_section(struct scenario_builder *b, cJSON *object, const char *k
     return cJSON_IsObject(found) ? found : NULL;
 }
 
-/* cJSON prints some doubles as a neighbour; raw text keeps them. */
-static cJSON *number_item(double value)
-{
-    char text[32];
-
-    snprintf(text, sizeof text, "%.17g", value);
-    return cJSON_CreateRaw(text);
-}
-
-void scenario_keep_numbers(struct scenario_builder *b, cJSON *node)
-{
-    for (cJSON *child = node->child; child != NULL; child = child->next)
-        scenario_keep_numbers(b, child); /* at most 64 deep: rt_json_parse has checked */
-    if (cJSON_IsNumber(node)) {
-        char text[32];
-        snprintf(text, sizeof text, "%.17g", node->valuedouble);
-        node->valuestring = cJSON_malloc(strlen(text) + 1);
-        b->ok = b->ok && node->valuestring != NULL;
-        if (node->valuestring != NULL) {
-            memcpy(node->valuestring, text, strlen(text) + 1);
-            node->type = (node->type & ~cJSON_Number) | cJSON_Raw;
-        }
-    }
-}
-
 bool scenario_names_record(const char *text)
 {
     size_t len = strlen(text);
@@ -187,101 +162,6 @@ static bool names_file(const struct place *p, const char *text)
     return p->path && (p->section == WORKLOAD || scenario_names_record(text));
 }
 
-/* A path given as option, as the scenario's file would have to write it. */
-cJSON *scenario_path_item(const struct scenario_builder *b, const char *path)
-{
-    char folder[PATH_MAX], joined[2 * PATH_MAX];
-
-    if (path[0] == '/' || strcmp(path, "-") == 0 || b->file == NULL ||
-        strchr(b->file, '/') == NULL || getcwd(folder, sizeof folder) == NULL)
-        return cJSON_CreateString(path);
-    snprintf(joined, sizeof joined, "%s/%s", folder, path);
-    return cJSON_CreateString(joined);
-}
-
-/* "A:B" or "A,B" */
-static bool read_range(const char *text, double range[2])
-{
-    size_t first = strcspn(text, ":,");
-    char from[64];
-
-    if (first >= sizeof from || text[first] == '\0')
-        return false;
-    memcpy(from, text, first);
-    from[first] = '\0';
-    return rt_read_number(from, &range[0]) && rt_read_number(text + first + 1, &range[1]);
-}
-
-/* The text has passed check_ranges. */
-static cJSON *range_item(const char *text)
-{
-    cJSON *list = cJSON_CreateArray();
-    double range[2];
-
-    for (int i = 0; list != NULL && read_range(text, range) && i < 2; i++) {
-        cJSON *item = number_item(range[i]);
-        if (item == NULL || !cJSON_AddItemToArray(list, item)) {
-            cJSON_Delete(item);
-            cJSON_Delete(list);
-            list = NULL;
-        }
-    }
-    return list;
-}
-
-/* "P" or "P,P,...", for the reader of scenarios to judge: what is no number stays a text. */
-static cJSON *shares_item(const char *text)
-{
-    cJSON *list = cJSON_CreateArray();
-    const char *rest = text;
-    double value = 0;
-    bool ok = list != NULL;
-
-    while (ok && *rest != '\0') {
-        size_t len = strcspn(rest, ",");
-        char one[64];
-        snprintf(one, sizeof one, "%.*s", (int)(len < 63 ? len : 63), rest);
-        if (!rt_read_number(one, &value)) {
-            cJSON_Delete(list);
-            return cJSON_CreateString(text);
-        }
-        ok = cJSON_AddItemToArray(list, number_item(value)) != 0;
-        rest += len + (rest[len] == ',' ? 1 : 0);
-    }
-    if (ok && cJSON_GetArraySize(list) != 1)
-        return list;
-    cJSON_Delete(list);
-    return ok ? number_item(value) : NULL;
-}
-
-static bool check_ranges(const struct rt_options *o, struct rt_err *err)
-{
-    static const char *const names[] = {"--window-s", "--measure-s"};
-    static const char *const twins[][2] = {{"--rate-scale", "--time-scale"},
-                                           {"--max-requests", "--head"}};
-    double range[2];
-
-    for (unsigned i = 0; i < 2; i++)
-        if (rt_options_given(o, twins[i][0]) && rt_options_given(o, twins[i][1]))
-            return rt_fail(err, RT_EUSAGE, "%s and %s: expected one of them", twins[i][0],
-                           twins[i][1]);
-
-    for (unsigned i = 0; i < 2; i++) {
-        const char *text = rt_options_text(o, names[i], NULL);
-        if (text != NULL && (!read_range(text, range) || range[0] >= range[1]))
-            return rt_fail(err, RT_EUSAGE,
-                           "%s: expected FROM:TO in seconds, FROM < TO, read \"%.64s\"", names[i],
-                           text);
-    }
-    const char *copies = rt_options_text(o, "--superpose", NULL);
-    if (copies != NULL && strchr(copies, ':') == NULL)
-        return rt_fail(err, RT_EUSAGE,
-                       "--superpose: expected N:SHIFT_S, copies and seconds between their "
-                       "beginnings, read \"%.64s\"",
-                       copies);
-    return true;
-}
-
 static cJSON *option_item(const struct scenario_builder *b, const struct place *p)
 {
     const struct rt_option_value *v = rt_options_get(b->o, p->option);
@@ -290,13 +170,13 @@ static cJSON *option_item(const struct scenario_builder *b, const struct place *
     if (entry->kind == RT_OPTION_FLAG)
         return cJSON_CreateBool(strncmp(p->option, "--no-", 5) != 0);
     if (entry->kind == RT_OPTION_INT)
-        return number_item((double)v->integer); /* ranges end at 2^53 */
+        return scenario_double_item((double)v->integer); /* ranges end at 2^53 */
     if (entry->kind == RT_OPTION_NUMBER)
-        return number_item(v->number);
+        return scenario_double_item(v->number);
     if (strcmp(p->key, "window_s") == 0 || strcmp(p->key, "measure_s") == 0)
-        return range_item(v->text);
+        return scenario_range_item(v->text);
     if (p->section == SPECULATIVE && strcmp(p->key, "acceptance") == 0)
-        return shares_item(v->text);
+        return scenario_shares_item(v->text);
     if (strcmp(p->key, "router_weights") == 0)
         return scenario_weights_item(v->text);
     if (p->section == WORKLOAD && strcmp(p->key, "superpose") == 0)
@@ -371,7 +251,7 @@ static bool put_slo(struct scenario_builder *b, const char *option, struct rt_er
                            "%s: expected ttft:MS, tpot:MS or e2el:MS, read \"%.64s\"", option,
                            v->all[i]);
         if (slo != NULL)
-            scenario_put(b, slo, keys[k], number_item(ms / 1e3));
+            scenario_put(b, slo, keys[k], scenario_double_item(ms / 1e3));
     }
     return true;
 }
@@ -392,7 +272,7 @@ static bool put_coefficients(struct scenario_builder *b, cJSON *cost, const char
         snprintf(one, sizeof one, "%.*s", (int)(len < 63 ? len : 63), rest);
         if (count == 5 || !rt_read_number(one, &value))
             break;
-        b->ok = cJSON_AddItemToArray(list, number_item(value)) != 0;
+        b->ok = cJSON_AddItemToArray(list, scenario_double_item(value)) != 0;
         rest += len + (rest[len] == ',' ? 1 : 0);
     }
     if (b->ok && (count != 5 || *rest != '\0'))
@@ -545,7 +425,7 @@ static bool check_complete(const struct scenario_builder *b, struct rt_err *err)
 /* The document that file and options give together. */
 static bool build(struct scenario_builder *b, struct rt_json **out, struct rt_err *err)
 {
-    if (!check_ranges(b->o, err))
+    if (!scenario_check_ranges(b->o, err))
         return false;
     if (b->file != NULL)
         return load(b, out, err);

@@ -95,6 +95,7 @@ CREATE TABLE pool (
     expert_parallel INTEGER NOT NULL,        -- 1: experts in slices; else whole ones on each GPU
     data_parallel INTEGER NOT NULL,          -- ranks, each with its own requests and KV blocks
     weight_dtype TEXT NOT NULL,
+    expert_dtype TEXT NOT NULL,              -- of the weights of routed experts
     activation_dtype TEXT NOT NULL,
     kv_dtype TEXT NOT NULL,
     policy TEXT NOT NULL,                    -- batching policy

@@ -139,6 +139,7 @@ static void put_pool(struct rt_insert *in, int64_t run_id, const struct rt_run_p
     rt_put_int(in, s->parallel.expert);
     rt_put_int(in, s->parallel.data);
     rt_put_text(in, rt_dtype_names[s->dtypes.weight]);
+    rt_put_text(in, rt_dtype_names[rt_expert_dtype(&s->dtypes)]);
     rt_put_text(in, rt_dtype_names[s->dtypes.activation]);
     rt_put_text(in, rt_dtype_names[s->dtypes.kv]);
     put_engine(in, &s->engine, &pool->plan);

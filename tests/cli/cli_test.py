@@ -452,6 +452,13 @@ class Runs(Case):
         rows = self.rows("SELECT status, reason FROM request ORDER BY request_id")
         self.assertEqual(rows, [("ok", None), ("rejected", "kv"), ("ok", None)])
 
+    def test_the_pool_tells_its_number_formats(self):
+        path = self.file("t.csv", HEADER + "0,10,5\n")
+        for model, formats in (("gpt-oss-20b", ("bf16", "mxfp4", "bf16")), ("llama-3.1-8b", ("bf16",) * 3)):
+            self.ok("run", "--trace", path, "--model", model, "--gpu", "h100-sxm", "-o", self.db)
+            self.assertEqual(self.rows("SELECT weight_dtype, expert_dtype, kv_dtype FROM pool "
+                                       "ORDER BY run_id DESC LIMIT 1"), [formats])
+
     def test_the_table_and_the_last_line(self):
         run = rooftrace("run", "--trace", SAMPLE, *FLEET, "-o", self.db)
         self.assertEqual(run.returncode, 0, run.stderr)
