@@ -16,6 +16,7 @@
 #include "cost_internal.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #define HIDDEN_BYTES 2.0 /* the residual stream is 16 bit */
@@ -332,76 +333,83 @@ static bool new_tables(struct rt_cost *c, struct rt_err *err)
 
 struct constant {
     const char *name;
-    double value, min, max;
+    size_t offset;
+    double min, max;
 };
 
 /* Constants that are divided by or raised to, and those that only must not be absurd. */
+#define TINY     1e-6
+#define LARGE    1e12
+#define SECOND   1.0
+#define K(field) #field, offsetof(struct rt_gpu_constants, field)
+static const struct constant limits[] = {
+    {K(gemm_eff_compute), TINY, 2},
+    {K(gemm_eff_memory), TINY, 2},
+    {K(gemm_smooth_p), 1, 100},
+    {K(gemm_overhead_s), 0, SECOND},
+    {K(gemm_edge_rows), 0, LARGE},
+    {K(gemm_start_columns), 0, LARGE},
+    {K(gemm_wave_share), 0, 1},
+    {K(gemm_split_share), 0, 100},
+    {K(gemm_stream_share), 0, 100},
+    {K(quantized_memory_8bit), TINY, 2},
+    {K(quantized_memory_4bit), TINY, 2},
+    {K(quantized_compute), TINY, 2},
+    {K(quantized_overhead_s), 0, SECOND},
+    {K(quantized_kv_8bit), TINY, 2},
+    {K(decode_eff_memory), TINY, 2},
+    {K(decode_overhead_s), 0, SECOND},
+    {K(decode_s_per_wave), 0, SECOND},
+    {K(decode_ramp_s), 0, SECOND},
+    {K(decode_ramp_bytes), 0, 1e15},
+    {K(prefill_eff_compute), TINY, 2},
+    {K(prefill_overhead_s), 0, SECOND},
+    {K(prefill_pad_columns), 0, LARGE},
+    {K(prefill_io_bytes_per_s), 1, 1e30},
+    {K(mixed_pad_tokens), 0, LARGE},
+    {K(mixed_tail), 0, 1},
+    {K(mixed_decode_columns), TINY, 100},
+    {K(mixed_s_per_empty_tile), 0, SECOND},
+    {K(mixed_l2_bytes), 0, LARGE},
+    {K(elementwise_s), 0, SECOND},
+    {K(elementwise_s_per_token), 0, SECOND},
+    {K(elementwise_s_per_token_above), 0, SECOND},
+    {K(elementwise_m0), 0, LARGE},
+    {K(elementwise_ref_bytes), 1, LARGE},
+    {K(stream_eff_16bit), TINY, 1},
+    {K(stream_eff_8bit), TINY, 1},
+    {K(stream_eff_4bit), TINY, 1},
+    {K(moe_eff_compute), TINY, 2},
+    {K(moe_eff_memory), TINY, 2},
+    {K(moe_smooth_p), 1, 100},
+    {K(moe_overhead_s), 0, SECOND},
+    {K(moe_pad_rows), 0, LARGE},
+    {K(moe_io_bytes_per_s), 1, 1e30},
+    {K(moe_weight_only_compute), TINY, 2},
+    {K(sampler_s), 0, SECOND},
+    {K(sampler_s_per_seq), 0, SECOND},
+    {K(graph_max_tokens), 0, LARGE},
+    {K(allreduce_step_s), 0, SECOND},
+    {K(allreduce_latency_s), 0, SECOND},
+    {K(allreduce_library_s), 0, SECOND},
+    {K(allreduce_multicast), 0, 1},
+    {K(allreduce_gather_s), 0, SECOND},
+    {K(host_s_per_step), 0, SECOND},
+    {K(host_s_per_seq), 0, SECOND},
+    {K(host_sync_s_per_step), 0, SECOND},
+    {K(host_sync_s_per_seq), 0, SECOND},
+    {K(host_launch_s_per_layer), 0, SECOND},
+};
+
 static bool check_constants(const struct rt_gpu *g, struct rt_err *err)
 {
-    const struct rt_gpu_constants *k = &g->k;
-    const double tiny = 1e-6, huge = 1e12, second = 1;
-    const struct constant list[] = {
-        {"gemm_eff_compute", k->gemm_eff_compute, tiny, 2},
-        {"gemm_eff_memory", k->gemm_eff_memory, tiny, 2},
-        {"gemm_smooth_p", k->gemm_smooth_p, 1, 100},
-        {"gemm_overhead_s", k->gemm_overhead_s, 0, second},
-        {"gemm_edge_rows", k->gemm_edge_rows, 0, huge},
-        {"gemm_start_columns", k->gemm_start_columns, 0, huge},
-        {"gemm_wave_share", k->gemm_wave_share, 0, 1},
-        {"gemm_split_share", k->gemm_split_share, 0, 100},
-        {"gemm_stream_share", k->gemm_stream_share, 0, 100},
-        {"quantized_memory_8bit", k->quantized_memory_8bit, tiny, 2},
-        {"quantized_memory_4bit", k->quantized_memory_4bit, tiny, 2},
-        {"quantized_compute", k->quantized_compute, tiny, 2},
-        {"quantized_overhead_s", k->quantized_overhead_s, 0, second},
-        {"quantized_kv_8bit", k->quantized_kv_8bit, tiny, 2},
-        {"decode_eff_memory", k->decode_eff_memory, tiny, 2},
-        {"decode_overhead_s", k->decode_overhead_s, 0, second},
-        {"decode_s_per_wave", k->decode_s_per_wave, 0, second},
-        {"decode_ramp_s", k->decode_ramp_s, 0, second},
-        {"decode_ramp_bytes", k->decode_ramp_bytes, 0, 1e15},
-        {"prefill_eff_compute", k->prefill_eff_compute, tiny, 2},
-        {"prefill_overhead_s", k->prefill_overhead_s, 0, second},
-        {"prefill_pad_columns", k->prefill_pad_columns, 0, huge},
-        {"prefill_io_bytes_per_s", k->prefill_io_bytes_per_s, 1, 1e30},
-        {"mixed_pad_tokens", k->mixed_pad_tokens, 0, huge},
-        {"mixed_tail", k->mixed_tail, 0, 1},
-        {"mixed_decode_columns", k->mixed_decode_columns, tiny, 100},
-        {"mixed_s_per_empty_tile", k->mixed_s_per_empty_tile, 0, second},
-        {"mixed_l2_bytes", k->mixed_l2_bytes, 0, huge},
-        {"elementwise_s", k->elementwise_s, 0, second},
-        {"elementwise_s_per_token", k->elementwise_s_per_token, 0, second},
-        {"elementwise_s_per_token_above", k->elementwise_s_per_token_above, 0, second},
-        {"elementwise_m0", k->elementwise_m0, 0, huge},
-        {"elementwise_ref_bytes", k->elementwise_ref_bytes, 1, huge},
-        {"stream_eff_16bit", k->stream_eff_16bit, tiny, 1},
-        {"stream_eff_8bit", k->stream_eff_8bit, tiny, 1},
-        {"stream_eff_4bit", k->stream_eff_4bit, tiny, 1},
-        {"moe_eff_compute", k->moe_eff_compute, tiny, 2},
-        {"moe_eff_memory", k->moe_eff_memory, tiny, 2},
-        {"moe_smooth_p", k->moe_smooth_p, 1, 100},
-        {"moe_overhead_s", k->moe_overhead_s, 0, second},
-        {"moe_pad_rows", k->moe_pad_rows, 0, huge},
-        {"moe_io_bytes_per_s", k->moe_io_bytes_per_s, 1, 1e30},
-        {"moe_weight_only_compute", k->moe_weight_only_compute, tiny, 2},
-        {"sampler_s", k->sampler_s, 0, second},
-        {"sampler_s_per_seq", k->sampler_s_per_seq, 0, second},
-        {"graph_max_tokens", k->graph_max_tokens, 0, huge},
-        {"allreduce_step_s", k->allreduce_step_s, 0, second},
-        {"allreduce_latency_s", k->allreduce_latency_s, 0, second},
-        {"allreduce_library_s", k->allreduce_library_s, 0, second},
-        {"allreduce_multicast", k->allreduce_multicast, 0, 1},
-        {"allreduce_gather_s", k->allreduce_gather_s, 0, second},
-        {"host_s_per_step", k->host_s_per_step, 0, second},
-        {"host_s_per_seq", k->host_s_per_seq, 0, second},
-        {"host_sync_s_per_step", k->host_sync_s_per_step, 0, second},
-        {"host_sync_s_per_seq", k->host_sync_s_per_seq, 0, second},
-        {"host_launch_s_per_layer", k->host_launch_s_per_layer, 0, second},
-    };
-    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
-        if (!(list[i].value >= list[i].min && list[i].value <= list[i].max))
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        const struct constant *c = &limits[i];
+        double value = *(const double *)(const void *)((const char *)&g->k + c->offset);
+        if (!(value >= c->min && value <= c->max))
             return rt_fail(err, RT_ECONFIG, "gpu %s: constant %s: expected %g to %g, read %g",
-                           g->name, list[i].name, list[i].min, list[i].max, list[i].value);
+                           g->name, c->name, c->min, c->max, value);
+    }
     return true;
 }
 
