@@ -65,7 +65,8 @@ def test_operators(folder):
         sys.exit(f"no errors by range:\n{text}")
     document = json.loads(record.read_text())
     for key, value in TRUE.items():
-        near(document["constants"][key], value, 0.02, key)
+        # what a kernel costs at least and a second pass over K are told by the same few rows
+        near(document["constants"][key], value, 0.02 if key == "gemm_overhead_us" else 0.01, key)
     source = document["sources"]["gemm"]
     for word in ("ops.csv", "measured 2026-11-22", "84 rows", "left out"):
         if word not in source:
