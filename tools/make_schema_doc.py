@@ -35,6 +35,9 @@ that reads SQLite.
 - `PRAGMA user_version` is the schema's version ({version}); a file of another version is refused, not changed.
 - A run that was killed leaves a file that opens, with the status `running` and what had finished up to a second
   before. This holds for the death of the process, not for power loss.
+- Read as much as you like while a run writes. It commits once a second and locks the file for that moment:
+  `rooftrace query` waits for it, and Python's sqlite3; in the `sqlite3` shell say `.timeout 5000` first, or it
+  may answer "database is locked".
 """
 
 # Columns that mean the same wherever they appear.

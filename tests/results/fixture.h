@@ -351,6 +351,9 @@ static inline int64_t fixture_run(struct fixture *f, struct rt_store *s, uint64_
     return run_id;
 }
 
+/* What a reader waits at most for a writer that is in the middle of a commit. */
+#define FIXTURE_PATIENCE_MS 60000
+
 /* The whole database (or a query) as text, through the sqlite3 library, not through ours. */
 static inline char *fixture_read(const char *path, const char *sql)
 {
@@ -361,6 +364,7 @@ static inline char *fixture_read(const char *path, const char *sql)
     FILE *out = open_memstream(&text, &size);
 
     assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    sqlite3_busy_timeout(db, FIXTURE_PATIENCE_MS);
     if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK)
         fail_msg("%s: %s", sql, sqlite3_errmsg(db));
     while (sqlite3_step(statement) == SQLITE_ROW)
