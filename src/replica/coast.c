@@ -376,19 +376,21 @@ static void shape_later(const struct rank *r, struct batch *b, int64_t rounds)
     s->held_tokens = s->decode_context = r->lane->decode.context + r->lane->decode.count * rounds;
 }
 
-/* The batch of a step that is over becomes that of one like the step begun. */
-static void reuse(const struct rank *r, struct batch *b, const struct batch *begun)
+/* The batch of a step that is over becomes that of a round like the one begun, of this shape but
+ * for its contexts. */
+static void reuse(const struct rank *r, struct batch *b, const struct rt_step_shape *begun)
 {
+    if (!alike(r, b))
+        b->record.shape = *begun;
     b->emit_count = b->fresh_count = 0;
     b->moved_blocks = b->dropped = 0;
     b->preempted = b->resumed = b->priced = false;
     b->record.waiting = rank_waiting(r);
-    if (b != begun)
-        b->record.shape = begun->record.shape;
 }
 
-/* `count` boundaries pass, and all steps that begin at them are alike: the step in progress and the
- * planned ones before the last that begins are over, as many rounds are formed. */
+/* `count` boundaries pass, and all steps that begin at them are alike, whatever the step in
+ * progress is: that one and the planned ones before the last that begins are over, as many rounds
+ * are formed. */
 static bool pass_alike(struct rank *r, uint32_t count, struct rt_err *err)
 {
     struct coast_plan *p = &r->plan;
@@ -412,7 +414,7 @@ static bool pass_alike(struct rank *r, uint32_t count, struct rt_err *err)
     if (!add_totals(r, &shape, count - 1, begun))
         return rt_fail_nomem(err, "step totals");
     add_planned_tokens(r, first, last, start_ns, shape.decodes);
-    reuse(r, formed, begun);
+    reuse(r, formed, &shape);
     if (r->lane->ahead)
         shape_later(r, begun, (int64_t)count - 2);
     shape_later(r, formed, count - 1);
@@ -454,12 +456,21 @@ static bool pass_boundary(struct rank *r, struct rt_err *err)
     return true;
 }
 
+/* The rounds that begin are alike, and every gap in them is the step. With asynchronous scheduling
+ * the first of them has been formed; where decodes pause, the first after a pause has longer gaps.
+ */
+static bool alike_rounds_begin(const struct rank *r)
+{
+    if (r->lane->ahead)
+        return alike(r, r->lane->ahead);
+    return !r->policy->pauses_decodes || alike(r, r->lane->now);
+}
+
 static bool pass_boundaries(struct rank *r, uint32_t count, struct rt_err *err)
 {
     while (count > 0) {
-        const struct batch *like =
-            r->lane->ahead ? r->lane->ahead : r->lane->now; /* the steps that begin */
-        uint32_t run = alike(r, like) ? (uint32_t)decode_linear_rounds(&r->lane->decode, count) : 0;
+        uint32_t run =
+            alike_rounds_begin(r) ? (uint32_t)decode_linear_rounds(&r->lane->decode, count) : 0;
         if (run > 0 ? !pass_alike(r, run, err) : !pass_boundary(r, err))
             return false;
         count -= run > 0 ? run : 1;
