@@ -20,6 +20,9 @@
  *
  * Block operations are counted from the rows of served requests (count_blocks below). */
 #include "bench_floor.h"
+#include "rooftrace/catalog.h"
+#include "rooftrace/finished.h"
+#include "rooftrace/fleet.h"
 
 #include "rooftrace/trial.h"
 

@@ -8,8 +8,15 @@
 #ifndef RT_COST_H
 #define RT_COST_H
 
-#include "rooftrace/op_table.h"
+#include "rooftrace/dtype.h"
+#include "rooftrace/err.h"
+#include "rooftrace/gpu.h"
+#include "rooftrace/json.h"
+#include "rooftrace/model.h"
 #include "rooftrace/step.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 enum rt_cost_kind { RT_COST_ROOFLINE, RT_COST_LINEAR, RT_COST_PROFILE };
 
@@ -95,7 +102,8 @@ void rt_cost_free(struct rt_cost *c);
 int64_t rt_cost_step_ns(const struct rt_cost *c, const struct rt_step_shape *s);
 /* The same step's seconds by term; their sum, taken in the order of enum rt_term, is what is
  * rounded to rt_cost_step_ns. In a pure decode only KV changes with the context; it never
- * falls, and it is straight on either side of rt_cost_knee where rt_cost_can_run says so. */
+ * falls, and it is straight on either side of rt_cost_knee where rt_cost_can_run says so
+ * (decode_run.h). */
 void rt_cost_step_terms(const struct rt_cost *c, const struct rt_step_shape *s,
                         double terms_s[RT_TERM_COUNT]);
 /* Both at once. */
@@ -112,81 +120,7 @@ int64_t rt_cost_stage_ns(const struct rt_cost *c, const struct rt_step_shape *s)
  * tokens = 0), and no rank starts the next one before that. Otherwise ranks are independent. */
 bool rt_cost_ranks_together(const struct rt_cost *c);
 
-/* One part of a step: an operator of all layers, a message, the host. */
-struct rt_cost_part {
-    const char *name;    /* "qkv", "all_reduce", ...: static text */
-    double flops, bytes; /* of one GPU; 0: none, or not known. Links: bytes of the messages */
-    double terms_s[RT_TERM_COUNT];
-};
-#define RT_MAX_COST_PARTS 48
-double rt_cost_part_s(const struct rt_cost_part *p); /* its seconds: the sum of its terms */
-/* What most of them are: "bandwidth", "compute", "launch", "link" or "host". */
-const char *rt_cost_part_bound(const struct rt_cost_part *p);
-/* What a step consists of; returns how many parts. Their terms add up to rt_cost_step_terms, apart
- * from the rounding of the sums. Models without operators answer one part a term. */
-unsigned rt_cost_explain(const struct rt_cost *c, const struct rt_step_shape *s,
-                         struct rt_cost_part parts[RT_MAX_COST_PARTS]);
-
-/* Whether the step is a pure decode whose terms follow from two numbers (rt_cost_add_decodes): no
- * prefill, no transfer, no drafts, no sliding windows or measured decodes, and a batch that is
- * tabulated. */
-bool rt_cost_is_plain(const struct rt_cost *c, const struct rt_step_shape *s);
-/* The context at which KV seconds change their slope; INT64_MAX/2 and more: nowhere. */
-int64_t rt_cost_knee(const struct rt_cost *c);
-/* Adds to terms_s the seconds of plain steps of `decodes` sequences each. */
-struct rt_plain_sums {
-    double steps, context; /* how many, and their contexts summed up */
-    double low;            /* the same of min(context, knee) */
-};
-void rt_cost_add_decodes(const struct rt_cost *c, int64_t decodes, const struct rt_plain_sums *sums,
-                         double terms_s[RT_TERM_COUNT]);
-
-/* Where the times of a step's operators come from, worst first. */
-enum rt_origin {
-    RT_ORIGIN_UNUSED,       /* the step has no such operator */
-    RT_ORIGIN_ROOFLINE,     /* no row of this operator and shape */
-    RT_ORIGIN_SCALED,       /* outside the rows: the nearest one times the roofline's ratio */
-    RT_ORIGIN_INTERPOLATED, /* between rows */
-    RT_ORIGIN_MEASURED,     /* a row */
-    RT_ORIGIN_COUNT
-};
-extern const char *const rt_origin_names[RT_ORIGIN_COUNT];
-struct rt_cost_sources {
-    enum rt_origin of[RT_OP_COUNT]; /* several products: the worst of them */
-    uint32_t rows[RT_OP_COUNT];     /* that the table has of it */
-};
-/* Of the step; s = NULL: of any step, as good as the rows make it. All unused for `linear` and the
- * speed of light. */
-void rt_cost_step_sources(const struct rt_cost *c, const struct rt_step_shape *s,
-                          struct rt_cost_sources *out);
-
 /* The sliding windows whose sums a shape must carry; returns how many (0..RT_MAX_WINDOWS). */
 unsigned rt_cost_windows(const struct rt_cost *c, int64_t windows[RT_MAX_WINDOWS]);
-
-/* Whether rt_cost_decode_run may be used: false when the model has sliding windows, whose sums of
- * min(ctx, w) cannot be advanced as a whole, and when decode attention was measured: then its time
- * is no straight line in the context. */
-bool rt_cost_can_run(const struct rt_cost *c);
-/* The next n steps of an unchanged batch of decodes: ns[i] is the duration of the i-th, the same
- * bits as rt_cost_step_ns gives when each step adds `decodes` to decode_context and held_tokens. *s
- * is advanced by n steps. No prefill and no transfer in *s; contexts stay below 2^53. Returns
- * the sum of all, at most INT64_MAX. About 1 ns a step. */
-int64_t rt_cost_decode_run(const struct rt_cost *c, struct rt_step_shape *s, uint32_t n,
-                           int64_t *ns);
-
-/* The same steps without a list: duration i, from 0, follows from the batch's line in the cost's
- * table and its context, which grows by `decodes` a step. */
-struct rt_decode_line;
-struct rt_decode_run {
-    const struct rt_decode_line *line; /* the cost's; NULL: none */
-    double x0, dx;                     /* context of step 0, growth a step */
-};
-#define RT_MAX_RUN 2048u /* steps a call: sums of steps below 2^51 ns stay below 2^62 */
-/* False when the batch is not plain (rt_cost_is_plain): such steps have to be listed. */
-bool rt_cost_run(const struct rt_cost *c, const struct rt_step_shape *s, struct rt_decode_run *run);
-int64_t rt_run_ns(const struct rt_decode_run *run, uint32_t i);
-/* Steps from..from+n-1, n <= RT_MAX_RUN: their durations, and the sum, at most INT64_MAX. */
-int64_t rt_run_list(const struct rt_decode_run *run, uint32_t from, uint32_t n, int64_t *ns);
-int64_t rt_run_sum(const struct rt_decode_run *run, uint32_t from, uint32_t n);
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef RT_ENGINE_H
 #define RT_ENGINE_H
 
+#include "rooftrace/err.h"
 #include "rooftrace/json.h"
 
 #define RT_MAX_BATCHED_TOKENS (INT64_C(1) << 22) /* so that sums of a step fit in 63 bits: with */
@@ -18,11 +19,6 @@ const char *rt_policy_name(unsigned i);
 /* A request whose KV comes from elsewhere can join its decodes: what a decode pool needs. */
 bool rt_policy_takes_kv(unsigned i);
 const char *rt_policy_help(unsigned i);
-
-/* A queue order says who is admitted next and who is preempted first: queue_order.c. */
-unsigned rt_queue_order_count(void);
-const char *rt_queue_order_name(unsigned i);
-const char *rt_queue_order_help(unsigned i);
 
 /* What becomes of a preempted sequence's KV. */
 enum rt_preemption { RT_PREEMPTION_RECOMPUTE, RT_PREEMPTION_SWAP, RT_PREEMPTION_COUNT };
@@ -51,7 +47,7 @@ struct rt_engine_spec {
     const struct rt_preset
         *preset;           /* whose defaults these are, where no key said more; NULL: none */
     unsigned policy;       /* index for rt_policy_name; "chunked" */
-    unsigned queue_order;  /* index for rt_queue_order_name; "fcfs" */
+    unsigned queue_order;  /* index for rt_queue_order_name (queue_order.h); "fcfs" */
     unsigned preemption;   /* enum rt_preemption; "recompute" */
     bool async_scheduling; /* schedule step n+1 while step n runs */
     enum rt_host_overlap host_overlap; /* rt_engine_overlaps_host; RT_HOST_AS_SCHEDULING */

@@ -11,7 +11,11 @@
 #ifndef RT_ESTIMATE_H
 #define RT_ESTIMATE_H
 
+#include "rooftrace/cost.h"
+#include "rooftrace/err.h"
+#include "rooftrace/explain.h"
 #include "rooftrace/memory.h"
+#include "rooftrace/step.h"
 
 struct rt_estimate_request {
     int64_t prompt_tokens, output_tokens, batch; /* each >= 1 */

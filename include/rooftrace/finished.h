@@ -1,8 +1,14 @@
 /* replica/finished.h: what is known about a request that left the system. One row of table
- * `request`; times that never happened are RT_NEVER. */
+ * `request`; times that never happened are RT_NEVER. Replicas add rows to a list, which carries
+ * them to the writer. */
 #ifndef RT_FINISHED_H
 #define RT_FINISHED_H
 
+#include "rooftrace/arena.h"
+#include "rooftrace/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define RT_NEVER      INT64_MIN
@@ -83,5 +89,17 @@ struct rt_finished {
     const struct rt_prefill_part *prefill; /* NULL: one replica did it all, or it got no further */
     const struct rt_loss *losses;          /* [retries], in order */
 };
+
+/* Rows that wait to be handed on, and the texts they point to. */
+struct rt_finished_list {
+    struct rt_finished *rows;
+    size_t count, capacity;
+    struct rt_arena text;
+};
+void rt_finished_list_init(struct rt_finished_list *l);
+void rt_finished_list_release(struct rt_finished_list *l);
+void rt_finished_list_reset(struct rt_finished_list *l); /* empties, keeps memory */
+/* Appends a copy; row->session is copied into l->text. false: out of memory. */
+bool rt_finished_list_add(struct rt_finished_list *l, const struct rt_finished *row) RT_MUST_USE;
 
 #endif

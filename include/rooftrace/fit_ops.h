@@ -9,6 +9,8 @@
 #ifndef RT_FIT_OPS_H
 #define RT_FIT_OPS_H
 
+#include "rooftrace/err.h"
+#include "rooftrace/gpu.h"
 #include "rooftrace/op_table.h"
 
 #define RT_FIT_MAX_CONSTANTS 48

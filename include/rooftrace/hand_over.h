@@ -13,7 +13,14 @@
 #ifndef RT_HAND_OVER_H
 #define RT_HAND_OVER_H
 
-#include "rooftrace/replica.h"
+#include "rooftrace/err.h"
+#include "rooftrace/finished.h"
+#include "rooftrace/request.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct rt_replica; /* replica.h */
 
 struct rt_handed { /* what the prefill side did of the request */
     uint32_t from; /* its number in the fleet */

@@ -7,9 +7,16 @@
 #ifndef RT_KV_TRANSFER_H
 #define RT_KV_TRANSFER_H
 
-#include "rooftrace/hand_over.h"
+#include "rooftrace/err.h"
+#include "rooftrace/replica_spec.h"
+#include "rooftrace/request.h"
 
-struct rt_fleet;
+#include <stdbool.h>
+#include <stdint.h>
+
+struct rt_fleet;      /* fleet.h */
+struct rt_fleet_spec; /* fleet_spec.h */
+struct rt_handed;     /* hand_over.h */
 
 enum rt_first_token {                        /* who gives it */
                       RT_FIRST_TOKEN_DECODE, /* and what the prefill side computed of it is lost */
@@ -30,8 +37,6 @@ struct rt_transfer {
     int64_t tokens;
     int64_t began_ns, computed_ns; /* when its KV was computed: [first step, end of the prefill] */
 };
-
-struct rt_fleet_spec;
 
 /* Prefill and decode pools find each other, and their engines can hand over. */
 bool rt_fleet_check_roles(const struct rt_fleet_spec *s, struct rt_err *err) RT_MUST_USE;

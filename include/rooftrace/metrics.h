@@ -11,9 +11,11 @@
 #ifndef RT_METRICS_H
 #define RT_METRICS_H
 
+#include "rooftrace/err.h"
 #include "rooftrace/finished.h"
 #include "rooftrace/hist.h"
 #include "rooftrace/scenario.h"
+#include "rooftrace/token_stats.h"
 
 #define RT_METRIC_EXACT 1000000u
 

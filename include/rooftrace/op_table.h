@@ -8,9 +8,14 @@
 #ifndef RT_OP_TABLE_H
 #define RT_OP_TABLE_H
 
-#include "rooftrace/catalog.h"
+#include "rooftrace/dtype.h"
+#include "rooftrace/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+struct rt_catalog; /* catalog.h */
 
 /* name, help */
 enum rt_op {

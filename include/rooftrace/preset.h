@@ -8,8 +8,12 @@
 #ifndef RT_PRESET_H
 #define RT_PRESET_H
 
-#include "rooftrace/catalog.h"
 #include "rooftrace/engine.h"
+#include "rooftrace/gpu.h"
+#include "rooftrace/model.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 struct rt_preset {
     const char *name, *help;

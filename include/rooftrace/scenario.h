@@ -4,8 +4,17 @@
 #ifndef RT_SCENARIO_H
 #define RT_SCENARIO_H
 
-#include "rooftrace/fleet.h"
+#include "rooftrace/err.h"
+#include "rooftrace/fleet_spec.h"
+#include "rooftrace/gpu.h"
+#include "rooftrace/json.h"
+#include "rooftrace/model.h"
 #include "rooftrace/workload.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct rt_catalog; /* catalog.h */
 
 struct rt_slo { /* NaN = not asked for */
     double ttft_s, tpot_s, e2e_s;

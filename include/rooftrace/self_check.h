@@ -19,7 +19,10 @@
 #ifndef RT_SELF_CHECK_H
 #define RT_SELF_CHECK_H
 
+#include "rooftrace/err.h"
+#include "rooftrace/fleet_spec.h"
 #include "rooftrace/metrics.h"
+#include "rooftrace/replica.h"
 #include "rooftrace/sim.h"
 
 enum rt_check {

@@ -7,7 +7,12 @@
 #ifndef RT_SIM_H
 #define RT_SIM_H
 
+#include "rooftrace/err.h"
+#include "rooftrace/finished.h"
 #include "rooftrace/scenario.h"
+#include "rooftrace/source.h"
+#include "rooftrace/step_list.h"
+#include "rooftrace/token_stats.h"
 
 /* The fleet at one instant, or the mean of neighbouring instants once pairs have merged. */
 struct rt_sample {

@@ -12,6 +12,10 @@
 #ifndef RT_SIZE_H
 #define RT_SIZE_H
 
+#include "rooftrace/err.h"
+#include "rooftrace/json.h"
+#include "rooftrace/name.h"
+#include "rooftrace/scenario.h"
 #include "rooftrace/size_rows.h"
 #include "rooftrace/sweep.h"
 

@@ -11,9 +11,19 @@
 #ifndef RT_STORE_H
 #define RT_STORE_H
 
+#include "rooftrace/err.h"
+#include "rooftrace/explain.h"
+#include "rooftrace/finished.h"
+#include "rooftrace/fleet.h"
+#include "rooftrace/fleet_spec.h"
+#include "rooftrace/hist.h"
 #include "rooftrace/metrics.h"
+#include "rooftrace/replica.h"
+#include "rooftrace/scenario.h"
 #include "rooftrace/self_check.h"
 #include "rooftrace/sim.h"
+#include "rooftrace/source.h"
+#include "rooftrace/step_list.h"
 
 #define RT_SCHEMA_VERSION 1
 

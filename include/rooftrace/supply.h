@@ -15,8 +15,16 @@
 #ifndef RT_SUPPLY_H
 #define RT_SUPPLY_H
 
-#include "rooftrace/fleet.h"
-#include "rooftrace/supply_spec.h"
+#include "rooftrace/crash.h"
+#include "rooftrace/err.h"
+#include "rooftrace/request.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct rt_fleet;      /* fleet.h */
+struct rt_fleet_spec; /* fleet_spec.h */
 
 enum rt_slot_state {
     RT_SLOT_OFF, /* not paid for */

@@ -3,8 +3,12 @@
 #ifndef RT_SUPPLY_SPEC_H
 #define RT_SUPPLY_SPEC_H
 
-#include "rooftrace/fleet.h"
 #include "rooftrace/scaler.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct rt_pool_spec; /* fleet_spec.h */
 
 struct rt_schedule_step { /* from at_s on so many */
     double at_s;

@@ -7,7 +7,11 @@
 #ifndef RT_TRIAL_H
 #define RT_TRIAL_H
 
+#include "rooftrace/err.h"
+#include "rooftrace/finished.h"
+#include "rooftrace/metrics.h"
 #include "rooftrace/scenario.h"
+#include "rooftrace/source.h"
 #include "rooftrace/store.h"
 #include "rooftrace/trace_table.h"
 

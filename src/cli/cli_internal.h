@@ -5,11 +5,13 @@
 #ifndef RT_CLI_INTERNAL_H
 #define RT_CLI_INTERNAL_H
 
-#include "rooftrace/catalog.h"
+#include "rooftrace/err.h"
 #include "rooftrace/options.h"
 #include "rooftrace/scenario.h"
 
 #include <stdio.h>
+
+struct rt_catalog; /* rooftrace/catalog.h */
 
 struct cli_command {
     const char *name, *help;

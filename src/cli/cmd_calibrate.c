@@ -5,6 +5,7 @@
  * fitted and on what was not, and write the fitted record with its provenance. */
 #include "cli_internal.h"
 #include "record_internal.h"
+#include "rooftrace/catalog.h"
 #include "rooftrace/fit_ops.h"
 #include "rooftrace/fit_requests.h"
 

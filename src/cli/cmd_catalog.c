@@ -4,6 +4,10 @@
  * their sources, and how well the constants are known. A path stands for the record in that file,
  * which may be a Hugging Face config.json. */
 #include "cli_internal.h"
+#include "rooftrace/catalog.h"
+#include "rooftrace/dtype.h"
+#include "rooftrace/gpu.h"
+#include "rooftrace/model.h"
 
 #include <cjson/cJSON.h>
 

@@ -1,7 +1,10 @@
 /* rooftrace estimate: one batch in closed form, as one would work it out by hand, from the same
  * cost model that the simulation uses. No trace, no queue, no database. */
 #include "estimate_internal.h"
-#include "rooftrace/fleet.h"
+#include "rooftrace/catalog.h"
+#include "rooftrace/dtype.h"
+#include "rooftrace/engine.h"
+#include "rooftrace/fleet_spec.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,9 +5,15 @@
  * what is printed is what was stored. SIGINT and SIGTERM end the run at the next step: rows are
  * kept, the run is marked `interrupted`, exit status 130; a second signal ends the process. */
 #include "cli_internal.h"
+#include "rooftrace/catalog.h"
+#include "rooftrace/engine.h"
+#include "rooftrace/fleet.h"
+#include "rooftrace/fleet_spec.h"
 #include "rooftrace/preset.h"
+#include "rooftrace/queue_order.h"
 #include "rooftrace/report.h"
 #include "rooftrace/scaler.h"
+#include "rooftrace/token_stats.h"
 #include "rooftrace/trace.h"
 #include "rooftrace/trial.h"
 #include "synth_options_internal.h"

@@ -3,6 +3,7 @@
  *
  * The options of a scenario are those of `rooftrace run`. Every trial becomes a run in the
  * database, without rows of requests. */
+#include "rooftrace/catalog.h"
 #include "size_internal.h"
 
 #include "rooftrace/store.h"

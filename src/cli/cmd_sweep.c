@@ -6,6 +6,7 @@
  * failed (their runs say why), 1 when all failed or, with --fail-fast, one; 130 interrupted. */
 #include "cli_internal.h"
 #include "rooftrace/campaign.h"
+#include "rooftrace/catalog.h"
 #include "rooftrace/sweep.h"
 
 #include <inttypes.h>

@@ -3,7 +3,9 @@
 #define RT_ESTIMATE_INTERNAL_H
 
 #include "cli_internal.h"
+#include "rooftrace/cost.h"
 #include "rooftrace/estimate.h"
+#include "rooftrace/memory.h"
 
 struct estimate_job {
     char *profile; /* path of measured operators, or NULL; owned */

@@ -1,5 +1,8 @@
 /* `rooftrace estimate --json`: one object; with --explain the parts of both steps. */
 #include "estimate_internal.h"
+#include "rooftrace/dtype.h"
+#include "rooftrace/explain.h"
+#include "rooftrace/op_table.h"
 
 #include <inttypes.h>
 

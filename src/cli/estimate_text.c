@@ -1,6 +1,10 @@
 /* The text of `rooftrace estimate`: numbers, terms, memory, and on demand every operator of a step
  * and the formulas with this batch's numbers in them. O(what is printed). */
 #include "estimate_internal.h"
+#include "rooftrace/dtype.h"
+#include "rooftrace/explain.h"
+#include "rooftrace/model.h"
+#include "rooftrace/op_table.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

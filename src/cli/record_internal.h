@@ -3,6 +3,8 @@
 #ifndef RT_RECORD_INTERNAL_H
 #define RT_RECORD_INTERNAL_H
 
+#include "rooftrace/err.h"
+#include "rooftrace/gpu.h"
 #include "rooftrace/op_table.h"
 
 #define RECORD_TEXT        512

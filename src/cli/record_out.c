@@ -3,6 +3,7 @@
  * A file that cannot be written whole is RT_EIO, and what there is of it stays. */
 #include "cli_internal.h"
 #include "record_internal.h"
+#include "rooftrace/dtype.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -4,6 +4,7 @@
  * A preset is one key of every pool's engine, so keys that the file writes win over it by
  * themselves; since that may surprise, they are noted. What a pasted line says replaces keys of the
  * file. O(pools * keys). */
+#include "rooftrace/dtype.h"
 #include "scenario_internal.h"
 
 #include <cjson/cJSON.h>

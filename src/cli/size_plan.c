@@ -1,5 +1,6 @@
 /* The plan of `rooftrace size`: the keys of --plan with those of the options over them, printed as
  * one document that is read as any plan; and the scenario that candidates change. */
+#include "rooftrace/name.h"
 #include "size_internal.h"
 
 #include <stdlib.h>

@@ -40,6 +40,8 @@
  *
  * Layers behind a sliding window see at most the window (+ the tile's own rows). O(1). */
 #include "cost_internal.h"
+#include "rooftrace/dtype.h"
+#include "rooftrace/gpu.h"
 
 #include <math.h>
 #include <string.h>

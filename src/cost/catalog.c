@@ -8,6 +8,7 @@
  * them. Nothing changes after rt_catalog_open, so threads may share it. Opening is O(n log n) in
  * the number of records, a lookup O(log n). Any wrong record fails the whole catalogue, with its
  * path. */
+#include "rooftrace/catalog.h"
 #include "catalog_internal.h"
 
 #include <stdio.h>

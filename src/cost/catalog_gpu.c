@@ -8,6 +8,7 @@
  * the memory that the driver reports, the price (with a date) and each group of constants.
  * O(record). */
 #include "catalog_internal.h"
+#include "rooftrace/dtype.h"
 
 #include <stdio.h>
 #include <string.h>

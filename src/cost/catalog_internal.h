@@ -8,8 +8,13 @@
 #ifndef RT_CATALOG_INTERNAL_H
 #define RT_CATALOG_INTERNAL_H
 
-#include "rooftrace/catalog.h"
+#include "rooftrace/err.h"
+#include "rooftrace/gpu.h"
+#include "rooftrace/gpu_constants.h"
 #include "rooftrace/hist.h" /* rt_u128 */
+#include "rooftrace/json.h"
+#include "rooftrace/model.h"
+#include "rooftrace/name.h"
 
 /* The compiled-in files; each ends in a NUL. */
 extern const char rt_catalog_gpus_json[];

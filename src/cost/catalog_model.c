@@ -5,6 +5,7 @@
  * all or nothing: its necessary keys must be there. rt_model_check holds the rules between fields
  * that a JSON Schema cannot say; the reader of Hugging Face files ends in it too. O(record). */
 #include "catalog_internal.h"
+#include "rooftrace/dtype.h"
 
 #include <string.h>
 

@@ -6,6 +6,7 @@
  * bad inputs are RT_ECONFIG, tables that do not fit RT_ENOMEM. A step cannot fail. Cost:
  * rt_cost_new O(max_tokens), a step O(1), a run of n decode steps O(n) at a few adds each. */
 #include "cost_internal.h"
+#include "rooftrace/decode_run.h"
 #include "rooftrace/wide.h"
 
 #include <assert.h>

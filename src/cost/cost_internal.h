@@ -12,6 +12,11 @@
 #define RT_COST_INTERNAL_H
 
 #include "rooftrace/cost.h"
+#include "rooftrace/err.h"
+#include "rooftrace/explain.h"
+#include "rooftrace/gpu_constants.h"
+#include "rooftrace/model.h"
+#include "rooftrace/step.h"
 
 struct rt_part_list { /* parts of a step being collected; at most RT_MAX_COST_PARTS */
     struct rt_cost_part *parts;

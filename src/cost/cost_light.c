@@ -5,6 +5,7 @@
  * tokens touch are read. Tensor parallelism divides everything evenly, apart from replicated KV
  * heads. WEIGHTS or COMPUTE carries the whole maximum, whichever it is. O(1) a step. */
 #include "cost_internal.h"
+#include "rooftrace/dtype.h"
 
 #include <stdlib.h>
 

@@ -14,6 +14,7 @@
  * GPUs, but not this one (RT_ECONFIG). O(rows log rows) to build, O(log rows) a step. */
 #include "catalog_internal.h"
 #include "op_internal.h"
+#include "rooftrace/dtype.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -14,6 +14,8 @@
  * memory for the tables. Every constant comes from the GPU's record; formulas and sources are in
  * docs/cost-model.md. */
 #include "cost_internal.h"
+#include "rooftrace/dtype.h"
+#include "rooftrace/gpu.h"
 
 #include <math.h>
 #include <stddef.h>

@@ -10,6 +10,8 @@
  * (RT_ECONFIG), a request out of range (RT_EUSAGE). */
 #include "rooftrace/estimate.h"
 #include "cost_internal.h"
+#include "rooftrace/decode_run.h"
+#include "rooftrace/dtype.h"
 
 #include <math.h>
 #include <string.h>

@@ -10,6 +10,7 @@
  * + 1)) prices. */
 #include "rooftrace/fit_ops.h"
 #include "op_internal.h"
+#include "rooftrace/dtype.h"
 #include "rooftrace/minimise.h"
 
 #include <assert.h>

@@ -27,6 +27,8 @@
  * reach a smaller part of their higher peak: one factor each; both take a fixed time for their
  * scales. More rows, columns or k never take less time. O(1): a dozen products and two pow(). */
 #include "cost_internal.h"
+#include "rooftrace/dtype.h"
+#include "rooftrace/gpu.h"
 
 #include <math.h>
 

@@ -6,6 +6,7 @@
  * Otherwise torch_dtype (newer files: dtype); float32 is served as fp16; absent: bf16. An unknown
  * quantisation method is an error: guessing would be wrong by a factor of up to four. O(1). */
 #include "hf_internal.h"
+#include "rooftrace/dtype.h"
 
 #include <string.h>
 

@@ -14,6 +14,7 @@
  *   send         latency + bytes/rate of one link
  * Failure: a GPU whose links are not known (rt_link_check). O(1). */
 #include "cost_internal.h"
+#include "rooftrace/gpu.h"
 
 #include <math.h>
 

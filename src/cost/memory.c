@@ -17,6 +17,7 @@
  * Constants come from the GPU's record. Failure: does not fit, with what would. O(stages). */
 #include "rooftrace/memory.h"
 #include "cost_internal.h"
+#include "rooftrace/dtype.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -5,6 +5,7 @@
  * are counted where the shape says so. A test compares the sums with published totals (0.1 %).
  * Doubles hold every count below 2^53 exactly. O(1). */
 #include "catalog_internal.h"
+#include "rooftrace/dtype.h"
 
 const char *const rt_dtype_names[RT_DTYPE_COUNT] = {"fp16", "bf16", "fp8",  "int8",
                                                     "int4", "fp4",  "mxfp4"};

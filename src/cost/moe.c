@@ -25,6 +25,7 @@
  *     t     = max(2*rows'*k*n/peak, (touched weights + rows' of inputs)/bw) + rows' of results/bw
  * [vllm deep_gemm_utils.py, compute_aligned_M; deep_gemm scheduler, is_computation_valid]. O(1). */
 #include "cost_internal.h"
+#include "rooftrace/dtype.h"
 
 #include <math.h>
 

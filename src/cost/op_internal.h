@@ -8,6 +8,7 @@
 
 #include "cost_internal.h"
 #include "rooftrace/csv.h"
+#include "rooftrace/gpu.h"
 #include "rooftrace/op_table.h"
 
 #define RT_OP_MAX_ROWS  (1 << 22)

@@ -9,6 +9,8 @@
  * out; so are lines of operators and types that we have no word for. Failures: path:line:column, or
  * what is missing to know the shapes (a file with them, the name of a model). */
 #include "op_layouts_internal.h"
+#include "rooftrace/catalog.h"
+#include "rooftrace/dtype.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -4,6 +4,7 @@
 #define RT_OP_LAYOUTS_INTERNAL_H
 
 #include "op_internal.h"
+#include "rooftrace/name.h"
 
 #define RT_OP_MAX_COLUMNS 16
 #define RT_OP_MAX_SHAPES  256

@@ -2,6 +2,7 @@
  * time. Rows are of one GPU after the tensor parallel split, so a row becomes a model of one layer
  * on one GPU, and the same functions price it as price a step. O(1) a row. */
 #include "op_internal.h"
+#include "rooftrace/dtype.h"
 
 #include <string.h>
 

@@ -8,6 +8,7 @@
  * stands in rt_op_kinds; fields it does not need may be empty. Other layouts: op_formats.c.
  * Failures carry path:line:column, or the JSON path. O(rows). */
 #include "op_internal.h"
+#include "rooftrace/dtype.h"
 
 #include <math.h>
 #include <string.h>

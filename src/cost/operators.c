@@ -11,6 +11,8 @@
  * (stages.c). Failures: rt_cost_check, one line that names what is supported. O(1), with skewed
  * routing O(experts). */
 #include "cost_internal.h"
+#include "rooftrace/dtype.h"
+#include "rooftrace/gpu.h"
 
 #include <assert.h>
 #include <string.h>

@@ -11,6 +11,7 @@
  * than the bucket is deep passes when the bucket is full, and overdraws it. O(1); shedding looks at
  * what waits: O(waiting). */
 #include "fleet_internal.h"
+#include "rooftrace/replica.h"
 
 #include <math.h>
 

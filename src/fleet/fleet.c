@@ -1,6 +1,10 @@
 /* Pools become replicas here: costs are tabulated once a pool, KV memory is planned, replicas are
  * created and numbered through. */
 #include "fleet_internal.h"
+#include "rooftrace/crash.h"
+#include "rooftrace/dtype.h"
+#include "rooftrace/kv_transfer.h"
+#include "rooftrace/replica.h"
 #include "rooftrace/supply_spec.h"
 
 #include <math.h>

@@ -8,8 +8,20 @@
 #ifndef RT_FLEET_INTERNAL_H
 #define RT_FLEET_INTERNAL_H
 
+#include "rooftrace/cost.h"
+#include "rooftrace/engine.h"
+#include "rooftrace/err.h"
+#include "rooftrace/finished.h"
 #include "rooftrace/fleet.h"
+#include "rooftrace/fleet_spec.h"
 #include "rooftrace/hist.h"
+#include "rooftrace/json.h"
+#include "rooftrace/name.h"
+#include "rooftrace/replica_spec.h"
+#include "rooftrace/request.h"
+#include "rooftrace/rng.h"
+#include "rooftrace/router.h"
+#include "rooftrace/source.h"
 
 struct pool {
     struct rt_pool_plan plan;

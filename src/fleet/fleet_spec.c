@@ -4,7 +4,12 @@
  * (dtypes, the step's token budget) is resolved, so that the spec alone says what will be
  * simulated. Features that this version lacks are accepted at their default value and refused by
  * name otherwise. O(pools). Failure: RT_ECONFIG with the JSON path, or RT_ENOMEM. */
+#include "rooftrace/catalog.h"
+#include "rooftrace/dtype.h"
+#include "rooftrace/gpu.h"
+#include "rooftrace/model.h"
 #include "rooftrace/preset.h"
+#include "rooftrace/price.h"
 #include "supply_internal.h"
 
 #include <cjson/cJSON.h>

@@ -4,7 +4,10 @@
  * decode replicas as the other one sees those that take arrivals. Pools that could never hold the
  * request are left out; where all could not, it was rejected on arrival. O(pools) beside the
  * router. */
+#include "rooftrace/hand_over.h"
 #include "fleet_internal.h"
+#include "rooftrace/kv_transfer.h"
+#include "rooftrace/model.h"
 
 #include <math.h>
 #include <stdlib.h>

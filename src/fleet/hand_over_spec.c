@@ -8,6 +8,9 @@
  * What a pool of a role needs is checked here, for scenarios and for specs made by hand: O(pools
  * squared), pools with a role only. */
 #include "fleet_internal.h"
+#include "rooftrace/dtype.h"
+#include "rooftrace/kv_transfer.h"
+#include "rooftrace/model.h"
 #include "rooftrace/supply_spec.h"
 
 #include <strings.h>

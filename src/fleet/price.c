@@ -7,7 +7,9 @@
  * A price nobody knows is no error, costs are NULL then; one that is asked for by name and not
  * known is. Prices are of physical GPUs: what a provider's instance holds beside them is not
  * counted. O(pools). */
-#include "rooftrace/fleet.h"
+#include "rooftrace/price.h"
+#include "rooftrace/fleet_spec.h"
+#include "rooftrace/gpu.h"
 
 #include <math.h>
 

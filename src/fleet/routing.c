@@ -6,6 +6,9 @@
  * and running, waiting and KV are asked of every candidate at each arrival. O(log replicas) an
  * arrival and a departure, apart from that and from what the router says. */
 #include "fleet_internal.h"
+#include "rooftrace/crash.h"
+#include "rooftrace/kv_transfer.h"
+#include "rooftrace/replica.h"
 
 #include <assert.h>
 #include <math.h>

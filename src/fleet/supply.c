@@ -10,6 +10,7 @@
  * A replica that comes up is a new engine with cold caches. Errors (memory) are kept until the step
  * is over. Events and spans grow with the changes of the fleet, not with the trace. O(log slots) a
  * change, beside what a policy and building an engine cost. */
+#include "rooftrace/replica.h"
 #include "supply_internal.h"
 
 #include <assert.h>

@@ -9,7 +9,11 @@
 #define RT_SUPPLY_INTERNAL_H
 
 #include "fleet_internal.h"
+#include "rooftrace/crash.h"
+#include "rooftrace/heap.h"
+#include "rooftrace/scaler.h"
 #include "rooftrace/supply.h"
+#include "rooftrace/supply_spec.h"
 
 enum cause { /* flags: why a slot does not serve */
              CAUSE_UNWANTED = 1,

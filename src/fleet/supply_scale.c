@@ -11,6 +11,7 @@
  * those with the fewest requests; of equals the highest number. A slot whose machine is gone does
  * not count, so another takes its place while there is one. O(slots) a tick or change, O(window /
  * interval) for the windows. */
+#include "rooftrace/replica.h"
 #include "supply_internal.h"
 
 #include <assert.h>

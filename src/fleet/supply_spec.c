@@ -13,6 +13,7 @@
  *     "retry": {"mode": "resume", "max_retries": 3, "delay_s": 0}
  *
  * Failure: RT_ECONFIG with the JSON path, or RT_ENOMEM. O(keys), lists sorted once. */
+#include "rooftrace/model.h"
 #include "supply_internal.h"
 
 #include <assert.h>

@@ -10,6 +10,7 @@
  * as the owner's calls would. The result is the same as forming every step by its policy (a test).
  */
 #include "replica_internal.h"
+#include "rooftrace/cost.h"
 #include "rooftrace/wide.h"
 
 #include <assert.h>

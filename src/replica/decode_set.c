@@ -10,6 +10,7 @@
  * their next token, those of the phase before it for the one after. With speculative decoding a
  * member holds blocks for its drafts, too: read kv + drafts for kv. */
 #include "replica_internal.h"
+#include "rooftrace/cost.h"
 
 #include <stdlib.h>
 

@@ -5,6 +5,7 @@
  * within 63 bits: see engine.h. O(keys). */
 #include "replica_internal.h"
 #include "rooftrace/preset.h"
+#include "rooftrace/queue_order.h"
 
 #include <assert.h>
 #include <cjson/cJSON.h>

@@ -1,5 +1,5 @@
 /* Names of statuses and reasons, and the list that carries rows from the replicas to the writer. */
-#include "rooftrace/replica.h"
+#include "rooftrace/finished.h"
 
 #include <stdlib.h>
 #include <string.h>

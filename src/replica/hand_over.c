@@ -16,6 +16,7 @@
  * looked for at instants at which the owner calls, with and without coasting the same. O(1) a call,
  * with names of blocks O(blocks). Failure: memory. */
 #include "replica_internal.h"
+#include "rooftrace/queue_order.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -15,6 +15,7 @@
  * Every step is formed by its policy, nothing is coasted. O(ranks + stages) a step beside what
  * forming takes. */
 #include "pipeline_internal.h"
+#include "rooftrace/cost.h"
 
 #include <assert.h>
 #include <stdlib.h>

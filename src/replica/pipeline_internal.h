@@ -3,6 +3,8 @@
 #define RT_PIPELINE_INTERNAL_H
 
 #include "replica_internal.h"
+#include "rooftrace/err.h"
+#include "rooftrace/finished.h"
 
 struct pipeline {
     struct rank **ranks; /* not owned */

@@ -7,6 +7,9 @@
  * whose scheduler runs chunks of prompts in steps of their own between decodes; none of the
  * policies does that, and a preset that only borrowed its numbers would mislead. O(1). */
 #include "rooftrace/preset.h"
+#include "rooftrace/engine.h"
+#include "rooftrace/gpu.h"
+#include "rooftrace/model.h"
 
 #include <assert.h>
 #include <string.h>

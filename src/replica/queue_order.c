@@ -4,6 +4,7 @@
  * key = arrival + handicap, ties by (arrival, id). A key never changes, so starvation is bounded: B
  * that came after A overtakes it only if it came within A's handicap less its own. Sums saturate at
  * the ends of the clock. O(1). */
+#include "rooftrace/queue_order.h"
 #include "replica_internal.h"
 
 #include <math.h>

@@ -1,6 +1,7 @@
 /* A rank's life: arrivals in, steps scheduled and ended, rows out. See replica_internal.h for how
  * the parts fit; docs/engine.md for the rules. */
 #include "replica_internal.h"
+#include "rooftrace/queue_order.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -27,10 +27,21 @@
 #ifndef RT_REPLICA_INTERNAL_H
 #define RT_REPLICA_INTERNAL_H
 
+#include "rooftrace/arena.h"
+#include "rooftrace/crash.h"
+#include "rooftrace/decode_run.h"
+#include "rooftrace/engine.h"
+#include "rooftrace/err.h"
+#include "rooftrace/finished.h"
 #include "rooftrace/hand_over.h"
 #include "rooftrace/heap.h"
 #include "rooftrace/hist.h"
 #include "rooftrace/replica.h"
+#include "rooftrace/replica_spec.h"
+#include "rooftrace/request.h"
+#include "rooftrace/step.h"
+#include "rooftrace/step_list.h"
+#include "rooftrace/token_stats.h"
 
 #define SEQ_NONE    RT_SLAB_NONE
 #define COAST_STEPS 256u /* steps planned ahead at once */
@@ -359,7 +370,7 @@ void running_join(struct rank *r, uint32_t i);
 void running_leave(struct rank *r, uint32_t i);
 uint32_t running_victim(const struct rank *r); /* last in queue order, or SEQ_NONE */
 
-/* rank.c: one serving engine; as the calls of replica.h */
+/* rank.c: one serving engine; as the calls of replica.h and crash.h */
 size_t rank_bytes(const struct rt_replica_spec *spec);
 /* In rank_bytes of zeros, which stay the caller's. After a failure, too, it has to be released. */
 bool rank_init(struct rank *r, const struct rt_replica_spec *spec, uint32_t number,

@@ -6,6 +6,7 @@
  * and after g rounds of the replica T(g) = floor(g*r) tokens, r being taken as a multiple of 2^-32.
  * A round is worth T(g) - T(g-1), from 1 to k+1. O(1), but for k multiplications at the start. */
 #include "replica_internal.h"
+#include "rooftrace/cost.h"
 
 #include <math.h>
 

@@ -1,6 +1,7 @@
 /* One engine step: it starts (its duration is known, so is when its tokens will appear), and it is
  * completed (they appear, requests finish, statistics are added). */
 #include "replica_internal.h"
+#include "rooftrace/cost.h"
 
 #include <assert.h>
 #include <stdlib.h>

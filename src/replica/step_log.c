@@ -7,6 +7,7 @@
  * last bits would show. Cost: one evaluation of the cost model a step; nothing when nobody asked.
  */
 #include "replica_internal.h"
+#include "rooftrace/cost.h"
 
 #include <assert.h>
 #include <stdlib.h>

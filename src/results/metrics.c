@@ -8,6 +8,7 @@
  *
  * Adding is O(1); the result O(values) for sorting plus O(buckets) per histogram. */
 #include "results_internal.h"
+#include "rooftrace/token_stats.h"
 
 #include <assert.h>
 #include <math.h>

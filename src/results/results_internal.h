@@ -3,7 +3,14 @@
 #ifndef RT_RESULTS_INTERNAL_H
 #define RT_RESULTS_INTERNAL_H
 
+#include "rooftrace/err.h"
+#include "rooftrace/finished.h"
+#include "rooftrace/hist.h"
 #include "rooftrace/metrics.h"
+#include "rooftrace/name.h"
+#include "rooftrace/scenario.h"
+#include "rooftrace/source.h"
+#include "rooftrace/step_list.h"
 #include "rooftrace/store.h"
 
 #include <assert.h>

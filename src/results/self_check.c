@@ -6,6 +6,14 @@
  * seconds the cost model gave to products, or to decode attention, so that launches and host time
  * do not hide a rate that cannot be. Failures: RT_ECHECK, RT_ENOMEM. O(replicas + pools + uses). */
 #include "rooftrace/self_check.h"
+#include "rooftrace/cost.h"
+#include "rooftrace/dtype.h"
+#include "rooftrace/engine.h"
+#include "rooftrace/finished.h"
+#include "rooftrace/fleet.h"
+#include "rooftrace/fleet_spec.h"
+#include "rooftrace/model.h"
+#include "rooftrace/replica.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -2,6 +2,17 @@
  * always in the same order, each function one table in the order of schema.sql's columns.
  * Transactions are the caller's. O(replicas + samples + buckets). */
 #include "results_internal.h"
+#include "rooftrace/cost.h"
+#include "rooftrace/dtype.h"
+#include "rooftrace/engine.h"
+#include "rooftrace/explain.h"
+#include "rooftrace/fleet.h"
+#include "rooftrace/fleet_spec.h"
+#include "rooftrace/gpu.h"
+#include "rooftrace/op_table.h"
+#include "rooftrace/price.h"
+#include "rooftrace/queue_order.h"
+#include "rooftrace/replica_spec.h"
 
 #include "rooftrace/replica.h"
 #include "rooftrace/router.h"

@@ -1,6 +1,8 @@
 /* Requests from the source to replicas: by the fleet's router, or turned away; in fleets that come
  * and go one that no replica takes may wait for one. O(log replicas) each, apart from what the
  * router says. */
+#include "rooftrace/kv_transfer.h"
+#include "rooftrace/replica_spec.h"
 #include "state_internal.h"
 
 #include <assert.h>

@@ -9,6 +9,8 @@
  * that is held is kept anyway. Held requests go in the order of (when they may go, id): an arrival
  * may go at once, a lost request after retry.delay_s. They are tried when a replica becomes ready
  * and when one of them comes due. O(1) a request that is kept, O(held log held) a try. */
+#include "rooftrace/fleet.h"
+#include "rooftrace/replica.h"
 #include "sim_internal.h"
 
 #include "rooftrace/supply.h"

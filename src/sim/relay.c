@@ -12,6 +12,10 @@
  *
  * One record a request in flight, found by its id: O(log records) a phase. Failure: memory, and
  * what the replicas and links say. */
+#include "rooftrace/fleet.h"
+#include "rooftrace/hand_over.h"
+#include "rooftrace/kv_transfer.h"
+#include "rooftrace/replica.h"
 #include "sim_internal.h"
 
 #include <assert.h>

@@ -6,6 +6,7 @@
  * are settled to values that print exactly, so that a printed scenario repeats the same
  * nanoseconds. O(document). */
 #include "rooftrace/scenario.h"
+#include "rooftrace/kv_transfer.h"
 #include "sim_internal.h"
 #include "sim_print_internal.h"
 

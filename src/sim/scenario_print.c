@@ -2,7 +2,13 @@
  * left to defaults, with models and GPUs as whole objects, so that the text alone repeats the run
  * whatever a later catalogue or version says. Reading it gives the same scenario (a test).
  * O(pools). */
+#include "rooftrace/cost.h"
+#include "rooftrace/dtype.h"
+#include "rooftrace/engine.h"
 #include "rooftrace/preset.h"
+#include "rooftrace/price.h"
+#include "rooftrace/queue_order.h"
+#include "rooftrace/replica_spec.h"
 #include "rooftrace/scenario.h"
 #include "sim_internal.h"
 #include "sim_print_internal.h"

@@ -1,6 +1,8 @@
 /* GPU and model records as JSON objects, every number in place, in the units their readers want
- * (cost/catalog.h). Two tables name each number; a number that is unknown (0) is left out, as its
- * reader has it. A test reads every record of the catalogue back. O(1). */
+ * (cost/gpu.h, cost/model.h). Two tables name each number; a number that is unknown (0) is left
+ * out, as its reader has it. A test reads every record of the catalogue back. O(1). */
+#include "rooftrace/dtype.h"
+#include "rooftrace/gpu_constants.h"
 #include "rooftrace/scenario.h"
 #include "sim_print_internal.h"
 

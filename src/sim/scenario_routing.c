@@ -1,5 +1,6 @@
 /* Routing and admission of a scenario as JSON: the opposite of fleet/routing_spec.c. Admission keys
  * that ask for nothing are left out, as they have no value that means "none". O(1). */
+#include "rooftrace/kv_transfer.h"
 #include "sim_internal.h"
 #include "sim_print_internal.h"
 

@@ -3,6 +3,7 @@
  * first, then hand-overs, timers, arrivals; replicas they touched are `dirty` and form their next
  * batch once nothing else happens at that instant. Which dirty replica goes first does not matter:
  * scheduling touches nothing but the replica itself. */
+#include "rooftrace/kv_transfer.h"
 #include "state_internal.h"
 
 #include <assert.h>

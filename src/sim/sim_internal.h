@@ -3,8 +3,19 @@
 #define RT_SIM_INTERNAL_H
 
 #include "rooftrace/arena.h"
+#include "rooftrace/crash.h"
+#include "rooftrace/err.h"
+#include "rooftrace/finished.h"
+#include "rooftrace/fleet_spec.h"
+#include "rooftrace/heap.h"
 #include "rooftrace/id_map.h"
+#include "rooftrace/json.h"
+#include "rooftrace/load.h"
+#include "rooftrace/request.h"
+#include "rooftrace/scenario.h"
 #include "rooftrace/sim.h"
+#include "rooftrace/source.h"
+#include "rooftrace/workload.h"
 
 struct sampler {              /* gauges over time, never more than RT_MAX_SAMPLES points */
     struct rt_sample *points; /* [series][RT_MAX_SAMPLES]: the fleet; pool 0, 1, ... if several */

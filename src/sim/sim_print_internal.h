@@ -6,7 +6,9 @@
 #ifndef RT_SIM_PRINT_INTERNAL_H
 #define RT_SIM_PRINT_INTERNAL_H
 
-#include "rooftrace/catalog.h"
+#include "rooftrace/err.h"
+#include "rooftrace/gpu.h"
+#include "rooftrace/model.h"
 
 #include <stddef.h>
 

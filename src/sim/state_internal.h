@@ -6,6 +6,10 @@
 #ifndef RT_SIM_STATE_INTERNAL_H
 #define RT_SIM_STATE_INTERNAL_H
 
+#include "rooftrace/fleet.h"
+#include "rooftrace/replica.h"
+#include "rooftrace/step_list.h"
+#include "rooftrace/token_stats.h"
 #include "sim_internal.h"
 
 enum event_kind { EVENT_STEP_END, EVENT_HAND_OVER, EVENT_TIMER, EVENT_ARRIVAL };

@@ -2,7 +2,11 @@
 #ifndef RT_FIT_INTERNAL_H
 #define RT_FIT_INTERNAL_H
 
+#include "rooftrace/err.h"
 #include "rooftrace/fit_requests.h"
+#include "rooftrace/gpu_constants.h"
+#include "rooftrace/request_log.h"
+#include "rooftrace/scenario.h"
 
 struct measured { /* requests of the log by number; with outcomes of the same index */
     const struct rt_log_row **row;

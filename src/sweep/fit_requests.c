@@ -9,6 +9,10 @@
  * Failures: what the simulation says; requests that are not the trace's (RT_ECONFIG). O(simulation)
  * an evaluation; memory O(log). */
 #include "fit_internal.h"
+#include "rooftrace/cost.h"
+#include "rooftrace/engine.h"
+#include "rooftrace/finished.h"
+#include "rooftrace/fleet_spec.h"
 
 #include "rooftrace/sim.h"
 

@@ -9,6 +9,9 @@
  * numbered by candidate and trial, not by when they end: 100 * seeds numbers a candidate. A
  * candidate whose fleet cannot be built is infeasible and keeps the reason. Memory: a few
  * histograms for every trial under way. */
+#include "rooftrace/fleet.h"
+#include "rooftrace/fleet_spec.h"
+#include "rooftrace/token_stats.h"
 #include "size_driver_internal.h"
 
 #include "rooftrace/supply_spec.h"

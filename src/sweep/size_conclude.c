@@ -1,5 +1,6 @@
 /* What the searches came to: a row a candidate with its reason, the cheapest that holds, the
  * dearest fleet below it that was tried and does not. O(trials). */
+#include "rooftrace/fleet_spec.h"
 #include "size_driver_internal.h"
 
 #include <inttypes.h>

@@ -3,8 +3,14 @@
 #ifndef RT_SIZE_INTERNAL_H
 #define RT_SIZE_INTERNAL_H
 
+#include "rooftrace/err.h"
+#include "rooftrace/finished.h"
+#include "rooftrace/hist.h"
 #include "rooftrace/interval.h"
+#include "rooftrace/scenario.h"
 #include "rooftrace/size.h"
+#include "rooftrace/size_rows.h"
+#include "rooftrace/workload.h"
 
 #define SIZE_BLOCKS 32 /* of the trace, all seeds together, at least */
 

@@ -2,6 +2,8 @@
  *
  * What binds is a reading of figures, not a measurement; the rules stand in docs/sizing.md and in
  * size_load_binds, in the order in which they apply. O(samples + replicas). */
+#include "rooftrace/fleet.h"
+#include "rooftrace/replica.h"
 #include "size_internal.h"
 
 #include <math.h>

@@ -11,6 +11,10 @@
  * own pool. Each becomes a document: the scenario's, with the keys of its pool laid over (those of
  * `engine` one by one), which is then parsed as any other, so defaults follow the GPU. O(candidates
  * * document). */
+#include "rooftrace/catalog.h"
+#include "rooftrace/fleet_spec.h"
+#include "rooftrace/gpu.h"
+#include "rooftrace/price.h"
 #include "size_internal.h"
 
 #include <inttypes.h>

@@ -1,6 +1,9 @@
 /* The workload before any fleet: one pass over its requests at their own times, and scenarios that
  * differ from a base in replicas, rate and seed. Also the closed form that tells a search where to
  * begin. O(requests) once a seed. */
+#include "rooftrace/cost.h"
+#include "rooftrace/engine.h"
+#include "rooftrace/fleet.h"
 #include "size_internal.h"
 
 #include <math.h>

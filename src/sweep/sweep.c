@@ -8,6 +8,7 @@
  * the same time is the flag that cancels. Failures of a trial are its result; the functions here
  * fail only without memory or without a loop. O(1) a trial. */
 #include "rooftrace/sweep.h"
+#include "rooftrace/cost.h"
 
 #include <assert.h>
 #include <stdatomic.h>

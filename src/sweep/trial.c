@@ -5,7 +5,16 @@
  * of the run is written down: complete, interrupted or failed, and what was in flight then has rows
  * with status `unfinished`. Memory: one chunk here, a bounded queue in the store. */
 #include "rooftrace/trial.h"
+#include "rooftrace/cost.h"
+#include "rooftrace/explain.h"
+#include "rooftrace/finished.h"
+#include "rooftrace/fleet.h"
+#include "rooftrace/fleet_spec.h"
+#include "rooftrace/replica.h"
+#include "rooftrace/step_list.h"
 #include "rooftrace/supply.h"
+#include "rooftrace/supply_spec.h"
+#include "rooftrace/token_stats.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,8 @@
 /* Reads "gpu PATH", "model PATH" and "folder PATH" from standard input, one a line, and answers
  * each with a line "ok" or the error: how tests in other languages ask what the C reader thinks. */
 #include "rooftrace/catalog.h"
+#include "rooftrace/gpu.h"
+#include "rooftrace/model.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -5,6 +5,11 @@
 #define COST_FIXTURE_H
 
 #include "rooftrace/cost.h"
+#include "rooftrace/dtype.h"
+#include "rooftrace/gpu.h"
+#include "rooftrace/gpu_constants.h"
+#include "rooftrace/model.h"
+#include "rooftrace/step.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -13,7 +13,11 @@
  *     show G                       ours in us of the rows of group G, or of all (-1), in one line
  * An operator is taken out of a model of one layer (or of its LM head) in which nothing else takes
  * time. A row costs O(1); neighbours of one shape share what is built. */
+#include "rooftrace/catalog.h"
 #include "rooftrace/cost.h"
+#include "rooftrace/dtype.h"
+#include "rooftrace/gpu.h"
+#include "rooftrace/model.h"
 
 #include <math.h>
 #include <stdio.h>

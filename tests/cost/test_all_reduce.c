@@ -2,6 +2,8 @@
  * by its size, the number of GPUs and their links, and properties over random messages. Every time
  * is read from the explanation of a step of a model of one layer, which sums up three times. */
 #include "cost_fixture.h"
+#include "rooftrace/catalog.h"
+#include "rooftrace/explain.h"
 #include "rooftrace/rng.h"
 #include "support/test.h"
 

@@ -1,5 +1,9 @@
 /* The catalogue: the built-in records, names and aliases, paths, objects with a base, and records
  * that are wrong, each with a message that says where and what. */
+#include "rooftrace/dtype.h"
+#include "rooftrace/gpu.h"
+#include "rooftrace/gpu_constants.h"
+#include "rooftrace/model.h"
 #include "support/test.h"
 
 #include "rooftrace/catalog.h"

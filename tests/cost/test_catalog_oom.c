@@ -1,5 +1,7 @@
 /* Out of memory: the n-th allocation of opening a catalogue and asking it fails, for every n until
  * all goes through. Each time the answer is RT_ENOMEM and nothing leaks. */
+#include "rooftrace/gpu.h"
+#include "rooftrace/model.h"
 #include "support/failing_alloc.h"
 #include "support/test.h"
 

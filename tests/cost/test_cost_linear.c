@@ -1,6 +1,7 @@
 /* linear cost against a direct re-computation of rule 5 of docs/engine.md, its section in a
  * scenario, rounding, and runs of decode steps against single steps, bit for bit. */
 #include "cost_fixture.h"
+#include "rooftrace/decode_run.h"
 #include "rooftrace/rng.h"
 #include "support/test.h"
 

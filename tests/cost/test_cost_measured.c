@@ -6,6 +6,7 @@
  * Operators are taken out of the public interface: a model of one layer, with every constant but
  * that of the operator under test set to nothing. */
 #include "cost_fixture.h"
+#include "rooftrace/catalog.h"
 #include "support/test.h"
 
 #include <errno.h>

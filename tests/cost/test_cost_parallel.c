@@ -2,7 +2,9 @@
  * indices does, sums over stages, the slowest stage, what the tokens of other ranks cost, experts
  * touched against drawing them, rings within and between nodes by hand. */
 #include "cost_fixture.h"
+#include "rooftrace/decode_run.h"
 #include "rooftrace/estimate.h"
+#include "rooftrace/explain.h"
 #include "rooftrace/rng.h"
 #include "support/test.h"
 

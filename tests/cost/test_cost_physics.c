@@ -3,6 +3,8 @@
  * link. A part may only move the way physics says; parts that the figure has nothing to do with
  * stay as they are to the last bit. */
 #include "cost_fixture.h"
+#include "rooftrace/catalog.h"
+#include "rooftrace/explain.h"
 #include "rooftrace/rng.h"
 #include "support/test.h"
 

@@ -1,6 +1,9 @@
 /* profile: exact at measured places and monotone between, the roofline's shape outside, the
  * roofline's bits where nothing was measured; what a step says about where its times come from;
  * tables that are not. Everything through the public interface. */
+#include "rooftrace/decode_run.h"
+#include "rooftrace/explain.h"
+#include "rooftrace/op_table.h"
 #include "rooftrace/rng.h"
 #include "table_file.h"
 

@@ -1,6 +1,8 @@
 /* roofline and speed of light: limits worked out by hand, what doubling bandwidth, batch or TP does
  * to each term, sums of terms, tables against direct computation, inputs that cannot be priced. */
 #include "cost_fixture.h"
+#include "rooftrace/decode_run.h"
+#include "rooftrace/explain.h"
 #include "rooftrace/rng.h"
 #include "support/test.h"
 

@@ -3,6 +3,7 @@
  * inside the table and beyond it; runs of them, and terms summed over many. Random shapes from a
  * printed seed. */
 #include "cost_fixture.h"
+#include "rooftrace/decode_run.h"
 #include "rooftrace/rng.h"
 #include "support/test.h"
 

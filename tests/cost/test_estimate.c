@@ -1,6 +1,7 @@
 /* The closed form: the figures of docs/cost-model.md section "Speed of light" and the identities
  * that users check by hand; means over the output against adding up every step. */
 #include "cost_fixture.h"
+#include "rooftrace/catalog.h"
 #include "rooftrace/estimate.h"
 #include "support/test.h"
 

@@ -1,7 +1,9 @@
 /* The fitter gets back the constants that a table was made with, also from far away and with wild
  * rows among the others; what rows do not decide stays; left-out errors are there; published
  * layouts are read, with tables of a few lines in each. */
+#include "rooftrace/catalog.h"
 #include "rooftrace/fit_ops.h"
+#include "rooftrace/op_table.h"
 #include "rooftrace/rng.h"
 #include "table_file.h"
 

@@ -1,6 +1,8 @@
 /* Hugging Face config.json files, as published (only the keys that matter here, and a few that do
  * not), must give the same shape as the catalogue's records; and files that lack something or hold
  * what cannot be priced must say so. */
+#include "rooftrace/dtype.h"
+#include "rooftrace/model.h"
 #include "support/test.h"
 
 #include "rooftrace/catalog.h"

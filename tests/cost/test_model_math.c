@@ -1,4 +1,6 @@
 /* Parameters and KV bytes of the built-in models against published figures. */
+#include "rooftrace/dtype.h"
+#include "rooftrace/model.h"
 #include "support/test.h"
 
 #include "rooftrace/catalog.h"

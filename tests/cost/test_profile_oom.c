@@ -1,6 +1,8 @@
 /* Out of memory: the n-th allocation of reading tables, building a profile and fitting to them
  * fails, for every n until all goes through. Each time the answer is RT_ENOMEM and nothing leaks.
  */
+#include "rooftrace/catalog.h"
+#include "rooftrace/op_table.h"
 #include "support/failing_alloc.h"
 #include "table_file.h"
 

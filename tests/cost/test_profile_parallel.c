@@ -1,7 +1,10 @@
 /* profile on more than one GPU: stages of a pipeline, ranks that share their experts, collectives
  * between boxes and uneven routing look up the rows that stand for them; the parts of a step add up
  * to it. Everything through the public interface. */
+#include "rooftrace/decode_run.h"
 #include "rooftrace/estimate.h"
+#include "rooftrace/explain.h"
+#include "rooftrace/op_table.h"
 #include "rooftrace/rng.h"
 #include "table_file.h"
 

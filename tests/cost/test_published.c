@@ -7,6 +7,7 @@
  *   prefill         the same engine's time to the first token of one prompt of 2048 tokens.
  * No constant was fitted on the last two; the three efficiencies of the first are. */
 #include "cost_fixture.h"
+#include "rooftrace/catalog.h"
 #include "rooftrace/estimate.h"
 #include "support/test.h"
 

@@ -1,6 +1,12 @@
 /* Fleets: what a pool becomes, what is refused, and that nothing is lost between router and
  * replicas. */
+#include "rooftrace/catalog.h"
+#include "rooftrace/finished.h"
 #include "rooftrace/fleet.h"
+#include "rooftrace/fleet_spec.h"
+#include "rooftrace/replica.h"
+#include "rooftrace/source.h"
+#include "rooftrace/token_stats.h"
 #include "support/test.h"
 
 #include <stdio.h>

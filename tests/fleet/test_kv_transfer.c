@@ -1,7 +1,14 @@
 /* Links between replicas, and who decodes: transfers against a plain model that sends layer after
  * layer, laws that hold under contention, and the router of the decode side. */
+#include "rooftrace/catalog.h"
+#include "rooftrace/finished.h"
 #include "rooftrace/fleet.h"
+#include "rooftrace/fleet_spec.h"
+#include "rooftrace/hand_over.h"
+#include "rooftrace/kv_transfer.h"
+#include "rooftrace/replica_spec.h"
 #include "rooftrace/rng.h"
+#include "rooftrace/token_stats.h"
 #include "support/test.h"
 
 #include <math.h>

@@ -1,6 +1,8 @@
 /* Prices and powers of pools: which of scenario, catalogue and record counts, and what is refused.
  */
-#include "rooftrace/fleet.h"
+#include "rooftrace/catalog.h"
+#include "rooftrace/fleet_spec.h"
+#include "rooftrace/price.h"
 #include "support/test.h"
 
 #include <stdio.h>

@@ -3,6 +3,9 @@
  * nanoseconds. Then drives a replica: at one instant first step ends, then gauges, then arrivals,
  * then scheduling, as the simulation does. */
 #include "replica_drive.h"
+#include "rooftrace/cost.h"
+#include "rooftrace/queue_order.h"
+#include "rooftrace/replica_spec.h"
 
 #include "rooftrace/rng.h"
 #include "support/test.h"

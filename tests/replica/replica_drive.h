@@ -3,7 +3,13 @@
 #ifndef RT_TEST_REPLICA_DRIVE_H
 #define RT_TEST_REPLICA_DRIVE_H
 
+#include "rooftrace/crash.h"
+#include "rooftrace/engine.h"
+#include "rooftrace/finished.h"
 #include "rooftrace/replica.h"
+#include "rooftrace/request.h"
+#include "rooftrace/step_list.h"
+#include "rooftrace/token_stats.h"
 #include "support/naive_engine.h"
 
 #define SCENARIO_MAX    64

@@ -1,4 +1,5 @@
 /* The section pools[].engine: defaults, every key, ranges, and what this version refuses. */
+#include "rooftrace/queue_order.h"
 #include "support/test.h"
 
 #include "rooftrace/engine.h"

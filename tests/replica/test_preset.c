@@ -1,4 +1,7 @@
 /* Presets: what each gives on which GPU and model, and that every written key wins over it. */
+#include "rooftrace/engine.h"
+#include "rooftrace/gpu.h"
+#include "rooftrace/model.h"
 #include "support/test.h"
 
 #include "rooftrace/preset.h"

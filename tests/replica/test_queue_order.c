@@ -1,5 +1,11 @@
 /* Queue orders: the key of each, at the ends of its range too, and the bound on waiting that they
  * promise. That whole schedules follow them is tested by test_replica_property.c. */
+#include "rooftrace/cost.h"
+#include "rooftrace/engine.h"
+#include "rooftrace/finished.h"
+#include "rooftrace/queue_order.h"
+#include "rooftrace/replica_spec.h"
+#include "rooftrace/token_stats.h"
 #include "support/test.h"
 
 #include "rooftrace/replica.h"

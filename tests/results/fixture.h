@@ -3,6 +3,25 @@
 #ifndef RT_RESULTS_FIXTURE_H
 #define RT_RESULTS_FIXTURE_H
 
+#include "rooftrace/cost.h"
+#include "rooftrace/dtype.h"
+#include "rooftrace/engine.h"
+#include "rooftrace/finished.h"
+#include "rooftrace/fleet.h"
+#include "rooftrace/fleet_spec.h"
+#include "rooftrace/gpu.h"
+#include "rooftrace/hist.h"
+#include "rooftrace/metrics.h"
+#include "rooftrace/price.h"
+#include "rooftrace/replica_spec.h"
+#include "rooftrace/router.h"
+#include "rooftrace/scenario.h"
+#include "rooftrace/self_check.h"
+#include "rooftrace/sim.h"
+#include "rooftrace/source.h"
+#include "rooftrace/step.h"
+#include "rooftrace/step_list.h"
+#include "rooftrace/token_stats.h"
 #include "support/test.h"
 
 #include "rooftrace/replica.h"

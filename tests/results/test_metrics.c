@@ -1,9 +1,10 @@
 /* Metrics against a naive model (qsort, long double sums, numpy's rule written out), over random
  * seeds, small counts, equal values, and on both sides of the switch to histograms. */
+#include "rooftrace/finished.h"
+#include "rooftrace/token_stats.h"
 #include "support/test.h"
 
 #include "rooftrace/metrics.h"
-#include "rooftrace/replica.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,13 @@
 /* Self-checks: every law holds for figures just within it and breaks just beyond, worked out by
  * hand for an H100 and llama-3.1-8b; what has no GPU, or no bound, is exempt. */
+#include "rooftrace/catalog.h"
+#include "rooftrace/cost.h"
+#include "rooftrace/finished.h"
+#include "rooftrace/fleet.h"
+#include "rooftrace/fleet_spec.h"
+#include "rooftrace/replica.h"
 #include "rooftrace/self_check.h"
+#include "rooftrace/token_stats.h"
 #include "support/test.h"
 
 #include <stdio.h>

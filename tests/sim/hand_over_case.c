@@ -1,5 +1,6 @@
 /* A scenario's text becomes a run whose rows and steps are kept. */
 #include "hand_over_case.h"
+#include "rooftrace/catalog.h"
 
 #include <stdio.h>
 #include <stdlib.h>

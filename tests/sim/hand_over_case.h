@@ -3,7 +3,10 @@
 #define RT_TEST_HAND_OVER_CASE_H
 
 #include "array_source.h"
+#include "rooftrace/finished.h"
+#include "rooftrace/scenario.h"
 #include "rooftrace/sim.h"
+#include "rooftrace/step_list.h"
 #include "support/test.h"
 
 #define KV_BYTES_PER_TOKEN                                                                         \

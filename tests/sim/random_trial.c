@@ -2,6 +2,7 @@
  * beyond, arrivals in bursts and with long gaps, every policy, router and queue order; replays them
  * and keeps every row and step. */
 #include "random_trial.h"
+#include "rooftrace/queue_order.h"
 
 #include "rooftrace/rng.h"
 

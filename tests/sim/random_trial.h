@@ -4,7 +4,13 @@
 #define RT_TEST_RANDOM_TRIAL_H
 
 #include "array_source.h"
+#include "rooftrace/cost.h"
+#include "rooftrace/engine.h"
+#include "rooftrace/finished.h"
+#include "rooftrace/request.h"
+#include "rooftrace/scenario.h"
 #include "rooftrace/sim.h"
+#include "rooftrace/step_list.h"
 #include "sim_trial.h"
 #include "support/seeds.h"
 #include "support/test.h"

@@ -3,6 +3,10 @@
 #ifndef RT_TEST_SIM_TRIAL_H
 #define RT_TEST_SIM_TRIAL_H
 
+#include "rooftrace/catalog.h"
+#include "rooftrace/finished.h"
+#include "rooftrace/json.h"
+#include "rooftrace/scenario.h"
 #include "rooftrace/sim.h"
 #include "support/test.h"
 

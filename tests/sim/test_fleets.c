@@ -11,8 +11,14 @@
  *   - Little's area is the sum of the stays.
  *
  * Seeds are printed; RT_SEED=n RT_CASES=1 repeats one case. */
+#include "rooftrace/engine.h"
+#include "rooftrace/fleet.h"
+#include "rooftrace/fleet_spec.h"
+#include "rooftrace/queue_order.h"
+#include "rooftrace/replica.h"
 #include "rooftrace/rng.h"
 #include "rooftrace/sim.h"
+#include "rooftrace/step_list.h"
 #include "sim_trial.h"
 #include "support/seeds.h"
 #include "support/test.h"

@@ -1,6 +1,8 @@
 /* Hand-overs by hand: every step takes 1 ms whatever is in it, a prompt token has 131,072 bytes of
  * KV, so 1000 tokens take 13.1072 ms at 10 GB/s. Times in ns. */
 #include "hand_over_case.h"
+#include "rooftrace/fleet.h"
+#include "rooftrace/replica.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -8,6 +8,10 @@
  *
  * Seeds are printed; RT_SEED=n RT_CASES=1 repeats one case. */
 #include "hand_over_case.h"
+#include "rooftrace/fleet.h"
+#include "rooftrace/kv_transfer.h"
+#include "rooftrace/replica.h"
+#include "rooftrace/replica_spec.h"
 #include "rooftrace/rng.h"
 #include "support/seeds.h"
 

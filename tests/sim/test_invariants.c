@@ -14,6 +14,9 @@
  *
  * Seeds are printed; RT_SEED=n RT_CASES=1 repeats one case. */
 #include "random_trial.h"
+#include "rooftrace/fleet.h"
+#include "rooftrace/queue_order.h"
+#include "rooftrace/replica.h"
 
 #include <math.h>
 #include <stdlib.h>

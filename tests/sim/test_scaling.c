@@ -8,6 +8,7 @@
 #include "rooftrace/rng.h"
 #include "rooftrace/sim.h"
 #include "rooftrace/supply.h"
+#include "rooftrace/supply_spec.h"
 #include "sim_trial.h"
 #include "support/test.h"
 

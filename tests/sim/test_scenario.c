@@ -1,4 +1,15 @@
 /* Scenario documents: every key, every default, what is refused, and parse(print(s)) == s. */
+#include "rooftrace/catalog.h"
+#include "rooftrace/cost.h"
+#include "rooftrace/dtype.h"
+#include "rooftrace/engine.h"
+#include "rooftrace/fleet_spec.h"
+#include "rooftrace/gpu.h"
+#include "rooftrace/gpu_constants.h"
+#include "rooftrace/kv_transfer.h"
+#include "rooftrace/model.h"
+#include "rooftrace/queue_order.h"
+#include "rooftrace/replica_spec.h"
 #include "support/test.h"
 
 #include "rooftrace/preset.h"

@@ -11,9 +11,17 @@
  *
  * Seeds are printed; RT_SEED=n RT_CASES=1 repeats one case. */
 #include "array_source.h"
+#include "rooftrace/engine.h"
+#include "rooftrace/fleet.h"
+#include "rooftrace/fleet_spec.h"
+#include "rooftrace/queue_order.h"
+#include "rooftrace/replica.h"
 #include "rooftrace/rng.h"
+#include "rooftrace/scaler.h"
 #include "rooftrace/sim.h"
+#include "rooftrace/step_list.h"
 #include "rooftrace/supply.h"
+#include "rooftrace/supply_spec.h"
 #include "sim_trial.h"
 #include "support/seeds.h"
 #include "support/test.h"

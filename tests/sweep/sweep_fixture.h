@@ -2,6 +2,8 @@
 #ifndef RT_SWEEP_FIXTURE_H
 #define RT_SWEEP_FIXTURE_H
 
+#include "rooftrace/catalog.h"
+#include "rooftrace/json.h"
 #include "support/test.h"
 
 #include "rooftrace/scenario.h"

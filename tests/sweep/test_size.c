@@ -1,5 +1,7 @@
 /* Sizing against exhaustive enumeration on random small scenarios (seeds printed), and its edges:
  * early stops that lose nothing, infeasible candidates, too few requests, rates, threads, seeds. */
+#include "rooftrace/finished.h"
+#include "rooftrace/fleet_spec.h"
 #include "sweep_fixture.h"
 
 #include "rooftrace/interval.h"

@@ -1,4 +1,5 @@
 /* Trials on several threads: the same figures as alone, early ends, failures, a shared store. */
+#include "rooftrace/finished.h"
 #include "sweep_fixture.h"
 
 #include "rooftrace/query.h"
