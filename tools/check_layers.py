@@ -12,6 +12,7 @@
      buffer, or through fputs and the like into a stream that the caller opened.
   6. No mutable variable at file scope, no mutable static local, no thread-local. The one exception is
      `volatile sig_atomic_t` in cli: a signal handler can reach nothing else.
+  7. A public header has at most LONGEST_HEADER lines: one topic each.
 Tests obey rules 1 (tests/FOLDER stands where FOLDER does) and 2.
 
 It reads text, not C: comments and string contents are blanked first, then regular expressions and
@@ -28,6 +29,7 @@ LAYERS = ["base", "workload", "cost", "replica", "fleet", "sim", "results", "swe
 REPORT_MAY_INCLUDE = {"base", "results", "report"}
 REPORT_NEVER_REACHES = {"sim", "sweep"}
 FIRST_FOLDER_OF = {"sqlite3.h": "results"}
+LONGEST_HEADER = 150
 
 ENDS_OR_PRINTS = re.compile(
     r"(?<![\w.>])(exit|_exit|_Exit|quick_exit|abort|v?printf|fprintf|v?dprintf|puts|putchar|perror)\s*\("
@@ -114,6 +116,12 @@ def check_first_line(source):
         yield 1, f"unknown folder `{source.folder}`, one of {', '.join(LAYERS)}"
     elif source.named != name:
         yield 1, f"the first line names `{source.named}`, the file is `{name}`"
+
+
+def check_length(source):
+    lines = len(source.text.splitlines())
+    if source.area == "include" and lines > LONGEST_HEADER:
+        yield LONGEST_HEADER + 1, f"a public header of {lines} lines, at most {LONGEST_HEADER}: split it by topic"
 
 
 def check_folder_arrow(source, target, what):
@@ -298,7 +306,7 @@ def check(root):
     found = set()
     for source in sources:
         code = code_only(source.text)
-        for rule in (check_first_line(source), check_private_name(source),
+        for rule in (check_first_line(source), check_length(source), check_private_name(source),
                      check_includes(source, public, paths),
                      check_report_reach(source, {**of_report, **public}),
                      check_calls(source, code), check_variables(source, code)):

@@ -100,6 +100,15 @@ class Layers(unittest.TestCase):
         self.finds("include/rooftrace/a.h", "/* bass/a.h: x. */\n", 1, "unknown folder `bass`")
         self.finds("include/rooftrace/a.h", "/* base/b.h: x. */\n", 1, "the file is `a.h`")
 
+    def test_long_public_headers(self):
+        first, line = "/* base/a.h: x. */\n", "int rt_a(void);\n"
+        self.finds("include/rooftrace/a.h", first + 150 * line, 151, "of 151 lines, at most 150")
+        self.finds("include/rooftrace/a.h", first + 300 * line, 151, "of 301 lines")
+        self.finds("include/rooftrace/a.h", first + 149 * line + "/* */", 151, "of 151 lines")
+        self.accepts("include/rooftrace/a.h", first + 149 * line)
+        self.accepts("src/base/long_internal.h", 300 * line)
+        self.accepts("tests/support/test.h", first + 300 * line)
+
     def test_includes_that_cannot_be_checked(self):
         self.finds("src/base/x.c", "#include HEADER\n", 1, "plain file name")
         self.finds("src/base/x.c", '#include "rooftrace/gone.h"\n', 1, "does not exist")
