@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *const rt_link_names[RT_LINK_COUNT] = {"pcie", "bridge", "fabric", "host"};
+
 /* ---- tables (schemas/gpu.schema.json has the same ranges) ------------------------------------ */
 
 struct number {

@@ -1,13 +1,12 @@
-/* The interface of all cost models: the scenario's section `cost`, the table of models, rounding to
- * nanoseconds, and runs of decode steps.
+/* The interface of all cost models: the scenario's section `cost`, the table of models, single
+ * steps and the stages of a pipeline.
  *
  * Happy path: rt_cost_new picks the model, lets it check its inputs and build its tables; a step
- * then asks it for eight terms, adds them in the order of enum rt_term and rounds once. Failures:
- * bad inputs are RT_ECONFIG, tables that do not fit RT_ENOMEM. A step cannot fail. Cost:
- * rt_cost_new O(max_tokens), a step O(1), a run of n decode steps O(n) at a few adds each. */
+ * then asks it for eight terms, adds them in the order of enum rt_term and rounds once
+ * (decode_line_internal.h). Failures: bad inputs are RT_ECONFIG, tables that do not fit RT_ENOMEM.
+ * A step cannot fail. Cost: rt_cost_new O(max_tokens), a step O(1). */
 #include "cost_internal.h"
-#include "rooftrace/decode_run.h"
-#include "rooftrace/wide.h"
+#include "decode_line_internal.h"
 
 #include <assert.h>
 #include <cjson/cJSON.h>
@@ -29,10 +28,6 @@ static const struct rt_cost_model *const models[] = {
 
 static const char *const kind_names[] = {"roofline", "linear",
                                          "profile"}; /* by enum rt_cost_kind */
-
-const char *const rt_origin_names[RT_ORIGIN_COUNT] = {
-    "unused", "roofline", "scaled", "interpolated", "measured",
-};
 
 #define LINEAR_LIMIT_S 1e6 /* a coefficient beyond this is not seconds */
 
@@ -121,49 +116,6 @@ bool rt_cost_spec_parse(const struct rt_json_at *at, struct rt_cost_spec *s, str
 
 /* ---- life cycle ------------------------------------------------------------------------------ */
 
-/* `group`: tokens of the ranks that step with it. */
-static void decode_line(const struct rt_cost *c, int64_t decodes, const struct rt_step_shape *group,
-                        struct rt_decode_line *out)
-{
-    const struct rt_step_shape s = {.tokens = decodes,
-                                    .decodes = decodes,
-                                    .sequences = decodes,
-                                    .samples = decodes,
-                                    .held_tokens = 1,
-                                    .decode_context = 1,
-                                    .group_tokens = group->group_tokens,
-                                    .group_largest = group->group_largest};
-    for (int i = 0; i < RT_TERM_COUNT; i++)
-        out->terms_s[i] = 0;
-    c->model->terms(c, &s, out->terms_s);
-    out->slope_s = out->terms_s[RT_TERM_KV];
-    out->knee = c->knee;
-    out->beyond_s = c->beyond_s;
-}
-
-/* Most steps are pure decodes: their terms are tabulated, too. */
-static bool build_lines(struct rt_cost *c, struct rt_err *err)
-{
-    const struct rt_step_shape alone = {.tokens = 0};
-    int64_t most = c->in.max_seqs > 0 ? c->in.max_seqs : c->in.max_tokens;
-    /* where more than the decodes decides */
-    if (c->window_count > 0 || c->role.together || !c->decode_is_line)
-        return true;
-    if (most > c->in.max_tokens)
-        most = c->in.max_tokens;
-    if (most > RT_TABLE_CAP_SAMPLES)
-        most = RT_TABLE_CAP_SAMPLES;
-    if (most < 0)
-        most = 0;
-    c->lines = malloc((size_t)(most + 1) * sizeof c->lines[0]);
-    if (c->lines == NULL)
-        return rt_fail_nomem(err, "the cost tables");
-    for (int64_t i = 0; i <= most; i++)
-        decode_line(c, i, &alone, &c->lines[i]);
-    c->line_count = most + 1;
-    return true;
-}
-
 static const struct rt_cost_model *pick(const struct rt_cost_spec *spec)
 {
     if (spec->kind == RT_COST_LINEAR)
@@ -195,7 +147,7 @@ static struct rt_cost *new_part(const struct rt_cost_inputs *in, const struct rt
     c->model = pick(&in->spec);
     c->decode_is_line = true;
     c->knee = RT_NO_KNEE;
-    if (c->model->init(c, err) && build_lines(c, err))
+    if (c->model->init(c, err) && rt_decode_lines_build(c, err))
         return c;
     free_one(c);
     return NULL;
@@ -265,56 +217,7 @@ unsigned rt_cost_windows(const struct rt_cost *c, int64_t windows[RT_MAX_WINDOWS
     return c->window_count;
 }
 
-/* ---- rounding -------------------------------------------------------------------------------- */
-
-#define TWO_51     2251799813685248.0
-#define TWO_52     4503599627370496.0
-#define LONGEST_NS (INT64_C(1) << 62) /* 146 years */
-
-/* Half to even, for 0 <= ns < 2^51: adding 2^52 makes the unit of the last place 1, so the addition
- * itself rounds, and the integer is what the bits are beyond those of 2^52. Branch-free, so that
- * loops over it vectorise; the same result as llrint in the default rounding mode. */
-static inline int64_t round_small(double ns)
-{
-    double shifted = ns + TWO_52;
-    int64_t bits;
-    memcpy(&bits, &shifted, sizeof bits);
-    return bits - INT64_C(0x4330000000000000);
-}
-
-static int64_t round_any(double ns)
-{
-    if (!(ns > 0))
-        return 0; /* NaN cannot come from finite coefficients and sums; negative counts as 0 */
-    if (ns < TWO_51)
-        return round_small(ns);
-    return ns < (double)LONGEST_NS ? (int64_t)llrint(ns) : LONGEST_NS;
-}
-
 /* ---- one step -------------------------------------------------------------------------------- */
-
-/* The line of a step that is a pure decode and nothing else; NULL when it is not, or not tabulated.
- */
-static const struct rt_decode_line *find_line(const struct rt_cost *c,
-                                              const struct rt_step_shape *s)
-{
-    bool pure = s->tokens == s->decodes && s->sequences == s->decodes && s->samples == s->decodes &&
-                s->transfer_s + s->draft_s <= 0;
-    return pure && s->decodes < c->line_count ? &c->lines[s->decodes] : NULL;
-}
-
-/* The sum that KV seconds grow with. */
-static double line_context(const struct rt_cost *c, const struct rt_step_shape *s)
-{
-    return (double)(c->slope_on_held ? s->held_tokens : s->decode_context);
-}
-
-/* KV seconds of a context: one slope up to the knee, another one beyond. */
-static inline double line_kv_s(const struct rt_decode_line *line, double context)
-{
-    double low = context < line->knee ? context : line->knee;
-    return line->slope_s * low + line->beyond_s * (context - low);
-}
 
 void rt_cost_step_terms(const struct rt_cost *c, const struct rt_step_shape *s,
                         double terms_s[RT_TERM_COUNT])
@@ -334,19 +237,6 @@ void rt_cost_step_terms(const struct rt_cost *c, const struct rt_step_shape *s,
         terms_s[RT_TERM_OTHER] += s->draft_s;
 }
 
-/* The sum in the order of enum rt_term, with another KV term in its place. */
-static inline double step_seconds(const double terms_s[RT_TERM_COUNT], double kv_s)
-{
-    double t = terms_s[RT_TERM_WEIGHTS] + terms_s[RT_TERM_COMPUTE];
-    t += kv_s;
-    t += terms_s[RT_TERM_ATTENTION];
-    t += terms_s[RT_TERM_OTHER];
-    t += terms_s[RT_TERM_LAUNCH];
-    t += terms_s[RT_TERM_COMM];
-    t += terms_s[RT_TERM_HOST];
-    return t;
-}
-
 int64_t rt_cost_step(const struct rt_cost *c, const struct rt_step_shape *s,
                      double terms_s[RT_TERM_COUNT])
 {
@@ -361,27 +251,6 @@ int64_t rt_cost_step_ns(const struct rt_cost *c, const struct rt_step_shape *s)
     if (line != NULL)
         return round_any(step_seconds(line->terms_s, line_kv_s(line, line_context(c, s))) * 1e9);
     return rt_cost_step(c, s, terms_s);
-}
-
-bool rt_cost_is_plain(const struct rt_cost *c, const struct rt_step_shape *s)
-{
-    return find_line(c, s) != NULL;
-}
-
-int64_t rt_cost_knee(const struct rt_cost *c)
-{
-    return (int64_t)c->knee;
-}
-
-void rt_cost_add_decodes(const struct rt_cost *c, int64_t decodes, const struct rt_plain_sums *sums,
-                         double terms_s[RT_TERM_COUNT])
-{
-    assert(decodes >= 0 && decodes < c->line_count);
-    const struct rt_decode_line *line = &c->lines[decodes];
-    for (int t = 0; t < RT_TERM_COUNT; t++)
-        if (t != RT_TERM_KV)
-            terms_s[t] += sums->steps * line->terms_s[t];
-    terms_s[RT_TERM_KV] += line->slope_s * sums->low + line->beyond_s * (sums->context - sums->low);
 }
 
 /* ---- stages and ranks ---------------------------------------------------------------------- */
@@ -412,122 +281,4 @@ int64_t rt_table_rows(int64_t max, int64_t cap)
 {
     int64_t rows = max < cap ? max : cap;
     return rows > 0 ? rows + 1 : 1;
-}
-
-/* ---- runs of decode steps -------------------------------------------------------------------- */
-
-bool rt_cost_can_run(const struct rt_cost *c)
-{
-    return c->window_count == 0 && c->decode_is_line;
-}
-
-/* Duration of the i-th step before rounding. The sums x are integers below 2^53, so x0 + i*dx is
- * exact and equals the conversion of the advanced integer. */
-static inline double run_ns(const struct rt_decode_line *line, double x0, double dx, int32_t i)
-{
-    return step_seconds(line->terms_s, line_kv_s(line, x0 + (double)i * dx)) * 1e9;
-}
-
-/* Every operation is monotone in x, so all durations lie between the first and the last. */
-static inline bool run_is_small(const struct rt_decode_run *r, int32_t from, int32_t n)
-{
-    double first = run_ns(r->line, r->x0, r->dx, from);
-    double last = run_ns(r->line, r->x0, r->dx, from + n - 1);
-    return first >= 0 && last >= 0 && first < TWO_51 && last < TWO_51;
-}
-
-static int64_t add_ns(int64_t sum, int64_t ns)
-{
-    return ns > INT64_MAX - sum ? INT64_MAX : sum + ns;
-}
-
-RT_WIDE static int64_t list_small(const struct rt_decode_run *r, int32_t from, int32_t n,
-                                  int64_t *ns)
-{
-    const struct rt_decode_line line = *r->line;
-    double x0 = r->x0, dx = r->dx;
-    int64_t sum = 0;
-    for (int32_t i = 0; i < n; i++) {
-        ns[i] = round_small(run_ns(&line, x0, dx, from + i));
-        sum += ns[i];
-    }
-    return sum;
-}
-
-RT_WIDE static int64_t sum_small(const struct rt_decode_run *r, int32_t from, int32_t n)
-{
-    const struct rt_decode_line line = *r->line;
-    double x0 = r->x0, dx = r->dx;
-    int64_t sum = 0;
-    for (int32_t i = 0; i < n; i++)
-        sum += round_small(run_ns(&line, x0, dx, from + i));
-    return sum;
-}
-
-bool rt_cost_run(const struct rt_cost *c, const struct rt_step_shape *s, struct rt_decode_run *run)
-{
-    *run = (struct rt_decode_run){
-        .line = find_line(c, s), .x0 = line_context(c, s), .dx = (double)s->decodes};
-    return run->line != NULL;
-}
-
-int64_t rt_run_ns(const struct rt_decode_run *run, uint32_t i)
-{
-    return round_any(run_ns(run->line, run->x0, run->dx, (int32_t)i));
-}
-
-int64_t rt_run_list(const struct rt_decode_run *run, uint32_t from, uint32_t n, int64_t *ns)
-{
-    int32_t first = (int32_t)from, count = (int32_t)n;
-    int64_t sum = 0;
-    assert(n <= RT_MAX_RUN);
-    if (n == 0)
-        return 0;
-    if (run_is_small(run, first, count))
-        return list_small(run, first, count, ns);
-    for (uint32_t i = 0; i < n; i++) {
-        ns[i] = rt_run_ns(run, from + i);
-        sum = add_ns(sum, ns[i]);
-    }
-    return sum;
-}
-
-int64_t rt_run_sum(const struct rt_decode_run *run, uint32_t from, uint32_t n)
-{
-    int32_t first = (int32_t)from, count = (int32_t)n;
-    int64_t sum = 0;
-    assert(n <= RT_MAX_RUN);
-    if (n == 0)
-        return 0;
-    if (run_is_small(run, first, count))
-        return sum_small(run, first, count);
-    for (uint32_t i = 0; i < n; i++)
-        sum = add_ns(sum, rt_run_ns(run, from + i));
-    return sum;
-}
-
-int64_t rt_cost_decode_run(const struct rt_cost *c, struct rt_step_shape *s, uint32_t n,
-                           int64_t *ns)
-{
-    int64_t sum = 0;
-    assert(rt_cost_can_run(c));
-    assert(s->prefill_tokens == 0 && s->tokens == s->decodes);
-    assert(s->sequences == s->decodes && s->samples == s->decodes);
-    struct rt_decode_line beyond; /* the table */
-    struct rt_decode_run run;
-    bool known = rt_cost_run(c, s, &run);
-    if (!known) {
-        decode_line(c, s->decodes, s, &beyond);
-        run.line = &beyond;
-    }
-    while (n > 0) {
-        uint32_t now = n < RT_MAX_RUN ? n : RT_MAX_RUN;
-        run.x0 = line_context(c, s);
-        sum = add_ns(sum, rt_run_list(&run, 0, now, ns));
-        s->decode_context += (int64_t)now * s->decodes;
-        s->held_tokens += (int64_t)now * s->decodes;
-        ns += now;
-        n -= now;
-    }
-    return sum;
 }

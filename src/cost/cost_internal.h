@@ -262,20 +262,13 @@ struct rt_light {
     int64_t window;
 };
 
-/* A pure decode of so many sequences: what its seconds are made of, whatever the context. */
-struct rt_decode_line {
-    double terms_s[RT_TERM_COUNT]; /* KV apart: */
-    double slope_s;                /* its seconds for each token of the context up to the knee */
-    double knee, beyond_s;         /* of the cost */
-};
-
 struct rt_cost {
     const struct rt_cost_model *model;
     struct rt_cost_inputs in;
     struct rt_role role;
     struct rt_cost **stages; /* of a pipeline: one of each sort; owned */
     unsigned stage_count;
-    struct rt_decode_line *lines; /* by decodes, 0..line_count-1 */
+    struct rt_decode_line *lines; /* by decodes, 0..line_count-1; decode_line_internal.h */
     int64_t line_count;    /* 0: windows, ranks that step together, or decode_is_line is false */
     double knee, beyond_s; /* context, whole, beyond which KV takes so much for each token */
     bool slope_on_held;    /* KV seconds grow with held_tokens (linear), else with decode_context */

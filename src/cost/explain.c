@@ -5,6 +5,10 @@
 
 #include <assert.h>
 
+const char *const rt_origin_names[RT_ORIGIN_COUNT] = {
+    "unused", "roofline", "scaled", "interpolated", "measured",
+};
+
 struct rt_cost_part *rt_part_add(struct rt_part_list *list, const char *name)
 {
     assert(list->count < RT_MAX_COST_PARTS);

@@ -7,17 +7,6 @@
 #include "catalog_internal.h"
 #include "rooftrace/dtype.h"
 
-const char *const rt_dtype_names[RT_DTYPE_COUNT] = {"fp16", "bf16", "fp8",  "int8",
-                                                    "int4", "fp4",  "mxfp4"};
-const char *const rt_link_names[RT_LINK_COUNT] = {"pcie", "bridge", "fabric", "host"};
-
-double rt_dtype_bytes(enum rt_dtype d)
-{
-    static const double bytes[RT_DTYPE_COUNT] = {2, 2, 1, 1, 0.5, 0.5, 0.5 + 1.0 / 32};
-
-    return bytes[d];
-}
-
 /* Low-rank projections with their norms: queries by way of q_lora, keys and values of kv_lora. */
 static double mla_params(const struct rt_model *m)
 {
