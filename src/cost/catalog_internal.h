@@ -16,6 +16,10 @@
 #include "rooftrace/model.h"
 #include "rooftrace/name.h"
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 /* The compiled-in files; each ends in a NUL. */
 extern const char rt_catalog_gpus_json[];
 extern const char rt_catalog_models_json[];
@@ -51,6 +55,16 @@ bool rt_record_item_number(const struct rt_json_at *at, double *out,
 bool rt_record_need_source(const struct rt_json_at *at, const char *field,
                            struct rt_err *err) RT_MUST_USE;
 
+struct rt_record_number {
+    const char *key;
+    size_t offset; /* of a double in the record */
+    double min, max;
+    double unit; /* the JSON's in SI */
+};
+/* Reads a number if it is there; *given says whether it was. */
+bool rt_record_number_read(const struct rt_json_at *at, const struct rt_record_number *n,
+                           void *record, bool *given, struct rt_err *err) RT_MUST_USE;
+
 /* ---- names and aliases (catalog_labels.c) ---------------------------------------------------- */
 
 struct rt_label {
@@ -77,6 +91,22 @@ bool rt_labels_find(const struct rt_labels *l, const char *text, unsigned *recor
 const char *rt_labels_suggest(const struct rt_labels *l, const char *text, char *buf,
                               unsigned size);
 
+/* ---- constants of a GPU (gpu_constants.c) ---------------------------------------------------- */
+
+/* Adds what the object states to *k; *given gets a bit for each. */
+bool rt_gpu_constants_read(const struct rt_json_at *at, struct rt_gpu_constants *k, rt_u128 *given,
+                           struct rt_err *err) RT_MUST_USE;
+/* Fails unless all are given, or all that are given have their group's source in the record. */
+bool rt_gpu_constants_need(const struct rt_json_at *at, rt_u128 given,
+                           struct rt_err *err) RT_MUST_USE;
+bool rt_gpu_constants_need_sources(const struct rt_json_at *record, rt_u128 given,
+                                   struct rt_err *err) RT_MUST_USE;
+/* Are those of the group given, all of them? */
+bool rt_gpu_constants_complete(const char *group, rt_u128 given);
+/* Takes those that are not given from another GPU. */
+void rt_gpu_constants_fill(struct rt_gpu_constants *k, rt_u128 given,
+                           const struct rt_gpu_constants *from);
+
 /* ---- GPUs (catalog_gpu.c) -------------------------------------------------------------------- */
 
 /* All-reduce of an unseen GPU with one kind of link. */
@@ -96,7 +126,7 @@ struct rt_gpu_defaults {
 
 struct rt_gpu_draft {
     struct rt_gpu gpu;
-    rt_u128 given; /* one bit a constant that the record states */
+    rt_u128 given; /* one bit a constant that the record states; gpu_constants.c */
 };
 
 bool rt_gpu_defaults_read(const struct rt_json_at *at, struct rt_gpu_defaults *out,

@@ -1,5 +1,6 @@
-/* The parts that a GPU record and a model record share: name, aliases, notes, and where the numbers
- * come from. Each reader fails with the JSON path of what is wrong. O(size of the record). */
+/* The parts that a GPU record and a model record share: name, aliases, notes, numbers in a unit,
+ * and where the numbers come from. Each reader fails with the JSON path of what is wrong. O(size of
+ * the record). */
 #include "catalog_internal.h"
 
 #include <cjson/cJSON.h>
@@ -161,4 +162,19 @@ bool rt_record_need_source(const struct rt_json_at *at, const char *field, struc
     struct rt_json_at sources = rt_json_get(at, "sources");
 
     return rt_json_need(&sources, field, err);
+}
+
+bool rt_record_number_read(const struct rt_json_at *at, const struct rt_record_number *n,
+                           void *record, bool *given, struct rt_err *err)
+{
+    struct rt_json_at place = rt_json_get(at, n->key);
+    double value = 0;
+
+    *given = rt_json_kind(&place) != RT_JSON_ABSENT;
+    if (!rt_json_double(at, n->key, n->min, n->max, &value, err))
+        return false;
+    value *= n->unit;
+    if (*given)
+        memcpy((char *)record + n->offset, &value, sizeof value);
+    return true;
 }
