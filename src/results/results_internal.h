@@ -143,6 +143,8 @@ const char *rt_class_names_get(const struct rt_class_names *n, uint32_t i);
 /* Keeps a copy. false: out of memory. */
 bool rt_class_names_put(struct rt_class_names *n, uint32_t i, const char *text) RT_MUST_USE;
 
+/* ---- open_run.c ---- */
+
 struct rt_pool_name {
     char name[RT_NAME_SIZE];
     uint32_t first_replica, replicas;
@@ -160,6 +162,14 @@ struct rt_open_run { /* a run between begin and end */
     uint64_t rows_written;
     struct rt_open_run *next;
 };
+/* NULL: out of memory. No id yet. */
+struct rt_open_run *rt_open_run_new(const struct rt_run_start *start) RT_MUST_USE;
+void rt_open_run_free(struct rt_open_run *run);
+/* Keeps the class's text for the writer; RT_NO_NAME has none. false: out of memory. */
+bool rt_open_run_know_class(struct rt_open_run *run, uint32_t name) RT_MUST_USE;
+/* Knows the classes of all rows, then drops those that are not to be written. false: out of memory,
+ * and all rows stay. */
+bool rt_open_run_take(struct rt_open_run *run, struct rt_finished_list *rows) RT_MUST_USE;
 
 /* ---- tables.c: every table but `request` and `step` ---- */
 

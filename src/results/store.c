@@ -13,8 +13,6 @@
  * returns that error. */
 #include "results_internal.h"
 
-#include "rooftrace/rng.h"
-
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -238,40 +236,6 @@ static bool run_job(struct rt_store *s, struct job *job, struct rt_err *err)
     return job->ok;
 }
 
-static void free_run(struct rt_open_run *run)
-{
-    if (!run)
-        return;
-    rt_class_names_release(&run->classes);
-    free(run->pools);
-    free(run);
-}
-
-static struct rt_open_run *new_run(const struct rt_run_start *start)
-{
-    struct rt_open_run *run = calloc(1, sizeof *run);
-
-    if (!run)
-        return NULL;
-    run->source = start->source;
-    run->no_requests = start->no_requests;
-    run->sample_requests = start->sample_requests;
-    run->seed = start->scenario->seed;
-    run->pool_count = start->pool_count;
-    run->pools = calloc(start->pool_count + 1u, sizeof run->pools[0]);
-    if (!run->pools) {
-        free_run(run);
-        return NULL;
-    }
-    for (uint32_t i = 0; i < start->pool_count; i++) {
-        const struct rt_run_pool *pool = &start->pools[i];
-        memcpy(run->pools[i].name, pool->spec->name, sizeof run->pools[i].name);
-        run->pools[i].first_replica = pool->plan.first_replica;
-        run->pools[i].replicas = pool->plan.replicas;
-    }
-    return run;
-}
-
 bool rt_store_begin(struct rt_store *s, const struct rt_run_start *start, int64_t *run_id,
                     struct rt_err *err)
 {
@@ -282,7 +246,7 @@ bool rt_store_begin(struct rt_store *s, const struct rt_run_start *start, int64_
     if (start->scenario->seed > INT64_MAX)
         return rt_fail(err, RT_ECONFIG, "seed %llu: the database keeps seeds up to %lld",
                        (unsigned long long)start->scenario->seed, (long long)INT64_MAX);
-    run = new_run(start);
+    run = rt_open_run_new(start);
     if (!run)
         return rt_fail_nomem(err, "run");
     job.run = run;
@@ -295,7 +259,7 @@ bool rt_store_begin(struct rt_store *s, const struct rt_run_start *start, int64_
     }
     uv_mutex_unlock(&s->mutex);
     if (!ok)
-        free_run(run);
+        rt_open_run_free(run);
     return ok;
 }
 
@@ -323,27 +287,6 @@ static struct rt_open_run *find_run(const struct rt_store *s, int64_t run_id)
     return run;
 }
 
-static bool know_class(struct rt_open_run *run, uint32_t name)
-{
-    return name == RT_NO_NAME || rt_class_names_get(&run->classes, name) ||
-           rt_class_names_put(&run->classes, name, rt_source_name(run->source, name));
-}
-
-/* Drops rows that are not in the sample. It depends on seed and id only: the same requests in every
- * run of a trace, and those of a smaller share are among those of a larger one. */
-static void keep_sample(const struct rt_open_run *run, struct rt_finished_list *rows)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < rows->count; i++) {
-        struct rt_rng draw;
-        rt_rng_init(&draw, run->seed, RT_RNG_SAMPLING, rows->rows[i].id);
-        if (rt_rng_unit(&draw) < run->sample_requests)
-            rows->rows[kept++] = rows->rows[i];
-    }
-    rows->count = kept;
-}
-
 bool rt_store_put(struct rt_store *s, int64_t run_id, struct rt_finished_list *rows,
                   struct rt_err *err)
 {
@@ -353,13 +296,8 @@ bool rt_store_put(struct rt_store *s, int64_t run_id, struct rt_finished_list *r
     uv_mutex_lock(&s->mutex);
     run = find_run(s, run_id);
     uv_mutex_unlock(&s->mutex);
-    for (size_t i = 0; i < rows->count; i++)
-        if (!know_class(run, rows->rows[i].class_name))
-            return rt_fail_nomem(err, "class names");
-    if (run->no_requests)
-        rt_finished_list_reset(rows);
-    else if (run->sample_requests > 0)
-        keep_sample(run, rows);
+    if (!rt_open_run_take(run, rows))
+        return rt_fail_nomem(err, "class names");
 
     uv_mutex_lock(&s->mutex);
     slot = claim(s, err);
@@ -413,12 +351,13 @@ bool rt_store_end(struct rt_store *s, int64_t run_id, const struct rt_run_end *e
     uv_mutex_lock(&s->mutex);
     job.run = find_run(s, run_id);
     for (size_t i = 0; ok && i < end->metrics.row_count; i++)
-        ok = know_class(job.run, end->metrics.rows[i].class_name) || rt_fail_nomem(err, "classes");
+        ok = rt_open_run_know_class(job.run, end->metrics.rows[i].class_name) ||
+             rt_fail_nomem(err, "classes");
     if (ok)
         ok = run_job(s, &job, err);
     forget(s, job.run);
     uv_mutex_unlock(&s->mutex);
-    free_run(job.run);
+    rt_open_run_free(job.run);
     return ok;
 }
 
@@ -456,7 +395,7 @@ bool rt_store_fail(struct rt_store *s, int64_t run_id, const char *message, stru
     ok = run_job(s, &job, err);
     forget(s, job.run);
     uv_mutex_unlock(&s->mutex);
-    free_run(job.run);
+    rt_open_run_free(job.run);
     return ok;
 }
 
@@ -545,7 +484,7 @@ static void release(struct rt_store *s)
     while (s->runs) {
         struct rt_open_run *run = s->runs;
         s->runs = run->next;
-        free_run(run);
+        rt_open_run_free(run);
     }
     free(s->path);
     free(s);
