@@ -7,12 +7,29 @@
 #include "rooftrace/finished.h"
 #include "rooftrace/hist.h"
 #include "rooftrace/interval.h"
+#include "rooftrace/json.h"
 #include "rooftrace/scenario.h"
 #include "rooftrace/size.h"
 #include "rooftrace/size_rows.h"
 #include "rooftrace/workload.h"
 
+struct rt_catalog; /* rooftrace/catalog.h */
+
 #define SIZE_BLOCKS 32 /* of the trace, all seeds together, at least */
+
+/* ---- size_cell.c: the scenario of a candidate ---- */
+
+struct size_cell { /* what a candidate changes in the base's pool; absent places change nothing */
+    struct rt_json_at pool, gpu, degree;
+    struct rt_json_at price; /* object that may have price_usd_per_h and replicas */
+    const char *name;
+};
+/* Has it one pool that can be varied, or none? */
+bool size_base_check(const struct rt_json *scenario, struct rt_err *err) RT_MUST_USE;
+/* The scenario, with the cell's changes laid over its pool. The caller releases *out. */
+bool size_cell_parse(const struct rt_json *scenario, const struct rt_catalog *catalog,
+                     const struct size_cell *c, struct rt_scenario *out,
+                     struct rt_err *err) RT_MUST_USE;
 
 /* ---- size_traffic.c ---- */
 

@@ -8,9 +8,7 @@
  *       "prices_usd_per_h": {"l40s": 1.1} }
  *
  * Candidates are gpus x tensor_parallel x settings, then those listed; without any the scenario's
- * own pool. Each becomes a document: the scenario's, with the keys of its pool laid over (those of
- * `engine` one by one), which is then parsed as any other, so defaults follow the GPU. O(candidates
- * * document). */
+ * own pool. Each becomes a scenario (size_cell.c). O(candidates * document). */
 #include "rooftrace/catalog.h"
 #include "rooftrace/fleet_spec.h"
 #include "rooftrace/gpu.h"
@@ -53,193 +51,6 @@ struct reader {
     int64_t range[2];
     struct rt_size_plan *plan;
 };
-
-struct cell { /* what a candidate changes in the base's pool; absent places change nothing */
-    struct rt_json_at pool, gpu, degree;
-    struct rt_json_at price; /* object that may have price_usd_per_h and replicas */
-    const char *name;
-};
-
-/* ---- a candidate's scenario ---- */
-
-static void print_key(FILE *f, const char *key, bool *first)
-{
-    static const char hex[] = "0123456789abcdef";
-
-    fputs(*first ? "\"" : ",\"", f);
-    *first = false;
-    for (; *key != '\0'; key++) {
-        unsigned char c = (unsigned char)*key;
-        if (c < ' ') {
-            fputs("\\u00", f);
-            putc(hex[c >> 4], f);
-            putc(hex[c & 15], f);
-        } else {
-            fputs(c == '"' || c == '\\' ? "\\" : "", f);
-            putc(c, f);
-        }
-    }
-    fputs("\":", f);
-}
-
-static bool print_value(FILE *f, const struct rt_json_at *at)
-{
-    char *text = rt_json_print(at);
-
-    if (!text)
-        return false;
-    fputs(text, f);
-    free(text);
-    return true;
-}
-
-/* Members of `base` and `over`; in both: over's, but for objects named `deep`, laid over each other
- * in turn. */
-static bool print_members(FILE *f, const struct rt_json_at *base, const struct rt_json_at *over,
-                          const char *deep)
-{
-    bool first = true, ok = true;
-
-    for (int i = 0; ok && i < rt_json_count(base); i++) {
-        struct rt_json_at member = rt_json_member(base, i);
-        struct rt_json_at other = rt_json_get(over, member.key);
-        print_key(f, member.key, &first);
-        if (strcmp(member.key, deep) == 0 && rt_json_kind(&member) == RT_JSON_OBJECT &&
-            rt_json_kind(&other) == RT_JSON_OBJECT) {
-            fputc('{', f);
-            ok = print_members(f, &member, &other, "");
-            fputc('}', f);
-        } else {
-            ok = print_value(f, other.node != NULL ? &other : &member);
-        }
-    }
-    for (int i = 0; ok && i < rt_json_count(over); i++) {
-        struct rt_json_at member = rt_json_member(over, i);
-        struct rt_json_at other = rt_json_get(base, member.key);
-        if (other.node != NULL)
-            continue; /* stands above already */
-        print_key(f, member.key, &first);
-        ok = print_value(f, &member);
-    }
-    return ok;
-}
-
-/* {"gpu": ..., "tensor_parallel": ...} of a cell, as far as it says them. */
-static bool print_place(FILE *f, const struct cell *c)
-{
-    bool first = true, ok = true;
-
-    fputc('{', f);
-    if (c->gpu.node != NULL) {
-        print_key(f, "gpu", &first);
-        ok = print_value(f, &c->gpu);
-    }
-    if (ok && c->degree.node != NULL) {
-        print_key(f, "tensor_parallel", &first);
-        ok = print_value(f, &c->degree);
-    }
-    fputc('}', f);
-    return ok;
-}
-
-typedef bool print_fn(FILE *f, const struct rt_json_at *base, const struct cell *c);
-
-/* What a printer writes, as a document under `name`. */
-static bool document(print_fn *print, const struct rt_json_at *base, const struct cell *c,
-                     struct rt_json **out, struct rt_err *err)
-{
-    char *text = NULL;
-    size_t size;
-    FILE *f = open_memstream(&text, &size);
-    bool ok = f != NULL && print(f, base, c);
-
-    if (f != NULL && fclose(f) != 0)
-        ok = false;
-    ok = ok ? rt_json_parse(text, size, rt_json_name(base->doc), out, err)
-            : rt_fail_nomem(err, "a candidate");
-    free(text);
-    return ok;
-}
-
-static bool print_cell(FILE *f, const struct rt_json_at *base, const struct cell *c)
-{
-    (void)base;
-    return print_place(f, c);
-}
-
-/* The base's pool under that of the cell. */
-static bool print_pool(FILE *f, const struct rt_json_at *base, const struct cell *c)
-{
-    struct rt_json_at pools = rt_json_get(base, "pools"), own = rt_json_item(&pools, 0);
-    bool ok;
-
-    fputc('{', f);
-    ok = print_members(f, &own, &c->pool, "engine");
-    fputc('}', f);
-    return ok;
-}
-
-/* The base's document with one pool, that of the cell. */
-static bool print_base(FILE *f, const struct rt_json_at *base, const struct cell *c)
-{
-    bool first = true, ok = true;
-
-    fputc('{', f);
-    for (int i = 0; ok && i < rt_json_count(base); i++) {
-        struct rt_json_at member = rt_json_member(base, i);
-        if (strcmp(member.key, "pools") == 0)
-            continue;
-        print_key(f, member.key, &first);
-        ok = print_value(f, &member);
-    }
-    print_key(f, "pools", &first);
-    fputs("[{", f);
-    ok = ok && print_members(f, &c->pool, &c->gpu, "");
-    fputs("}]}", f);
-    return ok;
-}
-
-/* The scenario of a cell, in three layers: the base's pool, the cell's pool, its GPU and degree. */
-static bool parse_cell(const struct reader *r, const struct cell *c, struct rt_scenario *out,
-                       struct rt_err *err)
-{
-    struct rt_json_at base = rt_json_root(r->base);
-    struct rt_json *place = NULL, *pool = NULL, *whole = NULL;
-    bool ok =
-        document(print_cell, &base, c, &place, err) && document(print_pool, &base, c, &pool, err);
-
-    if (ok) {
-        struct cell layers = {.pool = rt_json_root(pool), .gpu = rt_json_root(place)};
-        ok = document(print_base, &base, &layers, &whole, err);
-    }
-    if (ok) {
-        struct rt_json_at root = rt_json_root(whole);
-        ok = rt_scenario_parse(&root, r->catalog, out, err);
-    }
-    rt_json_free(whole);
-    rt_json_free(pool);
-    rt_json_free(place);
-    return ok;
-}
-
-static bool check_base(const struct rt_json *base, struct rt_err *err)
-{
-    struct rt_json_at root = rt_json_root(base), pools = rt_json_get(&root, "pools");
-
-    if (!rt_json_expect(&root, RT_JSON_OBJECT, err))
-        return false;
-    if (pools.node == NULL)
-        return true;
-    if (!rt_json_expect(&pools, RT_JSON_ARRAY, err))
-        return false;
-    if (rt_json_count(&pools) > 1)
-        return rt_json_fail(&pools, err,
-                            "sizing varies one pool, read %d; several, such as prefill and decode "
-                            "pools, are sized by a sweep over their replicas",
-                            rt_json_count(&pools));
-    struct rt_json_at pool = rt_json_item(&pools, 0);
-    return pool.node == NULL || rt_json_expect(&pool, RT_JSON_OBJECT, err);
-}
 
 /* ---- candidates ---- */
 
@@ -329,7 +140,7 @@ static bool grow(struct reader *r, struct rt_err *err)
     return true;
 }
 
-static bool add_candidate(struct reader *r, const struct cell *cell, struct rt_err *err)
+static bool add_candidate(struct reader *r, const struct size_cell *cell, struct rt_err *err)
 {
     struct rt_size_plan *plan = r->plan;
     struct rt_candidate *c;
@@ -340,7 +151,7 @@ static bool add_candidate(struct reader *r, const struct cell *cell, struct rt_e
     c = &plan->candidates[plan->candidate_count];
     memset(c, 0, sizeof *c);
     c->usd_per_h = (double)NAN;
-    if (!parse_cell(r, cell, &c->scenario, err))
+    if (!size_cell_parse(r->base, r->catalog, cell, &c->scenario, err))
         return false;
     c->min_replicas = range[0];
     c->max_replicas = range[1];
@@ -376,7 +187,7 @@ static bool open_axis(const struct rt_json_at *at, enum rt_json_kind kind, int *
 
 /* The name and the pool of a setting or a listed candidate. */
 static bool read_entry(const struct rt_json_at *at, const char *const *known, unsigned count,
-                       struct cell *cell, struct rt_err *err)
+                       struct size_cell *cell, struct rt_err *err)
 {
     if (!rt_json_only(at, known, count, err) || !rt_json_string(at, "name", &cell->name, err))
         return false;
@@ -384,7 +195,7 @@ static bool read_entry(const struct rt_json_at *at, const char *const *known, un
     return cell->pool.node == NULL || rt_json_expect(&cell->pool, RT_JSON_OBJECT, err);
 }
 
-static bool add_settings(struct reader *r, struct cell *cell, struct rt_err *err)
+static bool add_settings(struct reader *r, struct size_cell *cell, struct rt_err *err)
 {
     struct rt_json_at settings = rt_json_get(&r->root, "settings");
     int count;
@@ -414,7 +225,7 @@ static bool add_grid(struct reader *r, struct rt_err *err)
         return false;
     for (int g = 0; g < gpu_count; g++)
         for (int d = 0; d < degree_count; d++) {
-            struct cell cell = {.pool = {.doc = r->root.doc}, .price = {.doc = r->root.doc}};
+            struct size_cell cell = {.pool = {.doc = r->root.doc}, .price = {.doc = r->root.doc}};
             cell.gpu = rt_json_item(&gpus, g);
             cell.degree = rt_json_item(&degrees, d);
             if (!add_settings(r, &cell, err))
@@ -434,7 +245,7 @@ static bool add_listed(struct reader *r, struct rt_err *err)
         return false;
     for (int i = 0; i < count; i++) {
         struct rt_json_at item = rt_json_item(&list, i);
-        struct cell cell = {.price = item, .name = ""};
+        struct size_cell cell = {.price = item, .name = ""};
         cell.gpu.doc = cell.degree.doc = r->root.doc;
         if (!read_entry(&item, candidate_keys, sizeof candidate_keys / sizeof candidate_keys[0],
                         &cell, err) ||
@@ -539,7 +350,7 @@ static bool read_plan(struct reader *r, struct rt_err *err)
     struct rt_json_at listed = rt_json_get(&r->root, "candidates");
     bool has_grid = grid[0].node != NULL || grid[1].node != NULL || grid[2].node != NULL;
 
-    return check_base(r->base, err) && read_rules(r, err) && read_objectives(r, err) &&
+    return size_base_check(r->base, err) && read_rules(r, err) && read_objectives(r, err) &&
            ((listed.node != NULL && !has_grid) || add_grid(r, err)) && add_listed(r, err) &&
            check_loads(r->plan, err);
 }
