@@ -2,7 +2,6 @@
  * rows are written. The writer's thread reads what was there when a list of rows was queued
  * (names.c). Out of memory: NULL or false. O(1) a row. */
 #include "results_internal.h"
-#include "rooftrace/fleet.h"
 #include "rooftrace/fleet_spec.h"
 #include "rooftrace/rng.h"
 
