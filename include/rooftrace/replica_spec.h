@@ -1,5 +1,5 @@
-/* replica/replica_spec.h: what one replica (replica.h) is built from, resolved: nothing here is
- * left to a default. */
+/* replica/replica_spec.h: what one replica (replica.h) is built from: settings of its engine,
+ * what its steps cost, its memory, its place in the fleet. Read only; the pointers outlive it. */
 #ifndef RT_REPLICA_SPEC_H
 #define RT_REPLICA_SPEC_H
 
