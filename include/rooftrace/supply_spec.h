@@ -69,5 +69,7 @@ struct rt_supply_spec { /* of a pool */
 
 /* Replicas that a pool can have at the same time. */
 int64_t rt_pool_slots(const struct rt_pool_spec *pool);
+/* Replicas of them that are down from the beginning to the end. */
+int64_t rt_pool_down(const struct rt_pool_spec *pool);
 
 #endif

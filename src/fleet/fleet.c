@@ -6,6 +6,7 @@
 #include "rooftrace/kv_transfer.h"
 #include "rooftrace/replica.h"
 #include "rooftrace/supply_spec.h"
+#include "supply_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -226,6 +227,8 @@ static bool build(struct rt_fleet *f, const struct rt_fleet_spec *spec,
     if (total < 1 || total > RT_MAX_REPLICAS)
         return rt_fail(err, RT_ECONFIG, "%lld replicas: expected 1 to %d", (long long)total,
                        RT_MAX_REPLICAS);
+    if (!supply_check_down(spec, err))
+        return false;
     f->use = *use;
     f->pools = calloc(spec->pool_count, sizeof f->pools[0]);
     f->replicas = calloc((size_t)total, sizeof f->replicas[0]);

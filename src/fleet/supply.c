@@ -31,6 +31,11 @@ int64_t rt_pool_slots(const struct rt_pool_spec *pool)
                                                 : pool->replicas;
 }
 
+int64_t rt_pool_down(const struct rt_pool_spec *pool)
+{
+    return pool->supply && pool->supply->fails ? pool->supply->failures.down : 0;
+}
+
 int64_t supply_ns(double seconds)
 {
     return seconds * 1e9 < 0x1p62 ? (int64_t)llround(seconds * 1e9) : INT64_MAX;
@@ -351,7 +356,7 @@ bool rt_supply_loses(const struct rt_supply *s)
 static void begin_pool(struct rt_supply *s, uint32_t p, const struct rt_pool_spec *spec)
 {
     struct supply_pool *pool = &s->pools[p];
-    int64_t down = pool->spec && pool->spec->fails ? pool->spec->failures.down : 0;
+    int64_t down = rt_pool_down(spec);
     for (uint32_t n = 0; n < pool->slots; n++) {
         uint32_t i = pool->first + n;
         s->slots[i].state = RT_SLOT_OFF;

@@ -113,6 +113,7 @@ bool scale_has_hope(const struct rt_supply *s, uint32_t p);
 bool supply_spec_parse(const struct rt_json_at *pool, struct rt_pool_spec *spec,
                        struct rt_err *err) RT_MUST_USE;
 void supply_spec_release(struct rt_supply_spec *s);
+bool supply_check_down(const struct rt_fleet_spec *fleet, struct rt_err *err) RT_MUST_USE;
 bool retry_parse(const struct rt_json_at *root, struct rt_retry_spec *r,
                  struct rt_err *err) RT_MUST_USE;
 

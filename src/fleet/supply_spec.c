@@ -352,6 +352,32 @@ bool supply_spec_parse(const struct rt_json_at *pool, struct rt_pool_spec *spec,
            (!s->fails || parse_failures(pool, rt_pool_slots(spec), s, err));
 }
 
+/* Not more than there are, and not all of them: that fleet serves nothing. One pool of several may
+ * be down as a whole; an autoscaled one has other slots. Judged when a fleet is built, not when the
+ * keys are read: sizing counts replicas that the scenario does not name, and a sweep that crosses
+ * both keys loses those trials only. */
+bool supply_check_down(const struct rt_fleet_spec *fleet, struct rt_err *err)
+{
+    int64_t slots = 0;
+    bool serves = false;
+    for (uint32_t p = 0; p < fleet->pool_count; p++) {
+        const struct rt_pool_spec *pool = &fleet->pools[p];
+        int64_t down = rt_pool_down(pool);
+        if (down > pool->replicas)
+            return rt_fail(
+                err, RT_ECONFIG,
+                "pool \"%s\": failures.down (--replicas-down): expected at most %lld, its "
+                "replicas, read %lld",
+                pool->name, (long long)pool->replicas, (long long)down);
+        serves = serves || down < rt_pool_slots(pool);
+        slots += rt_pool_slots(pool);
+    }
+    return serves || rt_fail(err, RT_ECONFIG,
+                             "failures.down (--replicas-down): %lld of %lld replicas are down from "
+                             "beginning to end, nothing would be served: expected fewer",
+                             (long long)slots, (long long)slots);
+}
+
 bool retry_parse(const struct rt_json_at *root, struct rt_retry_spec *r, struct rt_err *err)
 {
     static const char *const keys[] = {"mode", "max_retries", "delay_s"};

@@ -38,9 +38,16 @@ static int fleet_stands(struct unit *u, const struct rt_size_plan *plan, struct 
     struct rt_fleet_use use = {.coast = true, .stats = &stats};
     struct rt_fleet *fleet;
     struct rt_scenario one;
+    struct size_search *search = &u->search;
+    int64_t down = rt_pool_down(&s->fleet.pools[0]), least = plan->max_rate ? search->min : 1;
     bool ok;
 
-    if (!size_variant(s, &(struct size_point){1, 1}, s->seed, &one)) {
+    /* Replicas that are down are counted, so none of them alone can be judged. */
+    if (!plan->max_rate && down > 0) {
+        least = down < search->max ? down + 1 : search->max;
+        search->min = search->min > least ? search->min : least;
+    }
+    if (!size_variant(s, &(struct size_point){least, 1}, s->seed, &one)) {
         rt_fail_nomem(err, "a candidate");
         return -1;
     }
@@ -55,7 +62,7 @@ static int fleet_stands(struct unit *u, const struct rt_size_plan *plan, struct 
     if (ok) {
         u->gpus = rt_fleet_pool(fleet, 0)->gpus;
         u->need = size_need(fleet, &one, u->traffic, plan);
-        u->search.guess = (int64_t)fmin(fmax(ceil(u->need), 1), RT_MAX_REPLICAS);
+        search->guess = (int64_t)fmin(fmax(ceil(u->need), 1) + (double)down, RT_MAX_REPLICAS);
         rt_fleet_free(fleet);
     }
     size_variant_release(&one);
@@ -263,7 +270,8 @@ static bool launch(struct rt_size *s, struct unit *u, struct rt_err *err)
     t->replicas = u->at.replicas;
     t->rate = u->at.rate;
     t->gpus = u->gpus * u->at.replicas;
-    t->load_share = u->need * u->at.rate / (double)u->at.replicas;
+    t->load_share = u->need * u->at.rate /
+                    (double)(u->at.replicas - rt_pool_down(&u->candidate->scenario.fleet.pools[0]));
     t->usd_per_h = u->candidate->usd_per_h * (double)t->gpus;
     t->requests_per_s =
         size_traffic_rate(&s->traffic[0], &u->candidate->scenario.workload) * t->rate;

@@ -6,6 +6,8 @@
 #include "rooftrace/replica.h"
 #include "size_internal.h"
 
+#include "rooftrace/supply_spec.h"
+
 #include <math.h>
 
 #define FULL      0.9 /* of KV blocks, of seats, of the time */
@@ -32,7 +34,8 @@ static double read_waits(struct rt_trial *t, const struct rt_scenario *s,
                          struct rt_size_trial *trial)
 {
     const struct rt_fleet *fleet = rt_sim_fleet(rt_trial_sim(t));
-    double replicas = rt_fleet_replicas(fleet), most = 0, kv = 0, running = 0;
+    double replicas = rt_fleet_replicas(fleet) - (double)rt_pool_down(&s->fleet.pools[0]);
+    double most = 0, kv = 0, running = 0;
     size_t count, waits = 0;
     const struct rt_sample *samples = rt_sim_samples(rt_trial_sim(t), &count);
 

@@ -158,6 +158,62 @@ class Tables(Case):
         self.assertEqual(self.rows("SELECT min(ok) FROM self_check"), [(1,)])
 
 
+class Down(Case):
+    """failures.down: not more than there are, and somebody has to serve."""
+    ROWS = [(0.1 * i, 10, 5) for i in range(5)]
+
+    def down(self, *pools, status=0):
+        """Runs pools of (replicas, down, other keys); the message, or how many requests were served and rejected."""
+        path = self.scenario(self.ROWS, {"replicas": 1})
+        document = json.loads(path.read_text())
+        one = document["pools"][0]
+        document["pools"] = [{**one, "name": f"p{i}", "replicas": replicas, "failures": {"down": down}, **other}
+                             for i, (replicas, down, other) in enumerate(pools)]
+        path.write_text(json.dumps(document))
+        self.db.unlink(missing_ok=True)
+        run = self.run_it(path, status=status)
+        if status:
+            self.assertEqual(len(run.stderr.splitlines()), 1, run.stderr)
+            return run.stderr
+        return self.rows("SELECT completed, rejected FROM run")[0]
+
+    def test_more_than_there_are(self):
+        message = self.down((2, 3, {}), status=2)
+        self.assertIn('pool "p0": failures.down (--replicas-down): expected at most 2, its replicas, read 3', message)
+        message = self.down((2, 1, {}), (1, 2, {}), status=2)
+        self.assertIn('pool "p1": failures.down (--replicas-down): expected at most 1, its replicas, read 2', message)
+
+    def test_the_option(self):
+        run = self.run_it(self.scenario(self.ROWS, {"replicas": 2}), "--replicas-down", 3, status=2)
+        self.assertIn("--replicas-down", run.stderr)
+        self.assertIn("expected at most 2, its replicas, read 3", run.stderr)
+
+    def test_all_of_them(self):
+        self.assertIn("2 of 2 replicas are down", self.down((2, 2, {}), status=2))
+        self.assertIn("3 of 3 replicas are down", self.down((2, 2, {}), (1, 1, {}), status=2))
+        everybody = len(self.ROWS)
+        self.assertEqual(self.down((2, 1, {})), (everybody, 0))
+        self.assertEqual(self.down((2, 2, {}), (1, 0, {})), (everybody, 0))  # the other pool serves
+
+    def test_autoscaling_has_other_slots(self):
+        scaling = {"scaling": {"policy": "queue_depth", "target_requests": 4, "max_replicas": 3},
+                   "startup": {"load_s": 0}}
+        self.assertEqual(self.down((2, 2, scaling)), (len(self.ROWS), 0))
+        self.assertIn("expected at most 2", self.down((2, 3, scaling), status=2))
+        full = {"scaling": {**scaling["scaling"], "max_replicas": 2}}
+        self.assertIn("2 of 2 replicas are down", self.down((2, 2, full), status=2))
+
+    def test_a_sweep_loses_only_those_trials(self):
+        path = self.scenario(self.ROWS, {"replicas": 2})
+        plan = self.folder / "plan.json"
+        plan.write_text(json.dumps({"scenario": path.name, "grid": {"pools[0].failures.down": [0, 1, 2]}}))
+        run = subprocess.run([ROOFTRACE, "sweep", str(plan), "-o", str(self.db)], capture_output=True, text=True,
+                             timeout=300)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("1 of 3 trials failed; trial 3: failures.down (--replicas-down): 2 of 2", run.stderr)
+        self.assertEqual(self.rows("SELECT completed FROM run ORDER BY run_id"), [(len(self.ROWS),)] * 2 + [(None,)])
+
+
 class Retries(Case):
     DOWN = {"replicas": 2, "failures": {"outages": [{"at_s": 0.205, "replica": 0, "for_s": 0.1}]},
             "startup": {"load_s": 0}}
@@ -227,6 +283,40 @@ class Headroom(Case):
             self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
             answers.append(self.rows("SELECT replicas FROM size_candidate WHERE chosen")[0][0])
         self.assertEqual(answers[1], answers[0] + 1)
+
+    def test_sizing_starts_above_those_that_are_down(self):
+        """Fleets of which nobody would be up are not tried; a candidate that has no other is infeasible."""
+        path = self.scenario([(i, 10, 1) for i in range(20)], {"replicas": 1})
+        plan = self.folder / "plan.json"
+        plan.write_text(json.dumps({
+            "objectives": ["p50_ttft:300s"], "decide": "point",
+            "candidates": [{"name": "wide"}, {"name": "narrow", "replicas": [1, 2]},
+                           {"name": "none", "replicas": [1, 1]}]}))
+        run = subprocess.run([ROOFTRACE, "size", str(path), "--plan", str(plan), "--replicas-down", "2", "-o",
+                              str(self.db)], capture_output=True, text=True, timeout=300)
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+        found = {name.split()[-1]: row for name, *row in self.rows(
+            "SELECT candidate, verdict, replicas, reason FROM size_candidate")}
+        self.assertEqual({name: tuple(row[:2]) for name, row in found.items()},
+                         {"narrow": ("infeasible", None), "none": ("infeasible", None), "wide": ("pass", 3)})
+        reasons = {name: row[2] for name, row in found.items()}
+        self.assertIn("2 of 2 replicas are down", reasons["narrow"])
+        self.assertIn("expected at most 1, its replicas, read 2", reasons["none"])
+        # load and KV are shares of the one that serves, as without any that is down
+        (load,), = self.rows("SELECT load_share FROM size_trial WHERE replicas = 3 AND rate = 1")
+        self.db.unlink()
+        subprocess.run([ROOFTRACE, "size", str(path), "--slo", "p50_ttft:300s", "--decide", "point", "-o",
+                        str(self.db)], capture_output=True, text=True, timeout=300, check=True)
+        self.assertEqual(self.rows("SELECT load_share FROM size_trial WHERE replicas = 1 AND rate = 1"), [(load,)])
+
+    def test_max_rate_with_all_down(self):
+        path = self.scenario([(i, 10, 1) for i in range(20)], {"replicas": 2})
+        for down, status in ((1, 0), (2, 3)):
+            run = subprocess.run([ROOFTRACE, "size", str(path), "--slo", "p50_ttft:300s", "--decide", "point",
+                                  "--max-rate", "--replicas-down", str(down), "-o", str(self.db)],
+                                 capture_output=True, text=True, timeout=300)
+            self.assertEqual(run.returncode, status, run.stdout + run.stderr)
+        self.assertIn("2 of 2 replicas are down", run.stdout)
 
     def test_sizing_refuses_autoscaling(self):
         path = self.scenario([(0, 1, 1)], {"scaling": {"policy": "fixed"}})
