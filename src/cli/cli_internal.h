@@ -56,6 +56,25 @@ bool cli_words(const struct rt_options *o, unsigned min, unsigned max, const cha
  * answers; the second ends the process. */
 void cli_catch_signals(void);
 bool cli_stop_requested(void);
+/* A new file in the folder, for writing; -1 and errno. Until cli_partial_done, SIGINT, SIGTERM and
+ * SIGHUP remove it and end the process. One at a time, not together with cli_catch_signals. */
+#define CLI_PARTIAL_NAME 32
+int cli_partial_create(int folder, char name[CLI_PARTIAL_NAME]) RT_MUST_USE;
+void cli_partial_done(void);
+
+/* out_file.c: a file that is there whole or not at all. */
+struct cli_out {
+    FILE *file;       /* to write to; "-" is stdout */
+    const char *path; /* as it was given; the caller's */
+    char *target;     /* what `partial` is renamed to; NULL: written in place */
+    int folder;       /* that both are in: a descriptor, or -1 */
+    char partial[CLI_PARTIAL_NAME];
+};
+bool cli_out_open(struct cli_out *out, const char *path, struct rt_err *err) RT_MUST_USE;
+/* ok: was all written? Else, or when it cannot be finished, nothing stays but what was there
+ * before. False: not ok, with *err as it is, or RT_EIO. Does nothing when it is not open. */
+bool cli_out_close(struct cli_out *out, bool ok, struct rt_err *err) RT_MUST_USE;
+bool cli_same_file(const char *a, const char *b);
 
 /* threads.c: how many trials at a time, by --jobs (default: the processors this process may use),
  * and as many threads in libuv's pool. Before anything uses the pool. */

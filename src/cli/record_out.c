@@ -1,11 +1,10 @@
 /* The files that `calibrate` writes. The record is what rt_gpu_print says, which reads back to the
  * same constants, with `sources` added: each group of constants that was fitted has its own.
- * A file that cannot be written whole is RT_EIO, and what there is of it stays. */
+ * A file that cannot be written whole is RT_EIO, and not there. */
 #include "cli_internal.h"
 #include "record_internal.h"
 #include "rooftrace/dtype.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,14 +22,6 @@ void record_source(struct record_out *r, const char *group, const char *text)
     r->group[i] = group;
     if (i == r->count)
         r->count++;
-}
-
-static bool close_file(FILE *f, const char *path, struct rt_err *err)
-{
-    bool failed = ferror(f) != 0;
-
-    failed = fclose(f) != 0 || failed;
-    return !failed || rt_fail(err, RT_EIO, "%s: cannot write: %s", path, strerror(errno));
 }
 
 static void write_text(FILE *f, const struct record_out *r, const char *plain)
@@ -56,11 +47,11 @@ bool record_write(const struct record_out *r, const struct rt_gpu *gpu, const ch
 
     if (plain == NULL)
         return rt_fail_nomem(err, "the fitted record");
-    FILE *f = fopen(path, "w");
-    bool ok = f != NULL || rt_fail(err, RT_EIO, "%s: cannot write: %s", path, strerror(errno));
-    if (f != NULL) {
-        write_text(f, r, plain);
-        ok = close_file(f, path, err);
+    struct cli_out out;
+    bool ok = cli_out_open(&out, path, err);
+    if (ok) {
+        write_text(out.file, r, plain);
+        ok = cli_out_close(&out, true, err);
     }
     free(plain);
     return ok;
@@ -82,12 +73,8 @@ static void field(FILE *f, const char *text)
     fputc('"', f);
 }
 
-bool table_write(const struct rt_op_table *t, const char *path, struct rt_err *err)
+static void write_table(FILE *f, const struct rt_op_table *t)
 {
-    FILE *f = fopen(path, "w");
-
-    if (f == NULL)
-        return rt_fail(err, RT_EIO, "%s: cannot write: %s", path, strerror(errno));
     fputs("op,model,gpu,dtype,activation", f);
     for (unsigned i = 0; i < RT_OPF_COUNT; i++)
         fprintf(f, ",%s", rt_op_fields[i]);
@@ -109,5 +96,14 @@ bool table_write(const struct rt_op_table *t, const char *path, struct rt_err *e
         }
         fprintf(f, ",%.9g\n", row->seconds * 1e6);
     }
-    return close_file(f, path, err);
+}
+
+bool table_write(const struct rt_op_table *t, const char *path, struct rt_err *err)
+{
+    struct cli_out out;
+
+    if (!cli_out_open(&out, path, err))
+        return false;
+    write_table(out.file, t);
+    return cli_out_close(&out, true, err);
 }

@@ -1,45 +1,24 @@
-/* rooftrace trace convert: a trace of any format as rooftrace's JSONL or as Mooncake's. A file that
- * could not be written to its end is removed, so that nothing half-done passes for a trace. */
+/* rooftrace trace convert: a trace of any format as rooftrace's JSONL or as Mooncake's. */
 #include "cli_internal.h"
 #include "rooftrace/trace.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-static bool open_output(const char *path, const char *trace, FILE **out, struct rt_err *err)
-{
-    struct stat a, b;
-
-    *out = stdout;
-    if (strcmp(path, "-") == 0)
-        return true;
-    if (stat(path, &a) == 0 && stat(trace, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
-        return rt_fail(err, RT_EUSAGE, "--output: %s is the trace itself", path);
-    *out = fopen(path, "w");
-    return *out != NULL || rt_fail(err, RT_EIO, "%s: %s", path, strerror(errno));
-}
 
 static bool convert(const char *trace, const struct rt_trace_options *options,
                     enum rt_trace_form form, const char *path, struct rt_trace_converted *done,
                     struct rt_err *err)
 {
-    struct stat before;
-    bool is_new = stat(path, &before) != 0, ok;
-    FILE *out;
+    struct cli_out out;
 
-    if (!open_output(path, trace, &out, err))
+    if (strcmp(path, "-") != 0 && cli_same_file(path, trace))
+        return rt_fail(err, RT_EUSAGE, "--output: %s is the trace itself", path);
+    if (!cli_out_open(&out, path, err))
         return false;
-    ok = rt_trace_convert(trace, options, form, out, done, err);
-    if (out == stdout)
-        return ok;
-    if (fclose(out) != 0 && ok)
-        ok = rt_fail(err, RT_EIO, "%s: %s", path, strerror(errno));
-    if (!ok && is_new)
-        (void)remove(path);
-    return ok;
+    bool ok = rt_trace_convert(trace, options, form, out.file, done, err);
+    if (!ok && ferror(out.file))
+        rt_fail_in(err, "%s", out.file == stdout ? "standard output" : path);
+    return cli_out_close(&out, ok, err);
 }
 
 int cli_trace_convert(const struct rt_options *o)

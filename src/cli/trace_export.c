@@ -3,12 +3,10 @@
 #include "cli_internal.h"
 #include "rooftrace/report.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static bool read_window(const struct rt_options *o, struct rt_timeline *out, struct rt_err *err)
 {
@@ -27,33 +25,20 @@ static bool read_window(const struct rt_options *o, struct rt_timeline *out, str
                    to_s);
 }
 
-static bool same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
-static bool open_output(const char *path, const char *database, FILE **out, struct rt_err *err)
-{
-    *out = strcmp(path, "-") == 0 ? stdout : NULL;
-    if (*out)
-        return true;
-    if (same_file(path, database))
-        return rt_fail(err, RT_EUSAGE, "--perfetto: %s is the database itself", path);
-    *out = fopen(path, "w");
-    return *out || rt_fail(err, RT_EIO, "%s: %s", path, strerror(errno));
-}
-
-static bool write_timeline(struct rt_db *db, const char *path, const struct rt_timeline *what,
-                           FILE *out, struct rt_timeline_count *count, struct rt_err *err)
+static bool write_timeline(struct rt_db *db, const char *path, const char *database,
+                           const struct rt_timeline *what, struct rt_timeline_count *count,
+                           struct rt_err *err)
 {
     struct rt_err told = {0};
-    bool ok = rt_report_perfetto(db, what, out, count, &told);
+    struct cli_out out;
 
-    if (out != stdout && fclose(out) != 0 && ok)
-        ok = rt_fail(&told, RT_EIO, "the timeline cannot be written");
-    return ok || rt_fail(err, told.code, "%s: %s", path, told.msg);
+    if (cli_same_file(path, database))
+        return rt_fail(err, RT_EUSAGE, "--perfetto: %s is the database itself", path);
+    if (!cli_out_open(&out, path, err))
+        return false;
+    bool ok = rt_report_perfetto(db, what, out.file, count, &told) ||
+              rt_fail(err, told.code, "%s: %s", path, told.msg);
+    return cli_out_close(&out, ok, err);
 }
 
 static void note_result(const char *path, const struct rt_timeline_count *n)
@@ -74,7 +59,6 @@ int cli_trace_export(const struct rt_options *o)
     struct rt_timeline what;
     struct rt_db *db = NULL;
     struct rt_err err = {0};
-    FILE *out;
     bool ok;
 
     if (!path) {
@@ -83,8 +67,8 @@ int cli_trace_export(const struct rt_options *o)
         return cli_fail(&err);
     }
     ok = read_window(o, &what, &err) && rt_db_open(database, &db, &err) &&
-         rt_report_timeline_check(db, &what, &err) && open_output(path, database, &out, &err) &&
-         write_timeline(db, path, &what, out, &count, &err);
+         rt_report_timeline_check(db, &what, &err) &&
+         write_timeline(db, path, database, &what, &count, &err);
     rt_db_close(db);
     if (!ok)
         return cli_fail(&err);

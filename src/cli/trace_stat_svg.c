@@ -3,7 +3,6 @@
 #include "cli_internal.h"
 #include "rooftrace/trace.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -104,13 +103,10 @@ static void put_drawing(FILE *out, const char *trace, const struct rt_trace_stat
 bool cli_trace_svg(const char *trace, const char *path, const struct rt_trace_stat *s,
                    struct rt_err *err)
 {
-    FILE *out = fopen(path, "w");
-    bool written;
+    struct cli_out out;
 
-    if (out == NULL)
-        return rt_fail(err, RT_EIO, "%s: %s", path, strerror(errno));
-    put_drawing(out, trace, s);
-    written = ferror(out) == 0;
-    written = fclose(out) == 0 && written;
-    return written || rt_fail(err, RT_EIO, "%s: the drawing cannot be written", path);
+    if (!cli_out_open(&out, path, err))
+        return false;
+    put_drawing(out.file, trace, s);
+    return cli_out_close(&out, true, err);
 }

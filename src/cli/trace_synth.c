@@ -7,7 +7,6 @@
 #include "synth_options_internal.h"
 
 #include <cjson/cJSON.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -232,26 +231,22 @@ struct both { /* the trace imitated, and what was made */
     struct rt_traffic_summary like, made;
 };
 
-static bool open_output(struct rt_trace_writer *to, struct rt_err *err)
-{
-    to->file = strcmp(to->path, "-") == 0 ? stdout : fopen(to->path, "wb");
-    return to->file != NULL ||
-           rt_fail(err, RT_EIO, "%s: cannot create: %s", to->path, strerror(errno));
-}
-
 static bool make(const struct rt_workload_spec *w, struct rt_source *source, const char *path,
                  struct both *both, struct rt_err *err)
 {
     struct rt_trace_writer to = {
         .path = path, .fields = made_fields(&w->synthetic, &both->like), .names = source};
     struct rt_traffic *t = NULL;
+    struct cli_out out = {0};
+
+    if (both->compare && cli_same_file(path, w->synthetic.like.path))
+        return rt_fail(err, RT_EUSAGE, "--output: %s is the trace itself", path);
     bool ok = choose_kind(path, source, &to.kind, err) &&
-              (!both->compare || rt_traffic_new(&t, err)) && open_output(&to, err) &&
-              rt_trace_writer_begin(&to, err) && survey_source(source, t, &to, err) &&
-              rt_trace_writer_end(&to, err) &&
-              (t == NULL || rt_traffic_result(t, &both->made, err));
-    if (to.file != NULL && to.file != stdout && fclose(to.file) != 0 && ok)
-        ok = rt_fail(err, RT_EIO, "%s: cannot write: %s", path, strerror(errno));
+              (!both->compare || rt_traffic_new(&t, err)) && cli_out_open(&out, path, err);
+    to.file = out.file;
+    ok = ok && rt_trace_writer_begin(&to, err) && survey_source(source, t, &to, err) &&
+         rt_trace_writer_end(&to, err) && (t == NULL || rt_traffic_result(t, &both->made, err));
+    ok = cli_out_close(&out, ok, err);
     rt_traffic_free(t);
     return ok;
 }

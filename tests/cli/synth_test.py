@@ -189,7 +189,7 @@ def mistakes(folder):
         told = rooftrace(*words, status=2).stderr
         expect(f"{words}: one line with {text!r}", text in told and len(told.splitlines()) == 1, told)
     for words, text in ((["trace", "synth", "--like", "no.csv"], "no.csv"),
-                        (["trace", "synth", "--requests", 5, "-o", folder / "no/x.csv"], "cannot create")):
+                        (["trace", "synth", "--requests", 5, "-o", folder / "no/x.csv"], "cannot write: No such")):
         told = rooftrace(*words, status=1).stderr
         expect(f"{words}: {text!r}", text in told and len(told.splitlines()) == 1, told)
     expect("nothing was left behind", not (folder / "x.csv").exists() and not (folder / "x.bin").exists())
