@@ -2,9 +2,10 @@
  *
  * Stages come one after the other (GEMM, quantised GEMM, decode, prefill, ...), each with the
  * constants that its rows decide and the ones before it fixed: the mean of
- * |log(predicted/measured)| is made as small as it gets, which a few wild rows do not move much. A
- * stage without rows, and a constant that no row depends on, keep what the record had. Left-out
- * errors: each group of rows (the layers of one model; without names, five parts of the shapes) is
+ * |log(predicted/measured)| is made as small as it gets, which a few wild rows do not move much,
+ * but for what rows hardly decide, which stays near the record (docs/calibration.md). A stage
+ * without rows, and a constant that no row depends on, keep what the record had. Left-out errors:
+ * each group of rows (the layers of one model; without names, five parts of the shapes) is
  * predicted by constants fitted to all others. Deterministic. Seconds for 10,000 rows. */
 #ifndef RT_FIT_OPS_H
 #define RT_FIT_OPS_H

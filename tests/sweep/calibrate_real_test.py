@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """rooftrace calibrate on real measurements: operator tables of three sources and the head of a real
-vLLM run. Bounds are loose: accuracy itself is another page's business. Prints what it finds; skips,
+vLLM run. Bounds are loose: accuracy itself is another page's business; constants of the stage come out
+near the catalogue's, which were fitted on parts of the same tables. Prints what it finds; skips,
 77, where ../shared is absent.
 """
 import json
@@ -15,6 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
 ROOFTRACE = os.environ.get("ROOFTRACE", "rooftrace")
 HEAD = 100  # requests of the run
+SPREAD = 2.2  # factor by which constants may differ from the catalogue's: the widest spread of GPUs
 
 TABLES = [  # words of the command, stage, largest median error, fitted and left out, in percent
     (["vidur/layer_ops_a40.csv", "--gpu", "a40"], "gemm", 9),
@@ -45,6 +47,13 @@ def check_tables():
               f"{median} %, left out {left_out} % (bound {bound})")
         if not (median <= bound and left_out <= bound):
             sys.exit("beyond the bound")
+        prefix = stage.replace("_", "")
+        constants = re.findall(rf"^({prefix}_\w+) +(\S+) +(\S+) +\d+$", text, re.M)
+        if len(constants) < 4:
+            sys.exit(f"constants of {stage}:\n{text}")
+        for key, before, after in constants:
+            if not 1 / SPREAD < float(after) / float(before) < SPREAD:
+                sys.exit(f"{key}: {after}, in the catalogue {before}")
 
 
 def check_run():
