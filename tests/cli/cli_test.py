@@ -36,7 +36,7 @@ SORT_WINDOW = 65536
 
 def rooftrace(*args, **more):
     return subprocess.run([ROOFTRACE, *map(str, args)], capture_output=True, text=True,
-                          timeout=300, **more)
+                          timeout=1800, **more)
 
 
 @contextlib.contextmanager
@@ -927,13 +927,13 @@ class Loads(Case):
         run = subprocess.Popen([ROOFTRACE, "run", "--trace", SAMPLE, *SLOW, "--repeat", "100000",
                                 "--request-rate", "inf", "--max-concurrency", "5", "-o", self.db],
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while not (self.db.exists() and self.db.stat().st_size > 100000):
             self.assertLess(time.monotonic(), deadline)
             self.assertIsNone(run.poll())
             time.sleep(0.01)
         run.send_signal(signal.SIGINT)
-        run.communicate(timeout=60)
+        run.communicate(timeout=600)
         self.assertEqual(run.returncode, 130)
         rows = self.rows("SELECT arrival_ns, client_wait_ns FROM request WHERE status = 'unfinished'")
         self.assertLessEqual(len(rows), 5)
@@ -1037,19 +1037,19 @@ class Interruptions(Case):
              str(self.db)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
         self.addCleanup(run.kill)
         self.addCleanup(run.stdout.close)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while time.monotonic() < deadline:
             self.assertIsNone(run.poll(), "the run ended by itself")
             with contextlib.suppress(sqlite3.Error):
                 if self.db.exists() and self.rows("SELECT count(*) > 0 FROM request") == [(1,)]:
                     return run
             time.sleep(0.05)
-        self.fail("no row within a minute")
+        self.fail("no row within ten minutes")
 
     def stop(self, number):
         run = self.start()
         run.send_signal(number)
-        out, message = run.communicate(timeout=60)
+        out, message = run.communicate(timeout=600)
         self.assertEqual(run.returncode, 130, message)
         self.assertEqual(out, "")
         self.assertRegex(message, r"^rooftrace: interrupted after \d+ requests: .*, run 1\n$")
@@ -1086,12 +1086,12 @@ class Interruptions(Case):
                                stderr=theirs)
         self.addCleanup(run.kill)
         os.close(theirs)
-        seen, deadline = b"", time.monotonic() + 60
+        seen, deadline = b"", time.monotonic() + 600
         while time.monotonic() < deadline and b"real time" not in seen:
             if select.select([ours], [], [], 1)[0]:
                 seen += os.read(ours, 4096)
         run.send_signal(signal.SIGINT)
-        run.wait(60)
+        run.wait(600)
         os.close(ours)
         self.assertRegex(seen.decode(), r"\rrooftrace: [\d,]+ requests, [\d:]+ simulated, [\d,]+x")
 

@@ -20,7 +20,7 @@ RUN = ["run", "--trace", SAMPLE, "--model", "llama-3.1-8b", "--gpu", "h100-sxm",
 
 
 def rooftrace(*args):
-    return subprocess.run([ROOFTRACE, *map(str, args)], capture_output=True, text=True, timeout=300)
+    return subprocess.run([ROOFTRACE, *map(str, args)], capture_output=True, text=True, timeout=1800)
 
 
 def percentile(values, q):

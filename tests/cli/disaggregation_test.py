@@ -110,14 +110,14 @@ class Disaggregation(unittest.TestCase):
         process = subprocess.Popen(
             [ROOFTRACE, "run", *map(str, [*self.sample, *APART, "--repeat", 1000000, "--no-coast"])],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         rows = 0
         while rows == 0 and time.monotonic() < deadline:
             time.sleep(0.05)
             with contextlib.suppress(sqlite3.Error):
                 rows = query(self.db, "SELECT count(*) FROM request")[0][0]
         process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(timeout=60), 130)
+        self.assertEqual(process.wait(timeout=600), 130)
         [(status, requests, unfinished)] = query(self.db, "SELECT status, requests, unfinished FROM run")
         self.assertEqual(status, "interrupted")
         self.assertEqual(query(self.db, "SELECT count(*), count(DISTINCT request_id), sum(status = 'unfinished') FROM"

@@ -20,7 +20,7 @@ from run_case import ROOFTRACE
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TRACE = ROOT / "traces/sample.csv"
 SYNTH = ["trace", "synth", "--arrivals", "poisson:5"]
-PATIENCE_S = 120  # a sanitizer's build on a busy machine
+PATIENCE_S = 600  # a sanitizer's build on a busy machine
 
 
 def limit_files():
@@ -75,7 +75,7 @@ class OutFile(run_case.RunCase):
                         path.write_text(old)
                     before = self.kept()
                     run = subprocess.run([ROOFTRACE, *map(str, [*words, path])], capture_output=True, text=True,
-                                         preexec_fn=limit_files, timeout=300)
+                                         preexec_fn=limit_files, timeout=1800)
                     self.assertEqual(run.returncode, 1, run.stderr)
                     self.assertIn(str(path), run.stderr.splitlines()[-1])
                     self.assertEqual(self.kept(), before)
@@ -90,6 +90,8 @@ class OutFile(run_case.RunCase):
         """A command that has written some of what never ends."""
         run = subprocess.Popen([ROOFTRACE, *map(str, SYNTH), "--requests", "1000000000", "-o", str(path)],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **popen)
+        self.addCleanup(run.wait)
+        self.addCleanup(run.kill)
         until = time.monotonic() + PATIENCE_S
         while not any(other.stat().st_size > 0 for other in self.out.iterdir() if other != path):
             self.assertIsNone(run.poll(), "it ended by itself")
@@ -147,7 +149,7 @@ class OutFile(run_case.RunCase):
         path = self.out / "shell.jsonl"
         with open(path, "a", encoding="utf-8") as file:  # what the shell opened is written, not replaced
             subprocess.run([ROOFTRACE, *map(str, convert), "/dev/fd/1"], stdout=file, stderr=subprocess.DEVNULL,
-                           check=True, timeout=300)
+                           check=True, timeout=1800)
             file.write("more\n")
         self.assertEqual(path.read_text(), want + "more\n")
         if os.path.exists("/dev/full"):

@@ -37,7 +37,7 @@ class RunCase(unittest.TestCase):
         return path
 
     def rooftrace(self, *argv, status=0):
-        run = subprocess.run([ROOFTRACE, *map(str, argv)], capture_output=True, text=True, timeout=300)
+        run = subprocess.run([ROOFTRACE, *map(str, argv)], capture_output=True, text=True, timeout=1800)
         self.assertEqual(run.returncode, status, run.stdout + run.stderr)
         return run
 

@@ -208,7 +208,7 @@ class Down(Case):
         plan = self.folder / "plan.json"
         plan.write_text(json.dumps({"scenario": path.name, "grid": {"pools[0].failures.down": [0, 1, 2]}}))
         run = subprocess.run([ROOFTRACE, "sweep", str(plan), "-o", str(self.db)], capture_output=True, text=True,
-                             timeout=300)
+                             timeout=1800)
         self.assertEqual(run.returncode, 0, run.stderr)
         self.assertIn("1 of 3 trials failed; trial 3: failures.down (--replicas-down): 2 of 2", run.stderr)
         self.assertEqual(self.rows("SELECT completed FROM run ORDER BY run_id"), [(len(self.ROWS),)] * 2 + [(None,)])
@@ -279,7 +279,7 @@ class Headroom(Case):
             self.db = self.folder / f"{down}.db"
             run = subprocess.run([ROOFTRACE, "size", str(path), "--slo", "p95_ttft:300ms", "--decide", "point",
                                   "--replicas-down", str(down), "-o", str(self.db)], capture_output=True, text=True,
-                                 timeout=300)
+                                 timeout=1800)
             self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
             answers.append(self.rows("SELECT replicas FROM size_candidate WHERE chosen")[0][0])
         self.assertEqual(answers[1], answers[0] + 1)
@@ -293,7 +293,7 @@ class Headroom(Case):
             "candidates": [{"name": "wide"}, {"name": "narrow", "replicas": [1, 2]},
                            {"name": "none", "replicas": [1, 1]}]}))
         run = subprocess.run([ROOFTRACE, "size", str(path), "--plan", str(plan), "--replicas-down", "2", "-o",
-                              str(self.db)], capture_output=True, text=True, timeout=300)
+                              str(self.db)], capture_output=True, text=True, timeout=1800)
         self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
         found = {name.split()[-1]: row for name, *row in self.rows(
             "SELECT candidate, verdict, replicas, reason FROM size_candidate")}
@@ -306,7 +306,7 @@ class Headroom(Case):
         (load,), = self.rows("SELECT load_share FROM size_trial WHERE replicas = 3 AND rate = 1")
         self.db.unlink()
         subprocess.run([ROOFTRACE, "size", str(path), "--slo", "p50_ttft:300s", "--decide", "point", "-o",
-                        str(self.db)], capture_output=True, text=True, timeout=300, check=True)
+                        str(self.db)], capture_output=True, text=True, timeout=1800, check=True)
         self.assertEqual(self.rows("SELECT load_share FROM size_trial WHERE replicas = 1 AND rate = 1"), [(load,)])
 
     def test_max_rate_with_all_down(self):
@@ -314,14 +314,14 @@ class Headroom(Case):
         for down, status in ((1, 0), (2, 3)):
             run = subprocess.run([ROOFTRACE, "size", str(path), "--slo", "p50_ttft:300s", "--decide", "point",
                                   "--max-rate", "--replicas-down", str(down), "-o", str(self.db)],
-                                 capture_output=True, text=True, timeout=300)
+                                 capture_output=True, text=True, timeout=1800)
             self.assertEqual(run.returncode, status, run.stdout + run.stderr)
         self.assertIn("2 of 2 replicas are down", run.stdout)
 
     def test_sizing_refuses_autoscaling(self):
         path = self.scenario([(0, 1, 1)], {"scaling": {"policy": "fixed"}})
         run = subprocess.run([ROOFTRACE, "size", str(path), "--slo", "p95_ttft:300ms", "-o", str(self.db)],
-                             capture_output=True, text=True, timeout=300)
+                             capture_output=True, text=True, timeout=1800)
         self.assertIn("sizing tries fixed numbers of replicas", run.stdout + run.stderr)
 
 

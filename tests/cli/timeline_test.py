@@ -25,7 +25,7 @@ EVIL = ['say "hi"', "back\\slash", "tab\tand\nline", "ünï€\U0001f600", "</sc
 
 
 def rooftrace(*args):
-    return subprocess.run([ROOFTRACE, *map(str, args)], capture_output=True, timeout=300)
+    return subprocess.run([ROOFTRACE, *map(str, args)], capture_output=True, timeout=1800)
 
 
 def micros(ns):

@@ -18,7 +18,7 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SKIP = 77
-LIMIT_S = 300
+LIMIT_S = 1800
 PREAMBLE = """set -Eeuo pipefail; trap 'echo "README.md:$LINENO: exit status $?" >&2; exit 1' ERR"""
 
 

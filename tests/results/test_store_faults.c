@@ -556,11 +556,21 @@ static void check_after_kill(struct fixture *f)
                "0\n");
 }
 
+/* Milliseconds that a small run takes here: 1 to 5, far more with a sanitizer or on a busy machine.
+ */
+static unsigned small_run_ms(struct fixture *f)
+{
+    uint64_t begun = uv_hrtime();
+    one_run(f, 20);
+    unlink(f->db);
+    return (unsigned)((uv_hrtime() - begun) / 1000000);
+}
+
 static void kill_at_random_moments(void **state)
 {
     struct fixture *f = *state;
     uint64_t random = 99;
-    unsigned running = 0;
+    unsigned running = 0, slow = small_run_ms(f), longest = slow > 10 ? 6 * slow : 60;
 
     for (unsigned i = 0; i < 24; i++) {
         bool large = i % 8 == 7; /* three of them */
@@ -570,7 +580,7 @@ static void kill_at_random_moments(void **state)
         if (pid == 0)
             child(f, large);
         assert_true(pid > 0);
-        uv_sleep((unsigned)fixture_draw(&random, 60) + (large ? 500 : 0));
+        uv_sleep((unsigned)fixture_draw(&random, longest) + (large ? 8 * longest : 0));
         assert_int_equal(kill(pid, SIGKILL), 0);
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFSIGNALED(status));

@@ -118,7 +118,7 @@ def accepts(document, folder):
     path = folder / "plan.json"
     path.write_text(json.dumps(document))
     done = subprocess.run([ROOFTRACE, "sweep", path, "--check"], text=True, capture_output=True,
-                          timeout=60)
+                          timeout=600)
     if done.returncode not in (0, 1, 2):
         sys.exit(f"exit status {done.returncode} on {document}: {done.stderr}")
     return done.returncode == 0, done.stderr
