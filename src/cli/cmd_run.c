@@ -169,7 +169,7 @@ static const struct rt_option table[] = {
     {RT_OPT_FLAG("--speed-of-light", "datasheet peaks, no overhead: the floor")},
     {RT_OPT_HEADING("objectives and measuring:")},
     {RT_OPT_PAIRS("--goodput", "NAME:MS ...", "objectives as in vLLM: ttft:500 tpot:50 e2el:9000")},
-    {RT_OPT_PAIRS("--slo", "NAME:MS ...", "the same")},
+    {RT_OPT_PAIRS("--slo", "NAME:MS ...", "the same; also ttft:500ms e2el:9s")},
     {RT_OPT_TEXT("--measure-s", "A:B", "measured window: requests that arrive in [A, B)")},
     {RT_OPT_NUMBER("--sample-interval-s", "X", 1e-6, 9e9, "seconds between samples (1)")},
     {RT_OPT_NUMBER("--frontend-s", "X", 0, 86400, "HTTP and tokeniser time in TTFT and E2E (0)")},

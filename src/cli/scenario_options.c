@@ -232,6 +232,24 @@ static void put_option(struct scenario_builder *b, const struct place *p)
         scenario_put(b, into, p->key, option_item(b, p));
 }
 
+/* "500", "500ms" or "0.5s", as objectives of `size` have them. */
+static bool read_ms(const char *text, double *ms)
+{
+    char number[64];
+    size_t len = strcspn(text, "ms");
+    const char *unit = text + len;
+
+    if (len >= sizeof number ||
+        (unit[0] != '\0' && strcmp(unit, "ms") != 0 && strcmp(unit, "s") != 0))
+        return false;
+    memcpy(number, text, len);
+    number[len] = '\0';
+    if (!rt_read_number(number, ms))
+        return false;
+    *ms *= strcmp(unit, "s") == 0 ? 1e3 : 1;
+    return *ms >= 1e-6 && *ms <= 9e12;
+}
+
 /* --goodput ttft:500 tpot:50, in milliseconds as vLLM has it. */
 static bool put_slo(struct scenario_builder *b, const char *option, struct rt_err *err)
 {
@@ -246,7 +264,7 @@ static bool put_slo(struct scenario_builder *b, const char *option, struct rt_er
         unsigned k = 0;
         while (k < 4 && (strlen(names[k]) != len || strncmp(v->all[i], names[k], len) != 0))
             k++;
-        if (k == 4 || !rt_read_number(v->all[i] + len + 1, &ms) || ms < 1e-6)
+        if (k == 4 || !read_ms(v->all[i] + len + 1, &ms))
             return rt_fail(err, RT_EUSAGE,
                            "%s: expected ttft:MS, tpot:MS or e2el:MS, read \"%.64s\"", option,
                            v->all[i]);

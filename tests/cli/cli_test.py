@@ -212,6 +212,8 @@ class Usage(Case):
             ([*base, *FLEET, "--measure-s", "a:b"], "--measure-s: expected FROM:TO"),
             ([*base, *FLEET, "--goodput", "ttft:fast"], '--goodput: expected ttft:MS'),
             ([*base, *FLEET, "--slo", "tftt:5"], '--slo: expected ttft:MS'),
+            *(([*base, *FLEET, "--slo", f"ttft:{limit}"], '--slo: expected ttft:MS')
+              for limit in ("5m", "5mss", "ms", "5sm", "0s", "nan", "5 s", "1e400s", "9" * 70)),
             ([*base, *FLEET, "--cost", "linear"], "coefficients_s"),
             ([*base, *FLEET, "--cost", "roof"], "cost.kind"),
             ([*base, *FLEET, "--cost-coefficients", "1,2,3"], "--cost-coefficients: expected b0"),
@@ -482,6 +484,11 @@ class Runs(Case):
             self.assertIsInstance(result[key], (int, float), key)
         self.assertEqual(self.rows("SELECT slo_ttft_s, slo_tpot_s, slo_e2e_s FROM run"),
                          [(0.5, 0.05, None)])
+
+    def test_units_of_objectives(self):
+        for text in ("ttft:1500", "ttft:1500ms", "ttft:1.5s", "ttft:15e-1s"):
+            slo = json.loads(self.ok("run", "--check", "--trace", SAMPLE, *FLEET, "--slo", text))["slo"]
+            self.assertEqual(slo["ttft_s"], 1.5, text)
 
     def test_drafts_reach_the_scenario(self):
         def printed(*options):
