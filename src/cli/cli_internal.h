@@ -74,7 +74,9 @@ bool cli_out_open(struct cli_out *out, const char *path, struct rt_err *err) RT_
 /* ok: was all written? Else, or when it cannot be finished, nothing stays but what was there
  * before. False: not ok, with *err as it is, or RT_EIO. Does nothing when it is not open. */
 bool cli_out_close(struct cli_out *out, bool ok, struct rt_err *err) RT_MUST_USE;
-bool cli_same_file(const char *a, const char *b);
+/* False: writing `path`, of this option, would lose `input`, which is what is read. */
+bool cli_out_spares(const char *option, const char *path, const char *input, const char *what,
+                    struct rt_err *err) RT_MUST_USE;
 
 /* threads.c: how many trials at a time, by --jobs (default: the processors this process may use),
  * and as many threads in libuv's pool. Before anything uses the pool. */

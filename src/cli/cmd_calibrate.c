@@ -194,6 +194,21 @@ static bool read_tables(const struct rt_options *o, const struct rt_catalog *c,
                                    rt_options_text(o, "--ops", ""));
 }
 
+/* Whoever measured for an hour does not want the table replaced by the answer. */
+static bool spare_tables(const struct rt_options *o, struct rt_err *err)
+{
+    static const char *const outputs[] = {"--output", "--table"};
+
+    for (unsigned k = 0; k < 2; k++)
+        for (unsigned i = 0; i <= o->word_count; i++) {
+            const char *path = i == 0 ? rt_options_text(o, "--ops", "") : o->words[i - 1];
+            if (!cli_out_spares(outputs[k], rt_options_text(o, outputs[k], NULL), path, "table",
+                                err))
+                return false;
+        }
+    return true;
+}
+
 /* The tables' names without their folders. */
 static void name_tables(struct provenance *p)
 {
@@ -218,8 +233,9 @@ static bool fit_table(const struct rt_options *o, const struct rt_catalog *c, st
 
     if (ok && name == NULL)
         ok = rt_fail(err, RT_EUSAGE, "expected --gpu, the record to begin with");
-    ok = ok && rt_catalog_gpu(c, name, &gpu, err) && read_tables(o, c, t, err) &&
-         rt_fit_ops(t, &gpu, fit, err) && (out == NULL || table_write(t, out, err));
+    ok = ok && spare_tables(o, err) && rt_catalog_gpu(c, name, &gpu, err) &&
+         read_tables(o, c, t, err) && rt_fit_ops(t, &gpu, fit, err) &&
+         (out == NULL || table_write(t, out, err));
     name_tables(&p);
     if (ok && fit != NULL) {
         printf("%s: %zu rows fitted\n", gpu.name, fit->rows);
@@ -309,7 +325,10 @@ static bool fit_scenario(const struct rt_options *o, struct rt_scenario *s, stru
     if (!options.efficiencies && strcmp(what, "host") != 0)
         return rt_fail(err, RT_EUSAGE, "--fit: expected host or efficiencies, read \"%.40s\"",
                        what);
-    if (!rt_log_load(path, NULL, 0, &log, err))
+    if (!cli_out_spares("--output", rt_options_text(o, "--output", NULL), path, "log", err) ||
+        !cli_out_spares("--output", rt_options_text(o, "--output", NULL),
+                        rt_options_text(o, "--scenario", NULL), "scenario", err) ||
+        !rt_log_load(path, NULL, 0, &log, err))
         return false;
     snprintf(p.what, sizeof p.what, "%s", strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
     bool ok = rt_fit_requests(s, &log, &options, &report, err);

@@ -6,6 +6,8 @@
 #include "rooftrace/engine.h"
 #include "rooftrace/fleet_spec.h"
 
+#include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -172,6 +174,23 @@ static void note_misfit(const struct estimate_job *j)
         cli_note("%s", err.msg);
 }
 
+/* The closed form has no limit where an engine has: what it would do with such a batch. */
+static void note_batch(const struct estimate_job *j)
+{
+    double needed = estimate_needed_blocks(j), blocks = (double)j->e.memory.blocks;
+    int64_t tokens = j->req.prompt_tokens + j->req.output_tokens;
+
+    if (blocks >= 1 && needed > blocks)
+        cli_note("%" PRId64 " requests of %" PRId64
+                 " tokens need %.0f KV blocks%s, there are %.0f: "
+                 "an engine serves %.0f of them at a time",
+                 j->e.rank_batch, tokens, needed, j->in.parallel.data > 1 ? " of a rank" : "",
+                 blocks, floor(blocks * (double)j->e.rank_batch / needed));
+    if (j->in.model.max_context > 0 && tokens > j->in.model.max_context)
+        cli_note("prompt and output are %" PRId64 " tokens, the context of %s is %" PRId64, tokens,
+                 j->in.model.name, (int64_t)j->in.model.max_context);
+}
+
 int cli_estimate(int argc, char **argv)
 {
     struct rt_catalog *catalog = NULL;
@@ -194,6 +213,7 @@ int cli_estimate(int argc, char **argv)
         else
             estimate_print_text(&job);
         note_misfit(&job);
+        note_batch(&job);
         status = cli_finish();
     }
     free(job.profile);

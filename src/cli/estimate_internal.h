@@ -20,6 +20,8 @@ struct estimate_job {
 
 /* GPUs of the replica. */
 int64_t estimate_gpus(const struct estimate_job *j);
+/* KV blocks of the fullest rank for the whole batch. */
+double estimate_needed_blocks(const struct estimate_job *j);
 /* Bytes of one GPU that the plan lacks for a single KV block; <= 0: it fits. */
 double estimate_missing_bytes(const struct rt_memory_plan *m);
 

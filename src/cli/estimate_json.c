@@ -65,6 +65,7 @@ static void json_memory(const struct estimate_job *j)
         {"stage", (double)m->stage},
         {"missing_bytes", estimate_missing_bytes(m)},
         {"kv_blocks", (double)(m->blocks > 0 ? m->blocks : 0)},
+        {"kv_blocks_needed", estimate_needed_blocks(j)},
     };
 
     fputs(",\n  \"memory_per_gpu\": {\n", stdout);

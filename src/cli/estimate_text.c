@@ -7,6 +7,7 @@
 #include "rooftrace/op_table.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 
 int64_t estimate_gpus(const struct estimate_job *j)
@@ -14,6 +15,13 @@ int64_t estimate_gpus(const struct estimate_job *j)
     const struct rt_parallel *p = &j->in.parallel;
 
     return p->tensor * p->pipeline * p->data;
+}
+
+double estimate_needed_blocks(const struct estimate_job *j)
+{
+    double tokens = (double)j->req.prompt_tokens + (double)j->req.output_tokens;
+
+    return (double)j->e.rank_batch * ceil(tokens / (double)j->block_size);
 }
 
 double estimate_missing_bytes(const struct rt_memory_plan *m)

@@ -20,11 +20,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-bool cli_same_file(const char *a, const char *b)
+bool cli_out_spares(const char *option, const char *path, const char *input, const char *what,
+                    struct rt_err *err)
 {
     struct stat x, y;
 
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    if (path == NULL || input == NULL || strcmp(path, "-") == 0 || strcmp(input, "-") == 0 ||
+        stat(path, &x) != 0 || stat(input, &y) != 0 || !S_ISREG(x.st_mode) ||
+        x.st_dev != y.st_dev || x.st_ino != y.st_ino)
+        return true;
+    return rt_fail(err, RT_EUSAGE, "%s: %s is the %s itself", option, path, what);
 }
 
 static bool cannot(const struct cli_out *out, int why, struct rt_err *err)

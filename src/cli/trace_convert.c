@@ -11,9 +11,7 @@ static bool convert(const char *trace, const struct rt_trace_options *options,
 {
     struct cli_out out;
 
-    if (strcmp(path, "-") != 0 && cli_same_file(path, trace))
-        return rt_fail(err, RT_EUSAGE, "--output: %s is the trace itself", path);
-    if (!cli_out_open(&out, path, err))
+    if (!cli_out_spares("--output", path, trace, "trace", err) || !cli_out_open(&out, path, err))
         return false;
     bool ok = rt_trace_convert(trace, options, form, out.file, done, err);
     if (!ok && ferror(out.file))

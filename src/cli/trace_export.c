@@ -32,9 +32,8 @@ static bool write_timeline(struct rt_db *db, const char *path, const char *datab
     struct rt_err told = {0};
     struct cli_out out;
 
-    if (cli_same_file(path, database))
-        return rt_fail(err, RT_EUSAGE, "--perfetto: %s is the database itself", path);
-    if (!cli_out_open(&out, path, err))
+    if (!cli_out_spares("--perfetto", path, database, "database", err) ||
+        !cli_out_open(&out, path, err))
         return false;
     bool ok = rt_report_perfetto(db, what, out.file, count, &told) ||
               rt_fail(err, told.code, "%s: %s", path, told.msg);

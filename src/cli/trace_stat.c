@@ -241,7 +241,8 @@ int cli_trace_stat(const struct rt_options *o)
         rt_fail_nomem(&err, "statistics of a trace");
         return cli_fail(&err);
     }
-    bool ok = cli_trace_options(o, &options.trace, &err) &&
+    bool ok = cli_out_spares("--svg", svg, path, "trace", &err) &&
+              cli_trace_options(o, &options.trace, &err) &&
               rt_trace_stat_with(path, &options, stat, &err) &&
               (svg == NULL || cli_trace_svg(path, svg, stat, &err));
     if (ok && rt_options_given(o, "--json"))

@@ -239,9 +239,8 @@ static bool make(const struct rt_workload_spec *w, struct rt_source *source, con
     struct rt_traffic *t = NULL;
     struct cli_out out = {0};
 
-    if (both->compare && cli_same_file(path, w->synthetic.like.path))
-        return rt_fail(err, RT_EUSAGE, "--output: %s is the trace itself", path);
-    bool ok = choose_kind(path, source, &to.kind, err) &&
+    bool ok = cli_out_spares("--output", path, w->synthetic.like.path, "trace", err) &&
+              choose_kind(path, source, &to.kind, err) &&
               (!both->compare || rt_traffic_new(&t, err)) && cli_out_open(&out, path, err);
     to.file = out.file;
     ok = ok && rt_trace_writer_begin(&to, err) && survey_source(source, t, &to, err) &&

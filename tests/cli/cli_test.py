@@ -1107,6 +1107,20 @@ class Estimates(Case):
     def estimate(self, *args):
         return json.loads(self.ok("estimate", "--json", *args))
 
+    def test_a_batch_that_does_not_fit(self):
+        """The figures stand; what an engine would do is said."""
+        args = [*FLEET, "--prompt", "1000", "--output", "200"]
+        blocks = self.estimate(*args)["memory_per_gpu"]["kv_blocks"]
+        most = blocks // 75  # 1200 tokens
+        for batch, told in ((most, False), (most + 1, True)):
+            run = rooftrace("estimate", "--json", *args, "--batch", batch)
+            self.assertEqual(run.returncode, 0)
+            self.assertEqual(json.loads(run.stdout)["memory_per_gpu"]["kv_blocks_needed"], 75 * batch)
+            self.assertEqual(f"an engine serves {most} of them at a time" in run.stderr, told, run.stderr)
+        for prompt, told in ((131071, False), (131072, True)):
+            run = rooftrace("estimate", *FLEET, "--prompt", prompt, "--output", 1)
+            self.assertEqual("the context of llama-3.1-8b is 131072" in run.stderr, told, run.stderr)
+
     def test_seven_billion_parameters_on_a_4090(self):
         """14.2 GB of fp16 weights at 1008 GB/s are 14.1 ms a token; 8 bit 7.0 ms."""
         args = ["--model", "mistral-7b", "--gpu", "rtx-4090", "--prompt", "1", "--output", "2",

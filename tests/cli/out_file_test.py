@@ -161,7 +161,22 @@ class OutFile(run_case.RunCase):
         before = self.kept()
         for words in (["trace", "convert", trace, "-o"], ["trace", "synth", "--like", trace, "-o"]):
             self.assertIn("is the trace itself", self.rooftrace(*words, trace, status=2).stderr)
+        self.assertIn("is the trace itself", self.rooftrace("trace", "stat", trace, "--svg", trace, status=2).stderr)
         self.assertEqual(self.kept(), before)
+        commands = self.commands()
+        self.assertIn("is the database itself",
+                      self.rooftrace(*commands["c.json"], self.db, status=2).stderr)
+        table = self.folder / "ops.csv"
+        link = self.folder / "link.csv"
+        link.symlink_to(table)
+        text = table.read_text()
+        for name in ("e.json", "f.csv"):
+            for path in (table, link):
+                self.assertIn("is the table itself", self.rooftrace(*commands[name], path, status=2).stderr)
+        self.assertEqual(table.read_text(), text)
+        for what, path in (("log", TRACE), ("scenario", self.folder / "s.json")):
+            self.assertIn(f"is the {what} itself", self.rooftrace(
+                "calibrate", "--requests", TRACE, "--scenario", self.folder / "s.json", "-o", path, status=2).stderr)
 
 
 if __name__ == "__main__":

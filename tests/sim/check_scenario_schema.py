@@ -382,11 +382,12 @@ def supply_cases(good):
             "policy": "queue_depth", "min_replicas": 0, "target_requests": 5})
         for n in (1, 65536):
             yield f"{n} replicas", pool(replicas=n)
+        yield "one of two is down", pool(replicas=2, failures={"down": 1})
     else:
         for n in (0, -1, 65537, 1.5, "1", None):
             yield f"{n!r} replicas", pool(replicas=n)
     failures = [
-        {}, {"down": 0}, {"down": 1, "$note": 1},
+        {}, {"down": 0, "$note": 1},
         {"time_to_crash": {"mean_s": 90, "weibull_shape": 0.1}, "time_to_repair": {"mean_s": 0.001}},
         {"outages": []}, {"outages": [{"at_s": 0, "replica": 0}]},
         {"outages": [{"at_s": 9, "replica": 0, "for_s": 1, "notice_s": 9}]},
