@@ -2,13 +2,14 @@
 
 The GPU's constants come from operator times of that GPU, none was fitted on these runs; then once
 more with its datasheet alone, everything else the defaults of an unseen GPU. Prints real, ours and
-the error of each mean, and fails beyond the bounds below (absolute percent). Skips, 77,
-where the reference data is absent. The runs are overload tests with one seed each: queues of 37 to
+the error of each mean, and fails beyond the bounds below (absolute percent), or where README.md tells
+others. Skips, 77, where the reference data is absent. The runs are overload tests with one seed each: queues of 37 to
 234 requests, so TTFT is mostly waiting.
 """
 import json
 import os
 import pathlib
+import re
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +25,7 @@ CASES = {  # file, --gpu; flags from the run's own record
 }
 BOUNDS = {"ttft": 7.0, "tpot": 3.0, "e2e": 4.0, "req/s": 4.0}
 UNSEEN_BOUNDS = {"ttft": 30.0, "tpot": 10.0, "e2e": 15.0, "req/s": 15.0}
+TOLD = 0.1  # README.md has one digit
 DATASHEET = ("vendor", "arch", "mem_gb", "mem_bytes", "mem_bw_gb_per_s", "tflops", "link_kind",
              "pcie_gb_per_s", "sm_count")
 PREEMPTIONS = range(185, 206)  # on the 4090; two other simulations of that run made 194 and 196
@@ -63,13 +65,22 @@ def unseen(gpu, folder):
     return str(path)
 
 
+def told():
+    """The errors in percent that README.md has, a list for each line of its table."""
+    lines = re.findall(r"^  \| RTX [^|]*\|((?: [-+][\d.]+ % \|){4})$", (ROOT / "README.md").read_text(), re.M)
+    return [[float(x) for x in re.findall(r"[-+][\d.]+", line)] for line in lines]
+
+
 def judge(name, gpu, bounds, folder):
-    """Prints one run's figures; returns what is beyond its bounds."""
+    """Prints one run's figures; returns what is beyond its bounds, or not what README.md tells."""
     bad = []
+    readme = told()[(2 if bounds is UNSEEN_BOUNDS else 0) + [*CASES].index(name)]
     ours, real, preemptions, hits = replay(name, gpu, folder)
     label = name if bounds is BOUNDS else name + " unseen"
-    for key, bound in bounds.items():
+    for (key, bound), before in zip(bounds.items(), readme):
         error = 100 * (ours[key] / real[key] - 1)
+        if abs(error - before) > TOLD:
+            bad.append(f"{label} {key} ({before} in README.md)")
         print(f"{label:30} {key:8} {real[key]:12.5f} {ours[key]:12.5f} {error:8.2f}  {bound}")
         if abs(error) > bound:
             bad.append(f"{label} {key}")
