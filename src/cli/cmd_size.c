@@ -78,6 +78,20 @@ static struct rt_option *all_rows(unsigned *count)
     return all;
 }
 
+/* What is searched cannot be told, and what cannot be searched has no range. */
+static bool check_replicas(const struct rt_options *o, const struct rt_size_plan *plan,
+                           struct rt_err *err)
+{
+    if (!plan->max_rate && rt_options_given(o, "--replicas"))
+        return rt_fail(err, RT_EUSAGE,
+                       "--replicas: their number is what is looked for: --replica-range A:B bounds "
+                       "it, --max-rate asks what so many hold");
+    if (plan->max_rate && rt_options_given(o, "--replica-range"))
+        return rt_fail(err, RT_EUSAGE,
+                       "--replica-range: with --max-rate the fleet is as it is: --replicas N");
+    return true;
+}
+
 static void show(const struct rt_size_progress *p, bool wanted)
 {
     if (wanted)
@@ -166,7 +180,7 @@ int cli_size(int argc, char **argv)
     }
     if (!cli_words(&o, 0, 1, "one scenario file", &err) ||
         !rt_catalog_open(rt_options_text(&o, "--catalog", NULL), &catalog, &err) ||
-        !size_plan_from_options(&o, catalog, &plan, &err))
+        !size_plan_from_options(&o, catalog, &plan, &err) || !check_replicas(&o, &plan, &err))
         status = cli_fail(&err);
     else
         status = size(&o, &plan);

@@ -145,6 +145,8 @@ class Size(unittest.TestCase):
     def test_mistakes(self):
         self.fails("expected --slo", *ASK[:-2])
         self.fails("expected an objective", *ASK[:-1], "p99_ttf:1s")
+        self.fails("--replicas: their number is what is looked for", *ASK, "--replicas", "4")
+        self.fails("--replica-range: with --max-rate", *ASK, "--max-rate", "--replica-range", "1:4")
         self.fails("--tp: expected degrees", *ASK, "--tp", "two")
         self.fails("--prices: expected prices", *ASK, "--prices", "l40s")
         self.fails("h1000", *ASK, "--gpus", "h1000")
