@@ -5,10 +5,10 @@
  * works out how many quiet boundaries follow and how long each step between them will take, without
  * changing anything; the replica then asks to be looked at when the last planned step ends.
  * coast_commit makes planned steps real, up to an instant: all of them at the end, fewer when an
- * arrival or a sample comes earlier. Boundaries between steps of the same decodes are passed many
- * at once, for a few ns a step; the others (a prefill's end, the step before a finish) are passed
- * as the owner's calls would. The result is the same as forming every step by its policy (a test).
- */
+ * arrival or a sample comes earlier. Boundaries at which rounds of the same decodes begin are
+ * passed many at once, for a few ns a step; the others are passed as the owner's calls would: with
+ * asynchronous scheduling those at which a batch begins that is no such round, or somebody's last
+ * one. The result is the same as forming every step by its policy (a test). */
 #include "replica_internal.h"
 #include "rooftrace/cost.h"
 #include "rooftrace/wide.h"

@@ -11,10 +11,9 @@
  * histograms for every trial under way. */
 #include "rooftrace/fleet.h"
 #include "rooftrace/fleet_spec.h"
+#include "rooftrace/supply_spec.h"
 #include "rooftrace/token_stats.h"
 #include "size_driver_internal.h"
-
-#include "rooftrace/supply_spec.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -325,6 +324,21 @@ static bool take_result(struct rt_size *s, struct rt_sweep_result *r, struct rt_
 
 /* ---- the end ---- */
 
+/* What this search would begin with has been tried. */
+static bool begin_with(struct rt_size *s, struct unit *u, const struct rt_size_trial *known)
+{
+    if (!reserve_trial(s, u))
+        return false;
+    struct rt_size_trial *first = &u->search.trials[u->search.count++];
+    struct rt_size_check *checks = first->checks;
+
+    u->trial_open = false;
+    *first = *known;
+    first->checks = checks;
+    memcpy(checks, known->checks, s->plan->objective_count * sizeof checks[0]);
+    return true;
+}
+
 /* One more unit: how much more traffic the chosen fleet holds. */
 static bool start_headroom(struct rt_size *s, struct rt_err *err)
 {
@@ -341,7 +355,8 @@ static bool start_headroom(struct rt_size *s, struct rt_err *err)
     u->search.min = from->search.trials[from->search.best].replicas;
     u->search.precision = HEADROOM_STEPS;
     u->search.max_rate = HEADROOM_MOST;
-    return true;
+    return begin_with(s, u, &from->search.trials[from->search.best]) ||
+           rt_fail_nomem(err, "a trial");
 }
 
 static bool conclude(struct rt_size *s, struct rt_err *err)

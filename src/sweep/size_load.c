@@ -4,9 +4,8 @@
  * size_load_binds, in the order in which they apply. O(samples + replicas). */
 #include "rooftrace/fleet.h"
 #include "rooftrace/replica.h"
-#include "size_internal.h"
-
 #include "rooftrace/supply_spec.h"
+#include "size_internal.h"
 
 #include <math.h>
 

@@ -92,6 +92,9 @@ class Size(unittest.TestCase):
             self.assertEqual(tried[fewest + 1], "pass")
             if fewest > 1:
                 self.assertNotEqual(tried[fewest - 1], "pass")
+        # and none twice, neither for a candidate nor for the headroom of the chosen one
+        self.assertEqual(self.rows("SELECT label FROM run GROUP BY label HAVING count(*) > 1"), [])
+        self.assertGreater(len(self.rows("SELECT 1 FROM run")), sum(len(r["trials"]) for r in found["candidates"]))
 
     def test_a_repeat_gives_the_same_bytes(self):
         outputs = []
