@@ -16,6 +16,10 @@ struct rt_cost; /* cost.h */
  * prefill, no transfer, no drafts, no sliding windows or measured decodes, and a batch that is
  * tabulated. */
 bool rt_cost_is_plain(const struct rt_cost *c, const struct rt_step_shape *s);
+/* rt_cost_step_ns. Of a step that is not plain, its terms, too; of a plain one they are left alone.
+ */
+int64_t rt_cost_price(const struct rt_cost *c, const struct rt_step_shape *s, bool *plain,
+                      double terms_s[RT_TERM_COUNT]);
 /* The context at which KV seconds change their slope; INT64_MAX/2 and more: nowhere. */
 int64_t rt_cost_knee(const struct rt_cost *c);
 /* Adds to terms_s the seconds of plain steps of `decodes` sequences each. */
@@ -45,8 +49,10 @@ struct rt_decode_run {
     double x0, dx;                     /* context of step 0, growth a step */
 };
 #define RT_MAX_RUN 2048u /* steps a call: sums of steps below 2^51 ns stay below 2^62 */
-/* False when the batch is not plain (rt_cost_is_plain): such steps have to be listed. */
-bool rt_cost_run(const struct rt_cost *c, const struct rt_step_shape *s, struct rt_decode_run *run);
+/* The run of `decodes` sequences alone, no drafts, that begins with `context` KV tokens. False when
+ * it is not plain (rt_cost_is_plain): such steps have to be listed. */
+bool rt_cost_run(const struct rt_cost *c, int64_t decodes, int64_t context,
+                 struct rt_decode_run *run);
 int64_t rt_run_ns(const struct rt_decode_run *run, uint32_t i);
 /* Steps from..from+n-1, n <= RT_MAX_RUN: their durations, and the sum, at most INT64_MAX. */
 int64_t rt_run_list(const struct rt_decode_run *run, uint32_t from, uint32_t n, int64_t *ns);

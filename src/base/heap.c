@@ -51,9 +51,18 @@ bool rt_heap_reserve(struct rt_heap *h, uint32_t capacity)
     return true;
 }
 
-static bool before(const struct rt_heap_node *a, const struct rt_heap_node *b)
+__extension__ typedef __int128 heap_key;
+
+/* Both parts in one number: comparing them takes no branch, and which of two keys is less cannot be
+ * predicted. */
+static inline heap_key key_of(const struct rt_heap_node *n)
 {
-    return a->time != b->time ? a->time < b->time : a->tie < b->tie;
+    return (heap_key)((unsigned __int128)(uint64_t)n->time << 64 | n->tie);
+}
+
+static inline bool before(const struct rt_heap_node *a, const struct rt_heap_node *b)
+{
+    return key_of(a) < key_of(b);
 }
 
 static void put(struct rt_heap *h, uint32_t at, struct rt_heap_node node)

@@ -7,6 +7,7 @@
  * A step cannot fail. Cost: rt_cost_new O(max_tokens), a step O(1). */
 #include "cost_internal.h"
 #include "decode_line_internal.h"
+#include "rooftrace/decode_run.h"
 
 #include <assert.h>
 #include <cjson/cJSON.h>
@@ -244,13 +245,21 @@ int64_t rt_cost_step(const struct rt_cost *c, const struct rt_step_shape *s,
     return round_any(step_seconds(terms_s, terms_s[RT_TERM_KV]) * 1e9);
 }
 
-int64_t rt_cost_step_ns(const struct rt_cost *c, const struct rt_step_shape *s)
+int64_t rt_cost_price(const struct rt_cost *c, const struct rt_step_shape *s, bool *plain,
+                      double terms_s[RT_TERM_COUNT])
 {
     const struct rt_decode_line *line = find_line(c, s);
-    double terms_s[RT_TERM_COUNT];
+    *plain = line != NULL;
     if (line != NULL)
         return round_any(step_seconds(line->terms_s, line_kv_s(line, line_context(c, s))) * 1e9);
     return rt_cost_step(c, s, terms_s);
+}
+
+int64_t rt_cost_step_ns(const struct rt_cost *c, const struct rt_step_shape *s)
+{
+    bool plain;
+    double terms_s[RT_TERM_COUNT];
+    return rt_cost_price(c, s, &plain, terms_s);
 }
 
 /* ---- stages and ranks ---------------------------------------------------------------------- */

@@ -131,10 +131,12 @@ RT_WIDE static int64_t sum_small(const struct rt_decode_run *r, int32_t from, in
     return sum;
 }
 
-bool rt_cost_run(const struct rt_cost *c, const struct rt_step_shape *s, struct rt_decode_run *run)
+bool rt_cost_run(const struct rt_cost *c, int64_t decodes, int64_t context,
+                 struct rt_decode_run *run)
 {
-    *run = (struct rt_decode_run){
-        .line = find_line(c, s), .x0 = line_context(c, s), .dx = (double)s->decodes};
+    *run = (struct rt_decode_run){.line = decodes < c->line_count ? &c->lines[decodes] : NULL,
+                                  .x0 = (double)context,
+                                  .dx = (double)decodes};
     return run->line != NULL;
 }
 
@@ -182,8 +184,7 @@ int64_t rt_cost_decode_run(const struct rt_cost *c, struct rt_step_shape *s, uin
     assert(s->sequences == s->decodes && s->samples == s->decodes);
     struct rt_decode_line beyond; /* the table */
     struct rt_decode_run run;
-    bool known = rt_cost_run(c, s, &run);
-    if (!known) {
+    if (!rt_cost_run(c, s->decodes, 0, &run)) {
         decode_line(c, s->decodes, s, &beyond);
         run.line = &beyond;
     }

@@ -7,8 +7,8 @@
  * coast_commit makes planned steps real, up to an instant: all of them at the end, fewer when an
  * arrival or a sample comes earlier. Boundaries at which rounds of the same decodes begin are
  * passed many at once, for a few ns a step; the others are passed as the owner's calls would: with
- * asynchronous scheduling those at which a batch begins that is no such round, or somebody's last
- * one. The result is the same as forming every step by its policy (a test). */
+ * asynchronous scheduling those at which a batch begins that is no such round. The result is the
+ * same as forming every step by its policy (a test). */
 #include "replica_internal.h"
 #include "rooftrace/cost.h"
 #include "rooftrace/wide.h"
@@ -120,10 +120,14 @@ static int64_t first_planned_round(const struct rank *r)
 /* Durations of the planned rounds into ns. Returns their sum. */
 static int64_t list_rounds(const struct rank *r, uint32_t rounds, int64_t *ns)
 {
-    struct rt_step_shape s = decodes_in(r, 0);
+    struct rt_step_shape s;
     int64_t sum = 0;
-    if (r->lane->decode.per_round == 0 && rt_cost_can_run(r->cost))
+    if (r->plan.run.line)
+        return rt_run_list(&r->plan.run, 0, rounds, ns);
+    if (r->lane->decode.per_round == 0 && rt_cost_can_run(r->cost)) {
+        s = decodes_in(r, 0);
         return rt_cost_decode_run(r->cost, &s, rounds, ns);
+    }
     for (uint32_t i = 0; i < rounds; i++) {
         s = decodes_in(r, i);
         ns[i] = rt_cost_step_ns(r->cost, &s);
@@ -132,14 +136,12 @@ static int64_t list_rounds(const struct rank *r, uint32_t rounds, int64_t *ns)
     return sum;
 }
 
-/* The line that the durations of the planned rounds lie on, if they do and are not to be listed. */
+/* The line that the durations of the planned rounds lie on, if they do. */
 static bool find_line(struct rank *r)
 {
-    struct rt_step_shape s;
-    if (!r->compact || r->lane->decode.per_round != 0)
-        return false;
-    s = decodes_in(r, 0);
-    return rt_cost_run(r->cost, &s, &r->plan.run);
+    const struct decode_set *d = &r->lane->decode;
+    r->plan.run.line = NULL;
+    return d->per_round == 0 && rt_cost_run(r->cost, d->count, d->context, &r->plan.run);
 }
 
 /* How long the planned steps take: what was formed ahead, then rounds. INT64_MAX: too long, or not
@@ -152,8 +154,7 @@ static int64_t plan_durations(struct rank *r, uint32_t steps)
         return INT64_MAX;
     p->first = ahead ? 1 : 0;
     p->ahead_ns = ahead ? ahead->lasts_ns : 0;
-    p->run.line = NULL;
-    if (find_line(r))
+    if (find_line(r) && r->compact)
         return add_ns(p->ahead_ns, rt_run_sum(&p->run, 0, steps - p->first));
     if (!p->listed)
         p->listed = aligned_alloc(64 /* a cache line */, COAST_STEPS * sizeof p->listed[0]);
@@ -381,68 +382,99 @@ static void shape_later(const struct rank *r, struct batch *b, int64_t rounds)
  * for its contexts. */
 static void reuse(const struct rank *r, struct batch *b, const struct rt_step_shape *begun)
 {
-    if (!alike(r, b))
+    if (!alike(r, b)) {
         b->record.shape = *begun;
+        b->mixed = false;
+    }
     b->emit_count = b->fresh_count = 0;
     b->moved_blocks = b->dropped = 0;
     b->preempted = b->resumed = b->priced = false;
     b->record.waiting = rank_waiting(r);
 }
 
-/* `count` boundaries pass, and all steps that begin at them are alike, whatever the step in
- * progress is: that one and the planned ones before the last that begins are over, as many rounds
- * are formed. */
-static bool pass_alike(struct rank *r, uint32_t count, struct rt_err *err)
+/* What is over when `count` boundaries have passed: the step in progress and the planned ones
+ * before `last`, which begins at start_ns. `begun` becomes that one. */
+static bool end_alike(struct rank *r, uint32_t count, uint32_t last, int64_t start_ns,
+                      struct batch *begun, struct rt_err *err)
 {
-    struct coast_plan *p = &r->plan;
-    struct batch *over = r->lane->now, *begun = r->lane->ahead ? r->lane->ahead : over,
-                 *formed = over;
-    uint32_t last = p->next + count - 1; /* the one in progress afterwards */
-    const struct decode_set *d = &r->lane->decode;
-    int64_t begun_round = begun->round + (r->lane->ahead ? count - 1 : count);
-    struct step_begin first = {.i = p->next, .at_ns = over->record.end_ns};
-    int64_t planned_ns = sum_ns(p->ns + p->next, count - 1);
-    int64_t start_ns = first.at_ns + planned_ns;
-    uint32_t before = count > 1 ? last - 1 : last;
-    int64_t longest_ns = p->ns[p->next] > p->ns[before] ? p->ns[p->next] : p->ns[before];
-
+    struct batch *over = r->lane->now;
+    struct step_begin first = {.i = r->plan.next, .at_ns = over->record.end_ns};
+    struct rt_step_shape next;
+    const struct rt_step_shape *shape = &begun->record.shape; /* of the first that begins */
     if (!step_log_coasted(r, count, err))
         return false;
     step_add_tokens(r, over);
     step_add_totals(r, over);
-    r->totals.busy_ns += planned_ns;
-    struct rt_step_shape shape = coast_shape(r, 0);
-    if (!add_totals(r, &shape, count - 1, begun))
+    r->totals.busy_ns += start_ns - first.at_ns;
+    if (!r->lane->ahead) {
+        next = decodes_in(r, 0);
+        shape = &next;
+    }
+    if (!add_totals(r, shape, count - 1, begun))
         return rt_fail_nomem(err, "step totals");
-    add_planned_tokens(r, first, last, start_ns, shape.decodes);
-    reuse(r, formed, &shape);
+    add_planned_tokens(r, first, last, start_ns, shape->decodes);
     if (r->lane->ahead)
         shape_later(r, begun, (int64_t)count - 2);
-    shape_later(r, formed, count - 1);
-    p->next = last + 1;
+    else
+        reuse(r, begun, shape);
+    return true;
+}
 
+/* The batch of a round like the one begun, in the place of one that is over: the last of `count`
+ * that are formed. */
+static bool form_alike(struct rank *r, uint32_t count, struct batch *formed,
+                       const struct batch *begun, struct rt_err *err)
+{
+    const struct decode_set *d = &r->lane->decode;
+    if (formed != begun)
+        reuse(r, formed, &begun->record.shape);
+    shape_later(r, formed, (int64_t)count - 1);
     if (!advance_rounds(r, formed, count, err))
         return false;
     formed->round = d->round;
     formed->yields = d->count * round_tokens(d, d->round);
     formed->record.kv_blocks_used = r->kv_blocks - r->free_blocks;
-    begun->round = begun_round;
-    if (r->lane->ahead)
-        begun->yields = begun->record.shape.decodes * round_tokens(d, begun_round);
+    return true;
+}
+
+/* `count` boundaries pass, and all steps that begin at them are alike, whatever the step in
+ * progress is; as many rounds are formed. With asynchronous scheduling the last that begins may be
+ * somebody's last round (`ends`): then what is formed beside it is a round without them. */
+static bool pass_alike(struct rank *r, uint32_t count, bool ends, struct rt_err *err)
+{
+    struct coast_plan *p = &r->plan;
+    struct lane *lane = r->lane;
+    bool async = lane->ahead != NULL;
+    struct batch *formed = lane->now, *begun = async ? lane->ahead : formed;
+    uint32_t last = p->next + count - 1; /* the one in progress afterwards */
+    uint32_t before = count > 1 ? last - 1 : last;
+    int64_t longest_ns = p->ns[p->next] > p->ns[before] ? p->ns[p->next] : p->ns[before];
+    int64_t start_ns = formed->record.end_ns + sum_ns(p->ns + p->next, count - 1);
+    int64_t round = begun->round + (async ? count - 1 : count);
+
+    if (!end_alike(r, count, last, start_ns, begun, err) ||
+        !(ends ? advance_rounds(r, formed, count - 1, err)
+               : form_alike(r, count, formed, begun, err)))
+        return false;
+    p->next = last + 1;
+    begun->round = round;
+    if (async)
+        begun->yields = begun->record.shape.decodes * round_tokens(&lane->decode, round);
     begun->record.start_ns = start_ns;
     begun->record.end_ns = start_ns + p->ns[last];
     begun->gap_ns = p->ns[last];
     begun->gaps = begun->record.shape.decodes;
-    batch_retire_decodes(r, formed);
-    if (r->lane->ahead) {
-        r->lane->now = begun;
-        r->lane->ahead = formed;
+    lane->last_end_ns = lane->round_end_ns = begun->record.end_ns;
+    batch_retire_decodes(r, ends ? begun : formed);
+    if (async) {
+        lane->now = begun;
+        lane->ahead = formed;
     }
-    r->lane->last_end_ns = r->lane->round_end_ns = begun->record.end_ns;
     /* durations are monotone; that of the step in progress is kept apart, as in every begin */
-    if (count > 1 && !step_note_gap(r, begun_round - 1, longest_ns, err))
+    if ((count > 1 && !step_note_gap(r, round - 1, longest_ns, err)) ||
+        !step_note_gap(r, round, p->ns[last], err))
         return false;
-    return step_note_gap(r, begun_round, p->ns[last], err);
+    return !ends || form_ahead(r, formed, err);
 }
 
 /* Any other quiet boundary: as the owner would let it pass. */
@@ -469,10 +501,13 @@ static bool alike_rounds_begin(const struct rank *r)
 
 static bool pass_boundaries(struct rank *r, uint32_t count, struct rt_err *err)
 {
+    const struct decode_set *d = &r->lane->decode;
     while (count > 0) {
-        uint32_t run =
-            alike_rounds_begin(r) ? (uint32_t)decode_linear_rounds(&r->lane->decode, count) : 0;
-        if (run > 0 ? !pass_alike(r, run, err) : !pass_boundary(r, err))
+        uint32_t run = alike_rounds_begin(r) ? (uint32_t)decode_linear_rounds(d, count) : 0;
+        bool ends = run > 0 && run < count && r->lane->ahead &&
+                    decode_tokens_at(d, d->round + run) >= rt_heap_top(&d->finish)->time;
+        run += ends;
+        if (run > 0 ? !pass_alike(r, run, ends, err) : !pass_boundary(r, err))
             return false;
         count -= run > 0 ? run : 1;
     }
@@ -541,7 +576,7 @@ bool coast_commit(struct rank *r, int64_t before_ns, struct rt_err *err)
     struct coast_plan *p = &r->plan;
     if (!r->lane->now || p->next == p->count || r->lane->now->record.end_ns >= before_ns)
         return true;
-    if (p->run.line)
+    if (r->compact && p->run.line)
         return commit_compact(r, before_ns, err);
     p->ns = p->listed;
     return pass_until(r, p->count, before_ns, err);

@@ -160,8 +160,10 @@ static void charge_copies(struct rank *r, struct batch *b)
 {
     b->moved_blocks = r->moved_blocks;
     r->moved_blocks = 0;
-    if (b->moved_blocks > 0)
-        b->record.shape.transfer_s = (double)b->moved_blocks * r->block_bytes / r->pcie_bytes_per_s;
+    if (b->moved_blocks == 0)
+        return;
+    b->record.shape.transfer_s = (double)b->moved_blocks * r->block_bytes / r->pcie_bytes_per_s;
+    b->mixed = true;
 }
 
 static bool only_decodes(const struct rank *r)
@@ -172,6 +174,18 @@ static bool only_decodes(const struct rank *r)
            (r->policy->reserves_output || decode_crossings(&r->lane->decode) <= spare);
 }
 
+/* All of it where the one before, or this one, has more than a round of decodes says. Clearing is
+ * most of what forming a batch costs. */
+static void clear_shape(struct batch *b, bool round)
+{
+    struct rt_step_shape *s = &b->record.shape;
+    if (b->mixed || !round)
+        memset(s, 0, sizeof *s);
+    else
+        s->tokens = s->sequences = s->samples = s->held_tokens = 0;
+    b->mixed = !round;
+}
+
 bool batch_form(struct rank *r, struct batch *b, int64_t start_ns, struct rt_err *err)
 {
     int64_t sequences = r->running.count + rank_waiting(r);
@@ -179,13 +193,14 @@ bool batch_form(struct rank *r, struct batch *b, int64_t start_ns, struct rt_err
         sequences = r->engine->max_num_seqs;
     if (!batch_reserve(b, sequences))
         return rt_fail_nomem(err, "a batch");
-    memset(&b->record, 0, sizeof b->record); /* in place: most of what forming a batch costs */
+    bool round = !r->piped && only_decodes(r);
+    clear_shape(b, round);
     b->record.start_ns = start_ns;
     b->priced = false;
     b->emit_count = b->fresh_count = b->last_count = 0;
     b->preempted = b->resumed = false;
     b->moved_blocks = b->yields = b->waited_ns = b->dropped = 0;
-    if (only_decodes(r))
+    if (round)
         batch_add_decodes(r, b); /* what every policy would do */
     else if (r->running.count > 0 || r->waiting.count > 0 || remote_joins(r))
         r->policy->form(r, b);
@@ -209,5 +224,15 @@ bool batch_form(struct rank *r, struct batch *b, int64_t start_ns, struct rt_err
     if (b->record.kv_blocks_used > r->totals.kv_blocks_peak)
         r->totals.kv_blocks_peak = b->record.kv_blocks_used;
     rank_check(r);
+    return true;
+}
+
+bool form_ahead(struct rank *r, struct batch *b, struct rt_err *err)
+{
+    r->lane->ahead = NULL;
+    if (!batch_form(r, b, r->lane->now->record.end_ns, err))
+        return false;
+    if (b->record.shape.tokens > 0)
+        r->lane->ahead = b;
     return true;
 }

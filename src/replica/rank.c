@@ -274,15 +274,8 @@ bool rank_begin_step(struct rank *r, int64_t now_ns, struct rt_err *err)
     r->lane->ahead = NULL;
     if (!step_start(r, now_ns, err))
         return false;
-    if (r->engine->async_scheduling) {
-        struct batch *next =
-            b == &r->lane->batches[0] ? &r->lane->batches[1] : &r->lane->batches[0];
-        if (!batch_form(r, next, b->record.end_ns, err))
-            return false;
-        if (next->record.shape.tokens > 0)
-            r->lane->ahead = next;
-    }
-    return true;
+    return !r->engine->async_scheduling ||
+           form_ahead(r, b == r->lane->batches ? b + 1 : r->lane->batches, err);
 }
 
 bool rank_schedule(struct rank *r, int64_t now_ns, struct rt_err *err)

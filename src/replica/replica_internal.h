@@ -151,6 +151,7 @@ struct emission { /* a sequence whose gap before its token of this step is its o
 
 struct batch { /* what one step contains */
     struct rt_step_record record;
+    bool mixed;                    /* its shape tells of more than a round of decodes */
     int64_t round;                 /* of the decode set, once this step is over */
     bool priced;                   /* what it costs by itself is known: */
     bool plain;                    /* rt_cost_is_plain */
@@ -180,7 +181,7 @@ struct coast_plan {       /* the steps after the one in progress, in order */
      * and of the rounds from `first` on. Without a line they are listed all the same. */
     uint32_t first; /* 1, or 0 */
     int64_t ahead_ns;
-    struct rt_decode_run run;
+    struct rt_decode_run run; /* line: NULL if they lie on none */
     const int64_t *ns; /* while steps are committed: their durations, those before `next` not */
 };
 
@@ -492,6 +493,8 @@ void preempt_last(struct rank *r, struct batch *b); /* in queue order, of those 
 /* Forms the next batch into *b, whose step will start at start_ns; shape.tokens == 0: nothing to
  * do. */
 bool batch_form(struct rank *r, struct batch *b, int64_t start_ns, struct rt_err *err);
+/* Forms into *b what follows the step in progress: asynchronous scheduling. */
+bool form_ahead(struct rank *r, struct batch *b, struct rt_err *err);
 void batch_retire_decodes(struct rank *r, struct batch *b); /* those whose last round is b's */
 
 /* check.c */

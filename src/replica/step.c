@@ -118,8 +118,7 @@ bool step_price(struct rank *r, struct batch *b)
     const struct rt_step_shape *s = &b->record.shape;
     if (b->priced)
         return true;
-    b->plain = rt_cost_is_plain(r->cost, s);
-    b->lasts_ns = b->plain ? rt_cost_step_ns(r->cost, s) : rt_cost_step(r->cost, s, b->terms_s);
+    b->lasts_ns = rt_cost_price(r->cost, s, &b->plain, b->terms_s);
     b->priced = !b->plain || step_reserve_plain(r, s->decodes);
     return b->priced;
 }

@@ -43,7 +43,7 @@ static void check_unlisted(const struct rt_cost *c, struct rt_step_shape s, stru
 {
     int64_t ns[STEPS], part[STEPS], sum = 0;
     struct rt_decode_run run;
-    assert_true(rt_cost_run(c, &s, &run));
+    assert_true(rt_cost_run(c, s.decodes, s.decode_context, &run));
     (void)rt_cost_decode_run(c, &s, STEPS, ns);
     uint32_t from = (uint32_t)rt_rng_below(rng, STEPS);
     uint32_t n = (uint32_t)rt_rng_below(rng, STEPS - from + 1);
@@ -98,7 +98,7 @@ static void check_kind(struct rt_cost_inputs in, uint64_t seed)
             check_unlisted(table, s, &rng);
         } else if (decodes > 256) {
             struct rt_decode_run none;
-            assert_false(rt_cost_run(table, &s, &none));
+            assert_false(rt_cost_run(table, decodes, s.decode_context, &none));
         }
     }
     rt_cost_free(table);
