@@ -53,62 +53,60 @@ bool rt_heap_reserve(struct rt_heap *h, uint32_t capacity)
 
 __extension__ typedef __int128 heap_key;
 
-/* Both parts in one number: comparing them takes no branch, and which of two keys is less cannot be
- * predicted. */
+/* Both parts in one number: which of two keys is less cannot be predicted, and comparing these
+ * takes no branch. */
 static inline heap_key key_of(const struct rt_heap_node *n)
 {
     return (heap_key)((unsigned __int128)(uint64_t)n->time << 64 | n->tie);
 }
 
-static inline bool before(const struct rt_heap_node *a, const struct rt_heap_node *b)
+static inline void put(struct rt_heap *h, uint32_t at, const struct rt_heap_node *node)
 {
-    return key_of(a) < key_of(b);
-}
-
-static void put(struct rt_heap *h, uint32_t at, struct rt_heap_node node)
-{
-    h->nodes[at] = node;
-    h->position[node.item] = at;
+    h->nodes[at] = *node;
+    h->position[node->item] = at;
 }
 
 /* Where a node with this key belongs, going up from the hole `at`; nodes passed move down. */
-static uint32_t sift_up(struct rt_heap *h, uint32_t at, const struct rt_heap_node *node)
+static inline uint32_t sift_up(struct rt_heap *h, uint32_t at, heap_key key)
 {
     while (at > 0) {
         uint32_t parent = (at - 1) / ARITY;
-        if (!before(node, &h->nodes[parent]))
+        if (key >= key_of(&h->nodes[parent]))
             break;
-        put(h, at, h->nodes[parent]);
+        put(h, at, &h->nodes[parent]);
         at = parent;
     }
     return at;
 }
 
 /* The same, going down. 64 bits: four times a 32-bit place. */
-static uint32_t sift_down(struct rt_heap *h, uint32_t at, const struct rt_heap_node *node)
+static inline uint32_t sift_down(struct rt_heap *h, uint32_t at, heap_key key)
 {
-    for (;;) {
-        uint64_t first = (uint64_t)at * ARITY + 1;
+    for (uint64_t first; (first = (uint64_t)at * ARITY + 1) < h->count;) {
         uint64_t end = first + ARITY < h->count ? first + ARITY : h->count;
         uint64_t least = first;
-        if (first >= h->count)
-            return at;
-        for (uint64_t child = first + 1; child < end; child++)
-            if (before(&h->nodes[child], &h->nodes[least]))
-                least = child;
-        if (!before(&h->nodes[least], node))
-            return at;
-        put(h, at, h->nodes[least]);
+        heap_key least_key = key_of(&h->nodes[first]);
+        for (uint64_t child = first + 1; child < end; child++) {
+            heap_key child_key = key_of(&h->nodes[child]);
+            bool less = child_key < least_key;
+            least = less ? child : least;
+            least_key = less ? child_key : least_key;
+        }
+        if (least_key >= key)
+            break;
+        put(h, at, &h->nodes[least]);
         at = (uint32_t)least;
     }
+    return at;
 }
 
 /* Puts the node into the hole `at` and restores the order around it. */
-static void settle(struct rt_heap *h, uint32_t at, struct rt_heap_node node)
+static void settle(struct rt_heap *h, uint32_t at, const struct rt_heap_node *node)
 {
-    uint32_t up = sift_up(h, at, &node);
+    heap_key key = key_of(node);
+    uint32_t up = sift_up(h, at, key);
 
-    put(h, up == at ? sift_down(h, at, &node) : up, node);
+    put(h, up == at ? sift_down(h, at, key) : up, node);
 }
 
 void rt_heap_set(struct rt_heap *h, uint32_t item, int64_t time, uint64_t tie)
@@ -118,7 +116,7 @@ void rt_heap_set(struct rt_heap *h, uint32_t item, int64_t time, uint64_t tie)
 
     assert(item < h->capacity);
     at = h->position[item];
-    settle(h, at == RT_HEAP_NONE ? h->count++ : at, node);
+    settle(h, at == RT_HEAP_NONE ? h->count++ : at, &node);
 }
 
 void rt_heap_remove(struct rt_heap *h, uint32_t item)
@@ -131,6 +129,8 @@ void rt_heap_remove(struct rt_heap *h, uint32_t item)
         return;
     h->position[item] = RT_HEAP_NONE;
     h->count--;
-    if (at < h->count)
-        settle(h, at, h->nodes[h->count]);
+    if (at < h->count) {
+        struct rt_heap_node last = h->nodes[h->count];
+        settle(h, at, &last);
+    }
 }

@@ -312,12 +312,12 @@ static bool advance_rounds(struct rank *r, struct batch *formed, uint32_t rounds
     if (!r->kv) {
         if (!r->policy->reserves_output)
             kv_take_count(r, blocks_in(r, rounds));
-        decode_advance(r, rounds);
+        decode_advance(&r->lane->decode, rounds);
         return r->out_of_memory ? rt_fail_nomem(err, "KV block tables") : true;
     }
     for (uint32_t n = 0; n < rounds && !r->out_of_memory; n++) {
         kv_take_crossings(r);
-        decode_advance(r, 1);
+        decode_advance(&r->lane->decode, 1);
         kv_publish_batch(r, formed);
     }
     return r->out_of_memory ? rt_fail_nomem(err, "KV block tables") : true;
@@ -403,8 +403,7 @@ static bool end_alike(struct rank *r, uint32_t count, uint32_t last, int64_t sta
     const struct rt_step_shape *shape = &begun->record.shape; /* of the first that begins */
     if (!step_log_coasted(r, count, err))
         return false;
-    step_add_tokens(r, over);
-    step_add_totals(r, over);
+    step_account(r, over);
     r->totals.busy_ns += start_ns - first.at_ns;
     if (!r->lane->ahead) {
         next = decodes_in(r, 0);
@@ -571,11 +570,9 @@ static bool commit_compact(struct rank *r, int64_t before_ns, struct rt_err *err
     return ok;
 }
 
-bool coast_commit(struct rank *r, int64_t before_ns, struct rt_err *err)
+bool coast_pass(struct rank *r, int64_t before_ns, struct rt_err *err)
 {
     struct coast_plan *p = &r->plan;
-    if (!r->lane->now || p->next == p->count || r->lane->now->record.end_ns >= before_ns)
-        return true;
     if (r->compact && p->run.line)
         return commit_compact(r, before_ns, err);
     p->ns = p->listed;

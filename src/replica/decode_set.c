@@ -1,14 +1,4 @@
-/* The decode set: all sequences that get tokens in a round, as sums.
- *
- * A member's own fields are frozen as of the round it joined after (join_round, kv, produced); its
- * present numbers follow from the tokens of the rounds since. Joining and leaving are O(log
- * members) for the finish heap, advancing is O(1).
- *
- * Blocks: a member with kv tokens needs a new block for its next token iff kv mod B == 0. As every
- * member's kv grows by the same tokens a round, (kv - tokens) mod B never changes: members are
- * counted by that phase, and the members of phase (-tokens) mod B, the cursor, need a block for
- * their next token, those of the phase before it for the one after. With speculative decoding a
- * member holds blocks for its drafts, too: read kv + drafts for kv. */
+/* The decode set: who joins and leaves, and what its windows hold. See decode_set_internal.h. */
 #include "replica_internal.h"
 #include "rooftrace/cost.h"
 
@@ -162,20 +152,15 @@ static void window_advance(struct window_sum *w, int64_t tokens, int64_t now)
     }
 }
 
-void decode_advance(struct rank *r, int64_t rounds)
+int64_t decode_count_tokens(struct decode_set *d)
 {
-    struct decode_set *d = &r->lane->decode;
-    int64_t b = r->engine->block_size, tokens = rounds;
-    d->round += rounds;
-    if (d->per_round != 0) {
-        int64_t now = decode_tokens_at(d, d->round);
-        tokens = now - d->tokens;
-        d->next = decode_tokens_at(d, d->round + 1) - now;
-    }
-    int64_t cursor = d->cursor - (tokens < b ? tokens : tokens % b);
-    d->tokens += tokens;
-    d->context += d->count * tokens;
-    d->cursor = (uint32_t)(cursor < 0 ? cursor + b : cursor);
+    int64_t now = decode_tokens_at(d, d->round);
+    d->next = decode_tokens_at(d, d->round + 1) - now;
+    return now - d->tokens;
+}
+
+void decode_advance_windows(struct decode_set *d, int64_t tokens)
+{
     for (unsigned w = 0; w < d->window_count; w++)
         window_advance(&d->windows[w], tokens, d->tokens);
 }

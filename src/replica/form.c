@@ -100,7 +100,7 @@ void preempt_last(struct rank *r, struct batch *b)
     queue_return(r, i);
 }
 
-void batch_retire_decodes(struct rank *r, struct batch *b)
+void batch_retire(struct rank *r, struct batch *b)
 {
     const struct rt_heap *finish = &r->lane->decode.finish;
     while (finish->count > 0 && rt_heap_top(finish)->time <= r->lane->decode.tokens) {
@@ -160,10 +160,8 @@ static void charge_copies(struct rank *r, struct batch *b)
 {
     b->moved_blocks = r->moved_blocks;
     r->moved_blocks = 0;
-    if (b->moved_blocks == 0)
-        return;
-    b->record.shape.transfer_s = (double)b->moved_blocks * r->block_bytes / r->pcie_bytes_per_s;
-    b->mixed = true;
+    if (b->moved_blocks > 0)
+        b->record.shape.transfer_s = (double)b->moved_blocks * r->block_bytes / r->pcie_bytes_per_s;
 }
 
 static bool only_decodes(const struct rank *r)
@@ -174,9 +172,9 @@ static bool only_decodes(const struct rank *r)
            (r->policy->reserves_output || decode_crossings(&r->lane->decode) <= spare);
 }
 
-/* All of it where the one before, or this one, has more than a round of decodes says. Clearing is
- * most of what forming a batch costs. */
-static void clear_shape(struct batch *b, bool round)
+/* An empty batch. Clearing the whole shape is most of what forming one costs; between rounds of
+ * decodes alone only what they add to is cleared. */
+static void start_batch(struct batch *b, int64_t start_ns, bool round)
 {
     struct rt_step_shape *s = &b->record.shape;
     if (b->mixed || !round)
@@ -184,6 +182,40 @@ static void clear_shape(struct batch *b, bool round)
     else
         s->tokens = s->sequences = s->samples = s->held_tokens = 0;
     b->mixed = !round;
+    b->record.start_ns = start_ns;
+    b->priced = b->preempted = b->resumed = false;
+    b->emit_count = b->fresh_count = b->last_count = 0;
+    b->moved_blocks = b->yields = b->waited_ns = b->dropped = 0;
+}
+
+/* What every policy would form, and nothing to be told about it but sums. */
+static void form_round(struct rank *r, struct batch *b)
+{
+    batch_add_decodes(r, b);
+    decode_advance(&r->lane->decode, 1);
+    batch_retire_decodes(r, b);
+}
+
+static bool form_mixed(struct rank *r, struct batch *b, bool decodes, struct rt_err *err)
+{
+    if (decodes)
+        batch_add_decodes(r, b);
+    else if (r->running.count > 0 || r->waiting.count > 0 || remote_joins(r))
+        r->policy->form(r, b);
+    if (b->record.shape.tokens == 0)
+        return true;
+    charge_copies(r, b);
+    if (b->record.shape.decodes > 0)
+        decode_advance(&r->lane->decode, 1);
+    kv_publish_batch(r, b);
+    if (r->out_of_memory)
+        return rt_fail_nomem(err, "KV block tables");
+    for (uint32_t f = 0; f < b->fresh_count; f++)
+        seq_at(r, b->fresh[f])->scheduled_ns = b->record.start_ns;
+    if (b->record.shape.decodes > 0)
+        batch_retire_decodes(r, b);
+    join_emitters(r, b);
+    return true;
 }
 
 bool batch_form(struct rank *r, struct batch *b, int64_t start_ns, struct rt_err *err)
@@ -193,32 +225,16 @@ bool batch_form(struct rank *r, struct batch *b, int64_t start_ns, struct rt_err
         sequences = r->engine->max_num_seqs;
     if (!batch_reserve(b, sequences))
         return rt_fail_nomem(err, "a batch");
-    bool round = !r->piped && only_decodes(r);
-    clear_shape(b, round);
-    b->record.start_ns = start_ns;
-    b->priced = false;
-    b->emit_count = b->fresh_count = b->last_count = 0;
-    b->preempted = b->resumed = false;
-    b->moved_blocks = b->yields = b->waited_ns = b->dropped = 0;
+    bool decodes = only_decodes(r);
+    bool round = decodes && !r->piped && !r->kv && r->moved_blocks == 0;
+    start_batch(b, start_ns, round);
     if (round)
-        batch_add_decodes(r, b); /* what every policy would do */
-    else if (r->running.count > 0 || r->waiting.count > 0 || remote_joins(r))
-        r->policy->form(r, b);
+        form_round(r, b);
+    else if (!form_mixed(r, b, decodes, err))
+        return false;
     if (b->record.shape.tokens == 0)
         return true;
-
-    charge_copies(r, b);
-    if (b->record.shape.decodes > 0)
-        decode_advance(r, 1);
-    kv_publish_batch(r, b);
-    if (r->out_of_memory)
-        return rt_fail_nomem(err, "KV block tables");
     b->round = r->lane->decode.round;
-    for (uint32_t f = 0; f < b->fresh_count; f++)
-        seq_at(r, b->fresh[f])->scheduled_ns = start_ns;
-    if (b->record.shape.decodes > 0)
-        batch_retire_decodes(r, b);
-    join_emitters(r, b);
     b->record.kv_blocks_used = r->kv_blocks - r->free_blocks;
     b->record.waiting = rank_waiting(r);
     if (b->record.kv_blocks_used > r->totals.kv_blocks_peak)

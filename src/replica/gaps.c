@@ -1,12 +1,6 @@
-/* The longest gap since a given round, without touching a request per token.
- *
- * All decoding sequences get a token at the end of every round, so they share its gap since the
- * round before. The stack keeps each round whose gap is longer than all after it: rounds ascend,
- * gaps fall strictly. Pushing is O(1) amortised; the maximum over (s, now] is the first entry after
- * s: O(log n). Entries that no member can ask for any more are dropped when space runs out, so the
- * stack holds at most the rounds since the oldest member joined. The latest gap waits beside the
- * stack until the next one comes: its step may still be cut off by a crash. */
-#include "replica_internal.h"
+/* Gaps between tokens: finding the longest, and room for more. See gaps_internal.h. */
+#include "gaps_internal.h"
+#include "rooftrace/finished.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +19,7 @@ static size_t first_after(const struct gap_stack *g, int64_t round)
     return low;
 }
 
-/* Space for one more at the end: drops what nobody needs, else grows. */
-static bool make_room(struct gap_stack *g, int64_t oldest_round)
+bool gap_make_room(struct gap_stack *g, int64_t oldest_round)
 {
     size_t keep_from = first_after(g, oldest_round);
     g->count -= keep_from - g->first;
@@ -44,22 +37,6 @@ static bool make_room(struct gap_stack *g, int64_t oldest_round)
         return false;
     g->items = items;
     g->capacity = capacity;
-    return true;
-}
-
-bool gap_push(struct gap_stack *g, int64_t round, int64_t ns, int64_t oldest_round)
-{
-    struct gap before = g->latest;
-    g->latest = (struct gap){.round = round, .ns = ns};
-    if (before.round == 0)
-        return true;
-    while (g->count > 0 && g->items[g->first + g->count - 1].ns <= before.ns)
-        g->count--;
-    if (g->count == 0)
-        g->first = 0;
-    if (g->first + g->count == g->capacity && !make_room(g, oldest_round))
-        return false;
-    g->items[g->first + g->count++] = before;
     return true;
 }
 

@@ -27,6 +27,8 @@
 #ifndef RT_REPLICA_INTERNAL_H
 #define RT_REPLICA_INTERNAL_H
 
+#include "decode_set_internal.h"
+#include "gaps_internal.h"
 #include "rooftrace/arena.h"
 #include "rooftrace/crash.h"
 #include "rooftrace/decode_run.h"
@@ -104,43 +106,6 @@ struct seq { /* a request inside the replica */
 struct seq_list {
     uint32_t head, tail;
     int64_t count;
-};
-
-struct gap { /* a round whose gap is longer than all after it */
-    int64_t round, ns;
-};
-
-struct gap_stack { /* monotone: rounds ascend, gaps fall; answers max over (round, now] */
-    struct gap *items;
-    size_t first, count, capacity; /* items[first .. first + count) */
-    struct gap latest;             /* not among them yet; round 0: none */
-};
-
-struct window_sum { /* sum of min(context, tokens) over the decode set */
-    int64_t tokens, sum;
-    int64_t growing;      /* members whose context is below the window */
-    struct rt_heap reach; /* those, by decode.tokens from which on they no longer grow */
-};
-
-struct decode_set {
-    int64_t count;   /* members */
-    int64_t context; /* their KV tokens before the next round */
-    int64_t round;   /* the round formed last; the next one is round + 1 */
-    /* Without speculative decoding a round is a token: tokens = round, next = width = 1. */
-    int64_t tokens;       /* a member of all rounds would have got */
-    int64_t next;         /* tokens that each member gets in the next round */
-    int64_t width;        /* positions a decode computes: draft tokens + 1 */
-    uint64_t per_round;   /* mean tokens a round, in units of 2^-32; 0: one */
-    uint32_t phase_count; /* block_size */
-    uint32_t *phase; /* [phase_count] members by (kv + drafts - tokens) mod block_size at joining */
-    struct phase_list {
-        uint32_t head, tail;
-    } * members;           /* those members, in running order; */
-                           /* prefix caching only, else NULL */
-    uint32_t cursor;       /* phase whose members need a new block in the next round */
-    struct rt_heap finish; /* members by (decode.tokens at their last token, admission) */
-    struct window_sum windows[RT_MAX_WINDOWS];
-    unsigned window_count;
 };
 
 struct emission { /* a sequence whose gap before its token of this step is its own */
@@ -414,57 +379,7 @@ void seq_release(struct seq *q); /* what it owns */
  * No step runs; afterwards one does, unless there is nothing to do. */
 bool rank_begin_step(struct rank *r, int64_t now_ns, struct rt_err *err);
 
-/* gaps.c */
-bool gap_push(struct gap_stack *g, int64_t round, int64_t ns, int64_t oldest_round);
-int64_t gap_max_after(const struct gap_stack *g, int64_t round);         /* RT_NEVER when none */
-int64_t gap_max_before_latest(const struct gap_stack *g, int64_t round); /* without the latest */
-void gap_forget(struct gap_stack *g);                                    /* all of them */
-
-/* decode_set.c */
-bool decode_init(struct decode_set *d, const struct rank *r);
-void decode_release(struct decode_set *d);
-bool decode_reserve(struct decode_set *d, uint32_t seqs);
-int64_t decode_kv(const struct decode_set *d, const struct seq *q); /* before the next round */
-int64_t decode_produced(const struct decode_set *d, const struct seq *q); /* by the rounds formed */
-bool decode_crosses(const struct rank *r, const struct seq *q);           /* needs a block next */
-/* Blocks that all members need for the `tokens` behind what those of phase *cursor begin a block
- * with, in less than block_size steps; *cursor moves on by them. */
-static inline int64_t decode_blocks(const struct decode_set *d, uint32_t *cursor, int64_t tokens)
-{
-    int64_t b = d->phase_count, blocks = tokens < b ? 0 : tokens / b * d->count;
-    uint32_t at = *cursor;
-    for (int64_t n = tokens < b ? tokens : tokens % b; n > 0; n--) {
-        blocks += d->phase[at];
-        at = at == 0 ? d->phase_count - 1 : at - 1;
-    }
-    *cursor = at;
-    return blocks;
-}
-static inline int64_t decode_crossings(const struct decode_set *d) /* in the next round */
-{
-    uint32_t cursor = d->cursor;
-    return d->next == 1 ? d->phase[cursor] : decode_blocks(d, &cursor, d->next);
-}
-void decode_join(struct rank *r, uint32_t i);
-void decode_leave(struct rank *r, uint32_t i);
-void decode_advance(struct rank *r, int64_t rounds); /* they were formed */
-/* Rounds, at most `limit`, until one in which a member ends, that one included, as long as no
- * member's window is overrun: sums are linear up to there. */
-int64_t decode_linear_rounds(const struct decode_set *d, int64_t limit);
-
 /* speculate.c */
-/* decode.tokens after so many rounds. */
-int64_t speculated_tokens(uint64_t per_round, int64_t rounds);
-/* The first round after which decode.tokens is at least `tokens`. */
-int64_t speculated_round(uint64_t per_round, int64_t tokens);
-static inline int64_t decode_tokens_at(const struct decode_set *d, int64_t round)
-{
-    return d->per_round == 0 ? round : speculated_tokens(d->per_round, round);
-}
-static inline int64_t round_tokens(const struct decode_set *d, int64_t round)
-{
-    return decode_tokens_at(d, round) - decode_tokens_at(d, round - 1);
-}
 uint64_t speculated_mean(const struct rt_speculative *s); /* tokens a round * 2^32; 0: off */
 /* Tokens of KV beyond its own that a decode holds blocks for. */
 static inline int64_t decode_drafts(const struct rank *r)
@@ -495,7 +410,13 @@ void preempt_last(struct rank *r, struct batch *b); /* in queue order, of those 
 bool batch_form(struct rank *r, struct batch *b, int64_t start_ns, struct rt_err *err);
 /* Forms into *b what follows the step in progress: asynchronous scheduling. */
 bool form_ahead(struct rank *r, struct batch *b, struct rt_err *err);
-void batch_retire_decodes(struct rank *r, struct batch *b); /* those whose last round is b's */
+void batch_retire(struct rank *r, struct batch *b); /* decodes whose last round is b's: */
+static inline void batch_retire_decodes(struct rank *r, struct batch *b)
+{
+    const struct rt_heap_node *next = rt_heap_top(&r->lane->decode.finish);
+    if (next && next->time <= r->lane->decode.tokens)
+        batch_retire(r, b);
+}
 
 /* check.c */
 void rank_check(const struct rank *r); /* asserts the invariants; debug builds only */
@@ -547,8 +468,14 @@ void retained_disown(struct rank *r, struct seq *q);                /* it never 
 /* coast.c */
 void coast_plan(struct rank *r);
 void coast_drop(struct rank *r); /* plan nothing beyond the step in progress */
-/* Commits the planned steps whose predecessors end before before_ns. */
-bool coast_commit(struct rank *r, int64_t before_ns, struct rt_err *err);
+/* Commits the planned steps whose predecessors end before before_ns, of which there are some. */
+bool coast_pass(struct rank *r, int64_t before_ns, struct rt_err *err);
+static inline bool coast_commit(struct rank *r, int64_t before_ns, struct rt_err *err)
+{
+    const struct batch *now = r->lane->now;
+    return !now || r->plan.next == r->plan.count || now->record.end_ns >= before_ns ||
+           coast_pass(r, before_ns, err);
+}
 
 /* The n-th planned step, from 0. */
 struct rt_step_shape coast_shape(const struct rank *r, int64_t n);
@@ -571,10 +498,17 @@ bool step_start(struct rank *r, int64_t start_ns, struct rt_err *err);
 /* The step in progress ends: its tokens appear, its last ones finish. */
 bool step_complete(struct rank *r, struct rt_finished_list *out, struct rt_err *err);
 /* The decodes' longest gap of the rounds up to this one since the last call. */
-bool step_note_gap(struct rank *r, int64_t round, int64_t gap_ns, struct rt_err *err);
+bool step_make_room_for_gap(struct rank *r, struct rt_err *err);
+static inline bool step_note_gap(struct rank *r, int64_t round, int64_t gap_ns, struct rt_err *err)
+{
+    if (gap_is_full(&r->lane->gaps) && !step_make_room_for_gap(r, err))
+        return false;
+    gap_push(&r->lane->gaps, round, gap_ns);
+    return true;
+}
 /* The gaps that end with the step, and its tokens, appear. */
 void step_add_tokens(struct rank *r, const struct batch *b);
-void step_add_totals(struct rank *r, const struct batch *b); /* it is over */
+void step_account(struct rank *r, const struct batch *b); /* the same, and its totals: it is over */
 /* plain[decodes] exists. */
 bool step_reserve_plain(struct rank *r, int64_t decodes);
 /* Tokens that appear at an instant, for the peak per second. */

@@ -40,18 +40,10 @@ static int64_t oldest_round(const struct rank *r)
     return r->lane->decode.round;
 }
 
-/* Old rounds are looked for only when the stack is full. */
-static inline bool note_gap(struct rank *r, int64_t round, int64_t gap_ns, struct rt_err *err)
+bool step_make_room_for_gap(struct rank *r, struct rt_err *err)
 {
-    struct gap_stack *g = &r->lane->gaps;
-    bool full = g->first + g->count == g->capacity;
-    return gap_push(g, round, gap_ns, full ? oldest_round(r) : 0) ||
+    return gap_make_room(&r->lane->gaps, oldest_round(r)) ||
            rt_fail_nomem(err, "gaps between tokens");
-}
-
-bool step_note_gap(struct rank *r, int64_t round, int64_t gap_ns, struct rt_err *err)
-{
-    return note_gap(r, round, gap_ns, err);
 }
 
 /* A sequence that yields a token at end_ns after a prefill: its first one, or one after a gap that
@@ -148,7 +140,7 @@ static inline bool begin(struct rank *r, int64_t start_ns, int64_t end_ns, struc
     lane->round_end_ns = end_ns;
     if (r->policy->pauses_decodes || b->resumed)
         note_first_rounds(r, b);
-    return note_gap(r, b->round, b->gap_ns, err);
+    return step_note_gap(r, b->round, b->gap_ns, err);
 }
 
 bool step_begin(struct rank *r, int64_t start_ns, int64_t end_ns, struct rt_err *err)
@@ -165,7 +157,7 @@ bool step_start(struct rank *r, int64_t start_ns, struct rt_err *err)
            begin(r, start_ns, start_ns + b->lasts_ns, err);
 }
 
-static void add_gaps(struct rt_token_stats *s, int64_t gap_ns, int64_t times, int64_t end_ns)
+static inline void add_gaps(struct rt_token_stats *s, int64_t gap_ns, int64_t times, int64_t end_ns)
 {
     rt_hist_add(&s->itl, gap_ns, (uint64_t)times);
     if (end_ns >= s->measure_from_ns && end_ns < s->measure_to_ns)
@@ -182,7 +174,7 @@ void step_note_tokens(struct rank *r, int64_t tokens, int64_t at_ns)
     r->totals.output_tokens += tokens;
 }
 
-void step_add_tokens(struct rank *r, const struct batch *b)
+static inline void add_tokens(struct rank *r, const struct batch *b)
 {
     int64_t end_ns = b->record.end_ns;
     if (r->silent)
@@ -198,7 +190,7 @@ void step_add_tokens(struct rank *r, const struct batch *b)
     step_note_tokens(r, b->yields, end_ns);
 }
 
-void step_add_totals(struct rank *r, const struct batch *b)
+static inline void add_totals(struct rank *r, const struct batch *b)
 {
     const struct rt_step_record *rec = &b->record;
     if (b->plain) {
@@ -213,6 +205,17 @@ void step_add_totals(struct rank *r, const struct batch *b)
     r->totals.steps++;
     r->totals.busy_ns += rec->end_ns - rec->start_ns - b->waited_ns;
     r->totals.computed_tokens += rec->shape.tokens;
+}
+
+void step_add_tokens(struct rank *r, const struct batch *b)
+{
+    add_tokens(r, b);
+}
+
+void step_account(struct rank *r, const struct batch *b)
+{
+    add_tokens(r, b);
+    add_totals(r, b);
 }
 
 static bool finish(struct rank *r, uint32_t i, int64_t now_ns, struct rt_finished_list *out)
@@ -248,8 +251,7 @@ bool step_complete(struct rank *r, struct rt_finished_list *out, struct rt_err *
     const struct batch *b = r->lane->now;
     if (!step_log(r, err))
         return false;
-    step_add_tokens(r, b);
-    step_add_totals(r, b);
+    step_account(r, b);
     for (uint32_t l = 0; l < b->last_count; l++)
         if (!finish(r, b->last[l], b->record.end_ns, out))
             return rt_fail_nomem(err, "finished requests");
