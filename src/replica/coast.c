@@ -438,8 +438,10 @@ static bool form_alike(struct rank *r, uint32_t count, struct batch *formed,
 
 /* `count` boundaries pass, and all steps that begin at them are alike, whatever the step in
  * progress is; as many rounds are formed. With asynchronous scheduling the last that begins may be
- * somebody's last round (`ends`): then what is formed beside it is a round without them. */
-static bool pass_alike(struct rank *r, uint32_t count, bool ends, struct rt_err *err)
+ * somebody's last round (`ends`): then what is formed beside it is a round without them. When a
+ * planned step `known` begins is known. */
+static bool pass_alike(struct rank *r, uint32_t count, bool ends, const struct step_begin *known,
+                       struct rt_err *err)
 {
     struct coast_plan *p = &r->plan;
     struct lane *lane = r->lane;
@@ -448,7 +450,9 @@ static bool pass_alike(struct rank *r, uint32_t count, bool ends, struct rt_err 
     uint32_t last = p->next + count - 1; /* the one in progress afterwards */
     uint32_t before = count > 1 ? last - 1 : last;
     int64_t longest_ns = p->ns[p->next] > p->ns[before] ? p->ns[p->next] : p->ns[before];
-    int64_t start_ns = formed->record.end_ns + sum_ns(p->ns + p->next, count - 1);
+    int64_t start_ns = last == known->i
+                           ? known->at_ns
+                           : formed->record.end_ns + sum_ns(p->ns + p->next, count - 1);
     int64_t round = begun->round + (async ? count - 1 : count);
 
     if (!end_alike(r, count, last, start_ns, begun, err) ||
@@ -498,31 +502,32 @@ static bool alike_rounds_begin(const struct rank *r)
     return !r->policy->pauses_decodes || alike(r, r->lane->now);
 }
 
-static bool pass_boundaries(struct rank *r, uint32_t count, struct rt_err *err)
+/* All boundaries up to the one at which `last` begins. */
+static bool pass_boundaries(struct rank *r, const struct step_begin *last, struct rt_err *err)
 {
     const struct decode_set *d = &r->lane->decode;
-    while (count > 0) {
+    while (r->plan.next <= last->i) {
+        uint32_t count = last->i + 1 - r->plan.next;
         uint32_t run = alike_rounds_begin(r) ? (uint32_t)decode_linear_rounds(d, count) : 0;
         bool ends = run > 0 && run < count && r->lane->ahead &&
                     decode_tokens_at(d, d->round + run) >= rt_heap_top(&d->finish)->time;
         run += ends;
-        if (run > 0 ? !pass_alike(r, run, ends, err) : !pass_boundary(r, err))
+        if (run > 0 ? !pass_alike(r, run, ends, last, err) : !pass_boundary(r, err))
             return false;
-        count -= run > 0 ? run : 1;
     }
     return true;
 }
 
-/* How many boundaries, the end of the step in progress first, lie before the instant: planned steps
- * that begin before it. Durations are known up to step `to`, and no more than those do. */
-static uint32_t boundaries_before(const struct rank *r, uint32_t to, int64_t before_ns)
+/* The last planned step that begins before the instant, as the next one does. Durations are known
+ * up to step `to`, and no more than those before it begin by then. */
+static struct step_begin last_before(const struct rank *r, uint32_t to, int64_t before_ns)
 {
     const struct coast_plan *p = &r->plan;
     struct step_begin s = {.i = p->next, .at_ns = r->lane->now->record.end_ns};
     if (before_ns >= p->end_ns && p->end_ns - p->ns[p->count - 1] < before_ns)
-        return p->count - p->next; /* the last one does */
+        return (struct step_begin){p->count - 1, p->end_ns - p->ns[p->count - 1]};
     seek_ending(p, &s, to - 1, before_ns);
-    return s.i - p->next + 1;
+    return s;
 }
 
 /* Up to which planned step durations are needed to see how many begin before the instant: on a
@@ -550,7 +555,8 @@ static void work_out(const struct coast_plan *p, uint32_t to, int64_t *ns)
 
 static bool pass_until(struct rank *r, uint32_t to, int64_t before_ns, struct rt_err *err)
 {
-    if (!pass_boundaries(r, boundaries_before(r, to, before_ns), err))
+    struct step_begin last = last_before(r, to, before_ns);
+    if (!pass_boundaries(r, &last, err))
         return false;
     int64_t used = r->kv_blocks - r->free_blocks;
     if (used > r->totals.kv_blocks_peak)
