@@ -96,7 +96,7 @@ void *rt_arena_alloc(struct rt_arena *a, size_t bytes)
     size_t need = bytes == 0 ? 1 : bytes;
     void *item;
 
-    if (need > SIZE_MAX - (ALIGNMENT - 1))
+    if (need > PTRDIFF_MAX - (ALIGNMENT - 1)) /* no object is larger */
         return NULL;
     need = (need + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     if (chunk == NULL || chunk->size - chunk->used < need)
