@@ -39,6 +39,7 @@
 struct bench_case {
     const char *name;
     const char *workload; /* the section `workload`; NULL: the trace */
+    double speed_up;      /* of the trace, for each replica; 0: as it is */
     const char *model;    /* key `model` of the scenario and what follows it at the top */
     const char *pool;     /* further keys of the pool */
     bool blocks;          /* block identities matter: count block operations */
@@ -52,17 +53,19 @@ struct bench_case {
 /* All with the engine's defaults: asynchronous scheduling and prefix caching are on. Without hash
  * ids (conversation, closed, long) the cache needs no block identities. */
 static const struct bench_case cases[] = {
-    {"conversation", NULL, "\"llama-3.1-8b\"", "", false},
+    {"conversation", NULL, 0, "\"llama-3.1-8b\"", "", false},
+    /* 19 requests a second and replica, of the 22 it can serve */
+    {"busy", NULL, 3.5, "\"llama-3.1-8b\"", "", false},
     {"closed",
      "{\"synthetic\": {\"requests\": 131072, \"prompt_tokens\": 1024, \"output_tokens\": 128},"
      " \"max_concurrency\": 64}",
-     "\"llama-3.1-8b\"", "", false},
+     0, "\"llama-3.1-8b\"", "", false},
     {"long",
      "{\"synthetic\": {\"requests\": 4096, \"prompt_tokens\": 1024, \"output_tokens\": 2048},"
      " \"max_concurrency\": 128}",
-     "\"llama-3.1-8b\"", "", false},
+     0, "\"llama-3.1-8b\"", "", false},
     /* 183,000 distinct blocks of 512 tokens in the whole trace against 954 a replica holds */
-    {"cache", NULL, "\"llama-3.1-70b\"", ", \"tensor_parallel\": 4", true},
+    {"cache", NULL, 0, "\"llama-3.1-70b\"", ", \"tensor_parallel\": 4", true},
     /* some 20 conversations at once, of 1,500 to 6,000 tokens, in 48,000 tokens of KV */
     {"sessions",
      "{\"synthetic\": {\"requests\": 40000, \"arrivals\": {\"kind\": \"poisson\", \"rate_per_s\": "
@@ -73,10 +76,10 @@ static const struct bench_case cases[] = {
      " \"prefixes\": {\"count\": 16, \"tokens\": 1024, \"zipf\": 1},"
      " \"sessions\": {\"turns\": 4, \"think_s\": {\"kind\": \"exponential\", \"mean\": 5}}},"
      " \"sessions\": \"think\"}",
-     "\"llama-3.1-8b\"", ", \"engine\": {\"num_gpu_blocks\": 3000}", true},
+     0, "\"llama-3.1-8b\"", ", \"engine\": {\"num_gpu_blocks\": 3000}", true},
     /* the same 5 requests a second and replica */
-    {"fleet-10", FLEET("50"), "\"llama-3.1-8b\"", "", false},
-    {"fleet-10000", FLEET("50000"), "\"llama-3.1-8b\"", "", false},
+    {"fleet-10", FLEET("50"), 0, "\"llama-3.1-8b\"", "", false},
+    {"fleet-10000", FLEET("50000"), 0, "\"llama-3.1-8b\"", "", false},
 };
 
 struct options {
@@ -120,8 +123,11 @@ static bool need(bool ok, const struct rt_err *err)
  * quotes. */
 static bool read_scenario(const struct options *o, struct rt_scenario *s, struct rt_err *err)
 {
-    char text[2048], trace[64];
-    snprintf(trace, sizeof trace, "{\"trace\": \"trace\", \"repeat\": %" PRIu64 "}", o->repeat);
+    char text[2048], trace[96];
+    double rate = o->what->speed_up > 0 ? o->what->speed_up * (double)o->replicas : 1;
+    snprintf(trace, sizeof trace,
+             "{\"trace\": \"trace\", \"repeat\": %" PRIu64 ", \"rate_scale\": %g}", o->repeat,
+             rate);
     snprintf(text, sizeof text,
              "{\"workload\": %s, \"model\": %s, \"pools\": [{\"name\": \"main\","
              " \"gpu\": \"h100-sxm\", \"replicas\": %" PRId64 "%s}]}",
@@ -427,7 +433,7 @@ int main(int argc, char **argv)
 {
     struct options o = {.what = argc > 6 ? find_case(argv[1]) : NULL};
     if (!o.what) {
-        fputs("usage: rooftrace_bench conversation|closed|long|cache|sessions TRACE REPEAT"
+        fputs("usage: rooftrace_bench conversation|busy|closed|long|cache|sessions TRACE REPEAT"
               " REPLICAS FOLDER RUNS"
               " [--json] [--memory]\n",
               stderr);
