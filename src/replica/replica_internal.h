@@ -468,17 +468,18 @@ void retained_disown(struct rank *r, struct seq *q);                /* it never 
 /* coast.c */
 void coast_plan(struct rank *r);
 void coast_drop(struct rank *r); /* plan nothing beyond the step in progress */
-/* Commits the planned steps whose predecessors end before before_ns, of which there are some. */
-bool coast_pass(struct rank *r, int64_t before_ns, struct rt_err *err);
+/* The n-th planned step, from 0. */
+struct rt_step_shape coast_shape(const struct rank *r, int64_t n);
+
+/* coast_pass.c */
+bool coast_pass(struct rank *r, int64_t before_ns, struct rt_err *err); /* there are some */
+/* Commits the planned steps whose predecessors end before before_ns. */
 static inline bool coast_commit(struct rank *r, int64_t before_ns, struct rt_err *err)
 {
     const struct batch *now = r->lane->now;
     return !now || r->plan.next == r->plan.count || now->record.end_ns >= before_ns ||
            coast_pass(r, before_ns, err);
 }
-
-/* The n-th planned step, from 0. */
-struct rt_step_shape coast_shape(const struct rank *r, int64_t n);
 
 /* step_log.c: both do nothing when no record is wanted */
 /* The step in progress is over; its totals are not added yet. */
