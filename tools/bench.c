@@ -55,7 +55,7 @@ struct bench_case {
 static const struct bench_case cases[] = {
     {"conversation", NULL, 0, "\"llama-3.1-8b\"", "", false},
     /* 19 requests a second and replica, of the 22 it can serve */
-    {"busy", NULL, 3.5, "\"llama-3.1-8b\"", "", false},
+    {"loaded", NULL, 3.5, "\"llama-3.1-8b\"", "", false},
     {"closed",
      "{\"synthetic\": {\"requests\": 131072, \"prompt_tokens\": 1024, \"output_tokens\": 128},"
      " \"max_concurrency\": 64}",
@@ -433,7 +433,7 @@ int main(int argc, char **argv)
 {
     struct options o = {.what = argc > 6 ? find_case(argv[1]) : NULL};
     if (!o.what) {
-        fputs("usage: rooftrace_bench conversation|busy|closed|long|cache|sessions TRACE REPEAT"
+        fputs("usage: rooftrace_bench conversation|loaded|closed|long|cache|sessions TRACE REPEAT"
               " REPLICAS FOLDER RUNS"
               " [--json] [--memory]\n",
               stderr);

@@ -16,8 +16,8 @@ struct rt_cost; /* cost.h */
  * prefill, no transfer, no drafts, no sliding windows or measured decodes, and a batch that is
  * tabulated. */
 bool rt_cost_is_plain(const struct rt_cost *c, const struct rt_step_shape *s);
-/* rt_cost_step_ns. Of a step that is not plain, its terms, too; of a plain one they are left alone.
- */
+/* rt_cost_step_ns, and whether the step is plain. If it is not, its seconds by term, too; if it is,
+ * terms_s is left alone. */
 int64_t rt_cost_price(const struct rt_cost *c, const struct rt_step_shape *s, bool *plain,
                       double terms_s[RT_TERM_COUNT]);
 /* The context at which KV seconds change their slope; INT64_MAX/2 and more: nowhere. */

@@ -191,7 +191,6 @@ static void reuse(const struct rank *r, struct batch *b, const struct rt_step_sh
         b->record.shape = *begun;
         b->mixed = false;
     }
-    b->emit_count = b->fresh_count = 0;
     b->moved_blocks = b->dropped = 0;
     b->preempted = b->resumed = b->priced = false;
     b->record.waiting = rank_waiting(r);
@@ -209,6 +208,7 @@ static bool end_alike(struct rank *r, uint32_t count, uint32_t last, int64_t sta
     if (!step_log_coasted(r, count, err))
         return false;
     step_account(r, over);
+    over->emit_count = over->fresh_count = 0;
     r->totals.busy_ns += start_ns - first.at_ns;
     if (!r->lane->ahead) {
         next = coast_decodes(r, 0);

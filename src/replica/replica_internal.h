@@ -472,7 +472,7 @@ void coast_drop(struct rank *r); /* plan nothing beyond the step in progress */
 struct rt_step_shape coast_shape(const struct rank *r, int64_t n);
 
 /* coast_pass.c */
-bool coast_pass(struct rank *r, int64_t before_ns, struct rt_err *err); /* there are some */
+bool coast_pass(struct rank *r, int64_t before_ns, struct rt_err *err); /* where there are some: */
 /* Commits the planned steps whose predecessors end before before_ns. */
 static inline bool coast_commit(struct rank *r, int64_t before_ns, struct rt_err *err)
 {
@@ -498,8 +498,8 @@ bool step_begin(struct rank *r, int64_t start_ns, int64_t end_ns, struct rt_err 
 bool step_start(struct rank *r, int64_t start_ns, struct rt_err *err);
 /* The step in progress ends: its tokens appear, its last ones finish. */
 bool step_complete(struct rank *r, struct rt_finished_list *out, struct rt_err *err);
+bool step_make_room_for_gap(struct rank *r, struct rt_err *err); /* the gap stack is full */
 /* The decodes' longest gap of the rounds up to this one since the last call. */
-bool step_make_room_for_gap(struct rank *r, struct rt_err *err);
 static inline bool step_note_gap(struct rank *r, int64_t round, int64_t gap_ns, struct rt_err *err)
 {
     if (gap_is_full(&r->lane->gaps) && !step_make_room_for_gap(r, err))

@@ -174,7 +174,7 @@ void step_note_tokens(struct rank *r, int64_t tokens, int64_t at_ns)
     r->totals.output_tokens += tokens;
 }
 
-static inline void add_tokens(struct rank *r, const struct batch *b)
+void step_add_tokens(struct rank *r, const struct batch *b)
 {
     int64_t end_ns = b->record.end_ns;
     if (r->silent)
@@ -190,7 +190,7 @@ static inline void add_tokens(struct rank *r, const struct batch *b)
     step_note_tokens(r, b->yields, end_ns);
 }
 
-static inline void add_totals(struct rank *r, const struct batch *b)
+static void add_totals(struct rank *r, const struct batch *b)
 {
     const struct rt_step_record *rec = &b->record;
     if (b->plain) {
@@ -207,14 +207,9 @@ static inline void add_totals(struct rank *r, const struct batch *b)
     r->totals.computed_tokens += rec->shape.tokens;
 }
 
-void step_add_tokens(struct rank *r, const struct batch *b)
-{
-    add_tokens(r, b);
-}
-
 void step_account(struct rank *r, const struct batch *b)
 {
-    add_tokens(r, b);
+    step_add_tokens(r, b);
     add_totals(r, b);
 }
 
