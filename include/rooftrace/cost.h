@@ -109,6 +109,9 @@ void rt_cost_step_terms(const struct rt_cost *c, const struct rt_step_shape *s,
 /* Both at once. */
 int64_t rt_cost_step(const struct rt_cost *c, const struct rt_step_shape *s,
                      double terms_s[RT_TERM_COUNT]);
+/* A batch of about so many tokens will be priced soon: asks for what that reads. Changes nothing.
+ */
+void rt_cost_prefetch(const struct rt_cost *c, int64_t tokens);
 /* How often such a batch can enter the pipeline: the time of the slowest stage with its hop to the
  * next, or the host's time if that is longer (it prepares the next batch meanwhile). At most
  * rt_cost_step_ns, and equal to it without stages; those of `linear` are equal. P batches under way

@@ -55,9 +55,14 @@ __extension__ typedef __int128 heap_key;
 
 /* Both parts in one number: which of two keys is less cannot be predicted, and comparing these
  * takes no branch. */
-static inline heap_key key_of(const struct rt_heap_node *n)
+static inline heap_key key_of(int64_t time, uint64_t tie)
 {
-    return (heap_key)((unsigned __int128)(uint64_t)n->time << 64 | n->tie);
+    return (heap_key)((unsigned __int128)(uint64_t)time << 64 | tie);
+}
+
+static inline heap_key node_key(const struct rt_heap_node *n)
+{
+    return key_of(n->time, n->tie);
 }
 
 static inline void put(struct rt_heap *h, uint32_t at, const struct rt_heap_node *node)
@@ -71,7 +76,7 @@ static inline uint32_t sift_up(struct rt_heap *h, uint32_t at, heap_key key)
 {
     while (at > 0) {
         uint32_t parent = (at - 1) / ARITY;
-        if (key >= key_of(&h->nodes[parent]))
+        if (key >= node_key(&h->nodes[parent]))
             break;
         put(h, at, &h->nodes[parent]);
         at = parent;
@@ -85,9 +90,9 @@ static inline uint32_t sift_down(struct rt_heap *h, uint32_t at, heap_key key)
     for (uint64_t first; (first = (uint64_t)at * ARITY + 1) < h->count;) {
         uint64_t end = first + ARITY < h->count ? first + ARITY : h->count;
         uint64_t least = first;
-        heap_key least_key = key_of(&h->nodes[first]);
+        heap_key least_key = node_key(&h->nodes[first]);
         for (uint64_t child = first + 1; child < end; child++) {
-            heap_key child_key = key_of(&h->nodes[child]);
+            heap_key child_key = node_key(&h->nodes[child]);
             bool less = child_key < least_key;
             least = less ? child : least;
             least_key = less ? child_key : least_key;
@@ -101,22 +106,25 @@ static inline uint32_t sift_down(struct rt_heap *h, uint32_t at, heap_key key)
 }
 
 /* Puts the node into the hole `at` and restores the order around it. */
-static void settle(struct rt_heap *h, uint32_t at, const struct rt_heap_node *node)
+static void settle(struct rt_heap *h, uint32_t at, int64_t time, uint64_t tie, uint32_t item)
 {
-    heap_key key = key_of(node);
-    uint32_t up = sift_up(h, at, key);
+    heap_key key = key_of(time, tie);
+    uint32_t up = sift_up(h, at, key), place = up == at ? sift_down(h, at, key) : up;
+    struct rt_heap_node *to = &h->nodes[place];
 
-    put(h, up == at ? sift_down(h, at, key) : up, node);
+    to->time = time;
+    to->tie = tie;
+    to->item = item;
+    h->position[item] = place;
 }
 
 void rt_heap_set(struct rt_heap *h, uint32_t item, int64_t time, uint64_t tie)
 {
-    struct rt_heap_node node = {.time = time, .tie = tie, .item = item};
     uint32_t at;
 
     assert(item < h->capacity);
     at = h->position[item];
-    settle(h, at == RT_HEAP_NONE ? h->count++ : at, &node);
+    settle(h, at == RT_HEAP_NONE ? h->count++ : at, time, tie, item);
 }
 
 void rt_heap_remove(struct rt_heap *h, uint32_t item)
@@ -130,7 +138,7 @@ void rt_heap_remove(struct rt_heap *h, uint32_t item)
     h->position[item] = RT_HEAP_NONE;
     h->count--;
     if (at < h->count) {
-        struct rt_heap_node last = h->nodes[h->count];
-        settle(h, at, &last);
+        const struct rt_heap_node *last = &h->nodes[h->count];
+        settle(h, at, last->time, last->tie, last->item);
     }
 }

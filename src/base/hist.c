@@ -138,17 +138,16 @@ static void add_sums(struct rt_hist *h, const int64_t *values, size_t n, uint64_
     h->sum_squares = add_capped(h->sum_squares, scale_capped(squares, times));
 }
 
-/* How many of the ascending values lie below the limit; the first one does. */
+/* How many of the ascending values lie below the limit. Which way a turn goes is anybody's guess,
+ * so there is no branch on it. */
 static size_t count_below(const int64_t *values, size_t n, uint64_t limit)
 {
-    size_t low = 1, high = n;
+    size_t low = 0;
 
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if ((uint64_t)values[mid] < limit)
-            low = mid + 1;
-        else
-            high = mid;
+    while (n > 0) {
+        size_t half = n / 2, below = (uint64_t)values[low + half] < limit;
+        low += (n - half) & -below;
+        n = half;
     }
     return low;
 }

@@ -255,6 +255,12 @@ int64_t rt_cost_price(const struct rt_cost *c, const struct rt_step_shape *s, bo
     return rt_cost_step(c, s, terms_s);
 }
 
+void rt_cost_prefetch(const struct rt_cost *c, int64_t tokens)
+{
+    if (c->model->prefetch != NULL && tokens <= c->in.max_tokens)
+        c->model->prefetch(c, tokens);
+}
+
 int64_t rt_cost_step_ns(const struct rt_cost *c, const struct rt_step_shape *s)
 {
     bool plain;

@@ -30,6 +30,8 @@ struct rt_cost_model {
     bool (*init)(struct rt_cost *c, struct rt_err *err);
     void (*release)(struct rt_cost *c); /* NULL: nothing to free */
     void (*terms)(const struct rt_cost *c, const struct rt_step_shape *s, double terms_s[]);
+    /* Asks for what pricing a batch of about so many tokens reads. NULL: little enough. */
+    void (*prefetch)(const struct rt_cost *c, int64_t tokens);
     /* NULL: parts are not known */
     void (*explain)(const struct rt_cost *c, const struct rt_step_shape *s,
                     struct rt_part_list *list);
@@ -289,6 +291,7 @@ int64_t rt_table_rows(int64_t max, int64_t cap);
 bool rt_roofline_init(struct rt_cost *c, struct rt_err *err) RT_MUST_USE;
 void rt_roofline_release(struct rt_cost *c);
 void rt_roofline_terms(const struct rt_cost *c, const struct rt_step_shape *s, double terms_s[]);
+void rt_roofline_prefetch(const struct rt_cost *c, int64_t tokens);
 void rt_roofline_explain(const struct rt_cost *c, const struct rt_step_shape *s,
                          struct rt_part_list *list);
 

@@ -450,5 +450,6 @@ const struct rt_cost_model rt_cost_profile = {
     .init = profile_init,
     .release = profile_release,
     .terms = rt_roofline_terms,
+    .prefetch = rt_roofline_prefetch,
     .explain = rt_roofline_explain,
 };

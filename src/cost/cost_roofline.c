@@ -303,6 +303,13 @@ static struct rt_cost_row row_m(const struct rt_cost *c, int64_t m)
     return lookup(c, &c->roofline.by_m, m, roofline_row_m);
 }
 
+void rt_roofline_prefetch(const struct rt_cost *c, int64_t tokens)
+{
+    const struct rt_row_table *t = &c->roofline.by_m;
+    if (tokens < t->count)
+        __builtin_prefetch(&t->rows[tokens]);
+}
+
 static struct rt_cost_row row_s(const struct rt_cost *c, int64_t s)
 {
     return lookup(c, &c->roofline.by_s, s, roofline_row_s);
@@ -567,5 +574,6 @@ const struct rt_cost_model rt_cost_roofline = {
     .init = rt_roofline_init,
     .release = rt_roofline_release,
     .terms = rt_roofline_terms,
+    .prefetch = rt_roofline_prefetch,
     .explain = rt_roofline_explain,
 };

@@ -95,12 +95,11 @@ static inline double run_ns(const struct rt_decode_line *line, double x0, double
     return step_seconds(line->terms_s, line_kv_s(line, x0 + (double)i * dx)) * 1e9;
 }
 
-/* Every operation is monotone in x, so all durations lie between the first and the last. */
-static inline bool run_is_small(const struct rt_decode_run *r, int32_t from, int32_t n)
+/* Every operation is monotone in x, so all durations lie between the first and the last. Where
+ * these are too long for round_small, or negative, it gives bits that say so. */
+static inline bool were_small(int64_t first_ns, int64_t last_ns)
 {
-    double first = run_ns(r->line, r->x0, r->dx, from);
-    double last = run_ns(r->line, r->x0, r->dx, from + n - 1);
-    return first >= 0 && last >= 0 && first < TWO_51 && last < TWO_51;
+    return ((uint64_t)first_ns | (uint64_t)last_ns) < UINT64_C(1) << 51;
 }
 
 static int64_t add_ns(int64_t sum, int64_t ns)
@@ -113,22 +112,22 @@ RT_WIDE static int64_t list_small(const struct rt_decode_run *r, int32_t from, i
 {
     const struct rt_decode_line line = *r->line;
     double x0 = r->x0, dx = r->dx;
-    int64_t sum = 0;
+    uint64_t sum = 0;
     for (int32_t i = 0; i < n; i++) {
         ns[i] = round_small(run_ns(&line, x0, dx, from + i));
-        sum += ns[i];
+        sum += (uint64_t)ns[i];
     }
-    return sum;
+    return (int64_t)sum;
 }
 
 RT_WIDE static int64_t sum_small(const struct rt_decode_run *r, int32_t from, int32_t n)
 {
     const struct rt_decode_line line = *r->line;
     double x0 = r->x0, dx = r->dx;
-    int64_t sum = 0;
+    uint64_t sum = 0;
     for (int32_t i = 0; i < n; i++)
-        sum += round_small(run_ns(&line, x0, dx, from + i));
-    return sum;
+        sum += (uint64_t)round_small(run_ns(&line, x0, dx, from + i));
+    return (int64_t)sum;
 }
 
 bool rt_cost_run(const struct rt_cost *c, int64_t decodes, int64_t context,
@@ -145,34 +144,37 @@ int64_t rt_run_ns(const struct rt_decode_run *run, uint32_t i)
     return round_any(run_ns(run->line, run->x0, run->dx, (int32_t)i));
 }
 
-int64_t rt_run_list(const struct rt_decode_run *run, uint32_t from, uint32_t n, int64_t *ns)
+/* Steps of any length, one by one; listed if ns is not NULL. */
+static int64_t add_up(const struct rt_decode_run *run, uint32_t from, uint32_t n, int64_t *ns)
 {
-    int32_t first = (int32_t)from, count = (int32_t)n;
     int64_t sum = 0;
-    assert(n <= RT_MAX_RUN);
-    if (n == 0)
-        return 0;
-    if (run_is_small(run, first, count))
-        return list_small(run, first, count, ns);
     for (uint32_t i = 0; i < n; i++) {
-        ns[i] = rt_run_ns(run, from + i);
-        sum = add_ns(sum, ns[i]);
+        int64_t one_ns = rt_run_ns(run, from + i);
+        sum = add_ns(sum, one_ns);
+        if (ns)
+            ns[i] = one_ns;
     }
     return sum;
 }
 
-int64_t rt_run_sum(const struct rt_decode_run *run, uint32_t from, uint32_t n)
+int64_t rt_run_list(const struct rt_decode_run *run, uint32_t from, uint32_t n, int64_t *ns)
 {
-    int32_t first = (int32_t)from, count = (int32_t)n;
-    int64_t sum = 0;
     assert(n <= RT_MAX_RUN);
     if (n == 0)
         return 0;
-    if (run_is_small(run, first, count))
-        return sum_small(run, first, count);
-    for (uint32_t i = 0; i < n; i++)
-        sum = add_ns(sum, rt_run_ns(run, from + i));
-    return sum;
+    int64_t sum = list_small(run, (int32_t)from, (int32_t)n, ns);
+    return were_small(ns[0], ns[n - 1]) ? sum : add_up(run, from, n, ns);
+}
+
+int64_t rt_run_sum(const struct rt_decode_run *run, uint32_t from, uint32_t n)
+{
+    assert(n <= RT_MAX_RUN);
+    if (n == 0)
+        return 0;
+    int64_t first_ns = round_small(run_ns(run->line, run->x0, run->dx, (int32_t)from));
+    int64_t last_ns = round_small(run_ns(run->line, run->x0, run->dx, (int32_t)(from + n - 1)));
+    return were_small(first_ns, last_ns) ? sum_small(run, (int32_t)from, (int32_t)n)
+                                         : add_up(run, from, n, NULL);
 }
 
 int64_t rt_cost_decode_run(const struct rt_cost *c, struct rt_step_shape *s, uint32_t n,

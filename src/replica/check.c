@@ -98,6 +98,7 @@ void rank_check(const struct rank *r)
     assert(s.count == r->running.count && s.count <= r->engine->max_num_seqs);
     assert(s.prefills == (r->partial != SEQ_NONE)); /* one unfinished prompt at most */
     assert(used >= 0 && used <= r->kv_blocks);
+    assert(r->listed_blocks >= 0 && r->listed_blocks <= r->free_blocks);
     assert(!r->ordered || (r->queue.count == r->waiting.count && r->victims.count == s.count));
     assert(r->kv ? used <= s.blocks : used == s.blocks); /* with a cache several may hold a block */
 }

@@ -40,8 +40,8 @@ static bool only_decodes_follow(const struct rank *r)
 static int64_t rounds_with_blocks(const struct rank *r, int64_t limit)
 {
     int64_t spare = r->free_blocks - (r->policy->needs_spare_block ? 1 : 0), low = 0;
-    int64_t most = coast_tokens(&r->lane->decode, limit) / r->engine->block_size + 1;
-    if (r->policy->reserves_output || most * r->lane->decode.count <= spare)
+    int64_t most = coast_tokens(&r->lane->decode, limit) * r->lane->decode.count;
+    if (r->policy->reserves_output || most <= spare) /* were each of them to begin a block */
         return limit;
     while (low < limit) { /* coast_blocks ascends: the most rounds whose blocks are spare */
         int64_t mid = low + (limit - low + 1) / 2;

@@ -27,16 +27,22 @@ struct step_begin { /* a planned step, and when it begins */
     int64_t at_ns;
 };
 
-/* Moves on to the first step that ends at or after the instant, at most to `to`. */
+/* Moves on to the first step that ends at or after the instant, at most to `to`. The first one may
+ * be of any kind; those behind it are rounds, whose durations are monotone and differ little, so
+ * that nearly all that end before the instant would do so, too, if each were as long as the longest
+ * of them. */
 static void seek_ending(const struct coast_plan *p, struct step_begin *s, uint32_t to, int64_t ns)
 {
-    enum { STRIDE = 16 };
-    while (to - s->i >= STRIDE) {
-        int64_t many = sum_ns(p->ns + s->i, STRIDE);
-        if (s->at_ns + many >= ns)
-            break;
-        s->at_ns += many;
-        s->i += STRIDE;
+    if (s->i >= to || s->at_ns + p->ns[s->i] >= ns)
+        return;
+    s->at_ns += p->ns[s->i++];
+    if (s->i < to) {
+        int64_t first_ns = p->ns[s->i], last_ns = p->ns[to - 1];
+        int64_t longest_ns = first_ns > last_ns ? first_ns : last_ns;
+        int64_t most = longest_ns > 0 ? (ns - 1 - s->at_ns) / longest_ns : 0;
+        uint32_t many = most < to - s->i ? (uint32_t)most : to - s->i;
+        s->at_ns += sum_ns(p->ns + s->i, many);
+        s->i += many;
     }
     while (s->i < to && s->at_ns + p->ns[s->i] < ns)
         s->at_ns += p->ns[s->i++];
@@ -137,7 +143,9 @@ static rt_u128 sum_of(uint64_t x, uint64_t dx, uint64_t count)
 /* The same of what each of them has up to the knee. */
 static rt_u128 sum_below(uint64_t x, uint64_t dx, uint64_t count, uint64_t knee)
 {
-    uint64_t below = x >= knee ? 0 : dx == 0 ? count : (knee - x + dx - 1) / dx;
+    uint64_t below = count;
+    if (x + dx * count > knee) /* rarely: where runs cross the knee, and beyond it */
+        below = x >= knee ? 0 : dx == 0 ? count : (knee - x + dx - 1) / dx;
     if (below > count)
         below = count;
     return sum_of(x, dx, below) + (rt_u128)knee * (count - below);

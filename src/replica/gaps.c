@@ -8,13 +8,11 @@
 /* Index of the first entry whose round is beyond `round`; first + count when there is none. */
 static size_t first_after(const struct gap_stack *g, int64_t round)
 {
-    size_t low = g->first, high = g->first + g->count;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (g->items[mid].round > round)
-            high = mid;
-        else
-            low = mid + 1;
+    size_t low = g->first, left = g->count;
+    while (left > 0) {
+        size_t half = left / 2;
+        low += g->items[low + half].round > round ? 0 : left - half;
+        left = half;
     }
     return low;
 }
@@ -40,20 +38,25 @@ bool gap_make_room(struct gap_stack *g, int64_t oldest_round)
     return true;
 }
 
+static int64_t longer(int64_t ns, const struct gap *gap, int64_t round)
+{
+    return gap->round > round && gap->ns > ns ? gap->ns : ns;
+}
+
 int64_t gap_max_before_latest(const struct gap_stack *g, int64_t round)
 {
     size_t i = first_after(g, round);
-    return i < g->first + g->count ? g->items[i].ns : RT_NEVER;
+    return longer(i < g->first + g->count ? g->items[i].ns : RT_NEVER, &g->rising, round);
 }
 
 int64_t gap_max_after(const struct gap_stack *g, int64_t round)
 {
-    int64_t before = gap_max_before_latest(g, round);
-    return g->latest.round > round && g->latest.ns > before ? g->latest.ns : before;
+    return longer(gap_max_before_latest(g, round), &g->latest, round);
 }
 
 void gap_forget(struct gap_stack *g)
 {
     g->count = 0;
-    g->latest.round = 0;
+    g->rising.round = g->latest.round = 0;
+    g->rising.ns = g->latest.ns = 0;
 }

@@ -6,7 +6,9 @@
  * gaps fall strictly. Pushing is O(1) amortised; the maximum over (s, now] is the first entry after
  * s: O(log n). Entries that no member can ask for any more are dropped when space runs out, so the
  * stack holds at most the rounds since the oldest member joined. The latest gap waits beside the
- * stack until the next one comes: its step may still be cut off by a crash. */
+ * stack until the next one comes: its step may still be cut off by a crash. So does the longest
+ * since the last one that was put on it: while gaps rise, as those of one batch do, each takes the
+ * place of the one before. */
 #ifndef RT_GAPS_INTERNAL_H
 #define RT_GAPS_INTERNAL_H
 
@@ -21,7 +23,7 @@ struct gap { /* a round whose gap is longer than all after it */
 struct gap_stack {
     struct gap *items;
     size_t first, count, capacity; /* items[first .. first + count) */
-    struct gap latest;             /* not among them yet; round 0: none */
+    struct gap rising, latest;     /* not among them yet; round 0: none */
 };
 
 static inline bool gap_is_full(const struct gap_stack *g)
@@ -32,20 +34,26 @@ static inline bool gap_is_full(const struct gap_stack *g)
  */
 bool gap_make_room(struct gap_stack *g, int64_t oldest_round);
 
+/* On the stack, in the place of all that are not longer. It is not full. */
+static inline void gap_put(struct gap_stack *g, struct gap gap)
+{
+    size_t count = g->count;
+    while (count > 0 && g->items[g->first + count - 1].ns <= gap.ns)
+        count--;
+    if (count == 0)
+        g->first = 0;
+    g->items[g->first + count] = gap;
+    g->count = count + 1;
+}
+
 /* The stack is not full. */
 static inline void gap_push(struct gap_stack *g, int64_t round, int64_t ns)
 {
     struct gap before = g->latest;
-    size_t count = g->count;
     g->latest = (struct gap){.round = round, .ns = ns};
-    if (before.round == 0)
-        return;
-    while (count > 0 && g->items[g->first + count - 1].ns <= before.ns)
-        count--;
-    if (count == 0)
-        g->first = 0;
-    g->items[g->first + count] = before;
-    g->count = count + 1;
+    if (before.ns < g->rising.ns)
+        gap_put(g, g->rising);
+    g->rising = before;
 }
 
 int64_t gap_max_after(const struct gap_stack *g, int64_t round);         /* RT_NEVER when none */

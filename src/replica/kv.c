@@ -312,8 +312,8 @@ static bool reserve_blocks(struct rank *r, struct seq *q, int64_t count)
 void kv_take_count(struct rank *r, int64_t count)
 {
     r->free_blocks -= count;
-    if (r->retained && count != 0)
-        retained_take(r, count);
+    if (r->listed_blocks > r->free_blocks)
+        retained_take(r);
 }
 
 void kv_take(struct rank *r, struct seq *q, int64_t count)

@@ -1,6 +1,7 @@
 /* A rank's life: arrivals in, steps scheduled and ended, rows out. See replica_internal.h for how
  * the parts fit; docs/engine.md for the rules. */
 #include "replica_internal.h"
+#include "rooftrace/cost.h"
 #include "rooftrace/queue_order.h"
 
 #include <assert.h>
@@ -248,6 +249,7 @@ enum rt_reason rank_push(struct rank *r, const struct rt_request *req,
     }
     if (!rank_new_seq(r, req, key_ns, err)) /* memory: told through *err */
         return RT_REASON_NONE;
+    rt_cost_prefetch(r->cost, req->prompt_tokens + r->lane->decode.count);
     if (past)
         take_progress(seq_at(r, r->newest), past);
     queue_join(r, r->newest);

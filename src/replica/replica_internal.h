@@ -202,6 +202,7 @@ struct rank {
     int64_t kv_blocks, free_blocks, watermark_blocks;
     struct kv_cache *kv; /* prefix caching with names of blocks: their identities, else NULL */
     struct retained *retained;           /* prefix caching without them, else NULL */
+    int64_t listed_blocks;               /* free ones that it tells apart */
     int64_t cpu_blocks, cpu_free_blocks; /* swap preemption: KV blocks of CPU memory */
     int64_t moved_blocks;                /* copied since a step was formed last */
     double block_bytes, pcie_bytes_per_s;
@@ -459,7 +460,7 @@ void kv_publish(struct rank *r, struct seq *q);               /* all that q->kv 
 /* retained.c */
 bool retained_init(struct rank *r);
 void retained_free(struct rank *r);
-void retained_take(struct rank *r, int64_t count);
+void retained_take(struct rank *r); /* there are fewer free blocks than are listed */
 void retained_release(struct rank *r, uint32_t i, int64_t count, int64_t keep);
 int64_t retained_blocks(const struct rank *r, const struct seq *q); /* still there for it */
 void retained_reclaim(struct rank *r, struct seq *q);               /* it holds them again */

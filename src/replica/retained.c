@@ -2,13 +2,14 @@
  * its own. Then blocks need no identity; the free queue is a list of runs of blocks, in the order
  * they became free:
  *
- *     head -> [9 of nobody] -> [5 of request 7] -> [3 of nobody] -> tail
+ *     9 of nobody, head -> [5 of request 7] -> [3 of nobody] -> [2 of request 8] -> tail
  *
  * A request frees its last block first, so what is taken from its run at the head are always its
  * last blocks: what is left is a prefix of its tokens. Neighbouring runs of nobody merge, so there
- * are at most two runs a preempted request. Blocks never taken stand before the head. Every
- * operation is O(1) amortised, whatever the number of blocks. The result equals that of kv.c with
- * private keys only. */
+ * are at most two runs a preempted request. Nobody's blocks in front of the first run of somebody
+ * are no run: they are the free blocks that are not listed, and as long as nobody was preempted
+ * there is no list. Every operation is O(1) amortised, whatever the number of blocks. The result
+ * equals that of kv.c with private keys only. */
 #include "replica_internal.h"
 
 #include <assert.h>
@@ -25,7 +26,6 @@ struct block_run {
 struct retained {
     struct rt_slab runs;
     uint32_t head, tail;
-    int64_t fresh; /* blocks never taken */
 };
 
 bool retained_init(struct rank *r)
@@ -35,7 +35,6 @@ bool retained_init(struct rank *r)
         return false;
     rt_slab_init(&t->runs, sizeof(struct block_run));
     t->head = t->tail = NO_RUN;
-    t->fresh = r->kv_blocks;
     r->retained = t;
     return true;
 }
@@ -52,10 +51,16 @@ static struct block_run *run_at(const struct retained *t, uint32_t i)
     return rt_slab_at(&t->runs, i);
 }
 
-static void remove_run(struct rank *r, uint32_t i)
+static bool is_nobodys(const struct retained *t, uint32_t i)
+{
+    return i != NO_RUN && run_at(t, i)->owner == SEQ_NONE;
+}
+
+static void unlink_run(struct rank *r, uint32_t i)
 {
     struct retained *t = r->retained;
     struct block_run *x = run_at(t, i);
+    r->listed_blocks -= x->count;
     if (x->owner != SEQ_NONE)
         seq_at(r, x->owner)->run = NO_RUN;
     if (x->prev == NO_RUN)
@@ -69,13 +74,22 @@ static void remove_run(struct rank *r, uint32_t i)
     rt_slab_give(&t->runs, i);
 }
 
+/* What is nobody's at the head is no run. */
+static void remove_run(struct rank *r, uint32_t i)
+{
+    unlink_run(r, i);
+    if (is_nobodys(r->retained, r->retained->head))
+        unlink_run(r, r->retained->head);
+}
+
 static void push_run(struct rank *r, int64_t count, uint32_t owner)
 {
     struct retained *t = r->retained;
-    if (count == 0)
+    if (count == 0 || (owner == SEQ_NONE && t->tail == NO_RUN))
         return;
-    if (owner == SEQ_NONE && t->tail != NO_RUN && run_at(t, t->tail)->owner == SEQ_NONE) {
+    if (owner == SEQ_NONE && is_nobodys(t, t->tail)) {
         run_at(t, t->tail)->count += count;
+        r->listed_blocks += count;
         return;
     }
     uint32_t i = rt_slab_take(&t->runs);
@@ -84,6 +98,7 @@ static void push_run(struct rank *r, int64_t count, uint32_t owner)
         return;
     }
     *run_at(t, i) = (struct block_run){count, owner, t->tail, NO_RUN};
+    r->listed_blocks += count;
     if (t->tail == NO_RUN)
         t->head = i;
     else
@@ -93,22 +108,20 @@ static void push_run(struct rank *r, int64_t count, uint32_t owner)
         seq_at(r, owner)->run = i;
 }
 
-void retained_take(struct rank *r, int64_t count)
+/* More blocks were taken than are not listed. */
+void retained_take(struct rank *r)
 {
     struct retained *t = r->retained;
-    int64_t fresh = count < t->fresh ? count : t->fresh;
-    t->fresh -= fresh;
-    count -= fresh;
-    while (count > 0 && t->head != NO_RUN) {
+    int64_t count;
+    while ((count = r->listed_blocks - r->free_blocks) > 0) {
         struct block_run *x = run_at(t, t->head);
         if (x->count > count) {
             x->count -= count;
+            r->listed_blocks -= count;
             return;
         }
-        count -= x->count;
         remove_run(r, t->head);
     }
-    assert(count == 0 || r->out_of_memory);
 }
 
 /* `keep` of its `count` blocks are full and can be found again by the sequence i. */
@@ -123,9 +136,12 @@ int64_t retained_blocks(const struct rank *r, const struct seq *q)
     return q->run == NO_RUN ? 0 : run_at(r->retained, q->run)->count;
 }
 
-static bool is_nobodys(const struct retained *t, uint32_t i)
+static void merge(struct rank *r, uint32_t into, uint32_t from)
 {
-    return i != NO_RUN && run_at(t, i)->owner == SEQ_NONE;
+    struct block_run *x = run_at(r->retained, from);
+    run_at(r->retained, into)->count += x->count;
+    r->listed_blocks += x->count;
+    unlink_run(r, from);
 }
 
 /* Its run becomes nobody's, one with such neighbours. */
@@ -135,17 +151,17 @@ void retained_disown(struct rank *r, struct seq *q)
     uint32_t i = q->run;
     if (!t || i == NO_RUN)
         return;
+    if (i == t->head) {
+        remove_run(r, i);
+        return;
+    }
     struct block_run *x = run_at(t, i);
     x->owner = SEQ_NONE;
     q->run = NO_RUN;
-    if (is_nobodys(t, x->next)) {
-        x->count += run_at(t, x->next)->count;
-        remove_run(r, x->next);
-    }
-    if (is_nobodys(t, x->prev)) {
-        run_at(t, x->prev)->count += x->count;
-        remove_run(r, i);
-    }
+    if (is_nobodys(t, x->next))
+        merge(r, i, x->next);
+    if (is_nobodys(t, x->prev))
+        merge(r, x->prev, i);
 }
 
 /* The sequence holds its blocks again. */
