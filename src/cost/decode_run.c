@@ -89,10 +89,13 @@ bool rt_cost_can_run(const struct rt_cost *c)
 }
 
 /* Duration of the i-th step before rounding. The sums x are integers below 2^53, so x0 + i*dx is
- * exact and equals the conversion of the advanced integer. */
-static inline double run_ns(const struct rt_decode_line *line, double x0, double dx, int32_t i)
+ * exact and equals the conversion of the advanced integer. Below the knee nothing lies beyond it:
+ * the same bits for less. */
+static inline double run_ns(const struct rt_decode_line *line, double x0, double dx, int32_t i,
+                            bool below)
 {
-    return step_seconds(line->terms_s, line_kv_s(line, x0 + (double)i * dx)) * 1e9;
+    double x = x0 + (double)i * dx;
+    return step_seconds(line->terms_s, below ? line->slope_s * x : line_kv_s(line, x)) * 1e9;
 }
 
 /* Every operation is monotone in x, so all durations lie between the first and the last. Where
@@ -107,27 +110,38 @@ static int64_t add_ns(int64_t sum, int64_t ns)
     return ns > INT64_MAX - sum ? INT64_MAX : sum + ns;
 }
 
-RT_WIDE static int64_t list_small(const struct rt_decode_run *r, int32_t from, int32_t n,
-                                  int64_t *ns)
+/* Returns the sum; lists them if ns is not NULL. */
+static inline int64_t add_small(const struct rt_decode_run *r, int32_t from, int32_t n, int64_t *ns,
+                                bool below)
 {
     const struct rt_decode_line line = *r->line;
     double x0 = r->x0, dx = r->dx;
     uint64_t sum = 0;
     for (int32_t i = 0; i < n; i++) {
-        ns[i] = round_small(run_ns(&line, x0, dx, from + i));
-        sum += (uint64_t)ns[i];
+        int64_t one_ns = round_small(run_ns(&line, x0, dx, from + i, below));
+        sum += (uint64_t)one_ns;
+        if (ns)
+            ns[i] = one_ns;
     }
     return (int64_t)sum;
 }
 
+static inline bool is_below_knee(const struct rt_decode_run *r, int32_t to)
+{
+    return r->x0 + (double)to * r->dx <= r->line->knee;
+}
+
+RT_WIDE static int64_t list_small(const struct rt_decode_run *r, int32_t from, int32_t n,
+                                  int64_t *ns)
+{
+    return is_below_knee(r, from + n) ? add_small(r, from, n, ns, true)
+                                      : add_small(r, from, n, ns, false);
+}
+
 RT_WIDE static int64_t sum_small(const struct rt_decode_run *r, int32_t from, int32_t n)
 {
-    const struct rt_decode_line line = *r->line;
-    double x0 = r->x0, dx = r->dx;
-    uint64_t sum = 0;
-    for (int32_t i = 0; i < n; i++)
-        sum += (uint64_t)round_small(run_ns(&line, x0, dx, from + i));
-    return (int64_t)sum;
+    return is_below_knee(r, from + n) ? add_small(r, from, n, NULL, true)
+                                      : add_small(r, from, n, NULL, false);
 }
 
 bool rt_cost_run(const struct rt_cost *c, int64_t decodes, int64_t context,
@@ -141,7 +155,7 @@ bool rt_cost_run(const struct rt_cost *c, int64_t decodes, int64_t context,
 
 int64_t rt_run_ns(const struct rt_decode_run *run, uint32_t i)
 {
-    return round_any(run_ns(run->line, run->x0, run->dx, (int32_t)i));
+    return round_any(run_ns(run->line, run->x0, run->dx, (int32_t)i, false));
 }
 
 /* Steps of any length, one by one; listed if ns is not NULL. */
@@ -171,8 +185,9 @@ int64_t rt_run_sum(const struct rt_decode_run *run, uint32_t from, uint32_t n)
     assert(n <= RT_MAX_RUN);
     if (n == 0)
         return 0;
-    int64_t first_ns = round_small(run_ns(run->line, run->x0, run->dx, (int32_t)from));
-    int64_t last_ns = round_small(run_ns(run->line, run->x0, run->dx, (int32_t)(from + n - 1)));
+    int64_t first_ns = round_small(run_ns(run->line, run->x0, run->dx, (int32_t)from, false));
+    int64_t last_ns =
+        round_small(run_ns(run->line, run->x0, run->dx, (int32_t)(from + n - 1), false));
     return were_small(first_ns, last_ns) ? sum_small(run, (int32_t)from, (int32_t)n)
                                          : add_up(run, from, n, NULL);
 }

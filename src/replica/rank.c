@@ -203,22 +203,17 @@ bool rank_new_seq(struct rank *r, const struct rt_request *req, int64_t key_ns, 
     if (i == SEQ_NONE || !reserve_lanes(r) || !queue_reserve(r, r->seqs.capacity))
         return rt_fail_nomem(err, "requests in flight");
     struct seq *q = seq_at(r, i);
-    *q = (struct seq){
-        .id = req->id,
-        .rank = r->pushes++,
-        .arrival_ns = req->arrival_ns,
-        .key_ns = key_ns,
-        .prompt = req->prompt_tokens,
-        .output = req->output_tokens,
-        .scheduled_ns = RT_NEVER,
-        .first_token_ns = RT_NEVER,
-        .last_token_ns = RT_NEVER,
-        .max_itl_ns = RT_NEVER,
-        .away_from_ns = INT64_MAX,
-        .class_name = req->class_name,
-        .state = SEQ_WAITING,
-        .run = RT_SLAB_NONE,
-    };
+    q->id = req->id; /* what is not told is 0 */
+    q->rank = r->pushes++;
+    q->arrival_ns = req->arrival_ns;
+    q->key_ns = key_ns;
+    q->prompt = req->prompt_tokens;
+    q->output = req->output_tokens;
+    q->scheduled_ns = q->first_token_ns = q->last_token_ns = q->max_itl_ns = RT_NEVER;
+    q->away_from_ns = INT64_MAX;
+    q->class_name = req->class_name;
+    q->state = SEQ_WAITING;
+    q->run = RT_SLAB_NONE;
     if (!copy_texts(r, q, req)) {
         seq_release(q);
         rt_slab_give(&r->seqs, i);
