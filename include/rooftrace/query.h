@@ -49,5 +49,8 @@ typedef bool rt_db_row_fn(void *user, int columns, const char *const *names,
                           const char *const *values);
 bool rt_db_select(struct rt_db *db, const char *sql, rt_db_row_fn *row, void *user,
                   struct rt_err *err) RT_MUST_USE;
+/* The first of the SELECTs in *sql, which then begins with the next one: "" when there is none. */
+bool rt_db_select_first(struct rt_db *db, const char **sql, rt_db_row_fn *row, void *user,
+                        struct rt_err *err) RT_MUST_USE;
 
 #endif

@@ -1,4 +1,4 @@
-/* rooftrace query: one SQL statement on a database, opened read-only.
+/* rooftrace query: SQL statements on a database, opened read-only.
  *
  * As a table, the first rows are kept until widths are known (at most ROWS_KEPT of them), then
  * everything streams, so a result of any size takes constant memory; later cells that are wider
@@ -21,9 +21,11 @@ static const struct rt_option table[] = {
 
 static const struct cli_page page = {
     .usage =
-        "usage: rooftrace query DATABASE \"SELECT ...\" [options]\n\n"
-        "Asks a database in SQL and prints the rows. It is opened read-only. Tables and views\n"
-        "are described in docs/schema.md; to begin with: summary, requests, metric, sample.\n",
+        "usage: rooftrace query DATABASE \"SELECT ...[; SELECT ...]\" [options]\n\n"
+        "Asks a database in SQL and prints the rows, those of several statements one after the\n"
+        "other. It is opened read-only. Tables and views are described in docs/schema.md; to "
+        "begin\n"
+        "with: summary, requests, metric, sample.\n",
     .options = {"rooftrace query", table, sizeof table / sizeof table[0]},
     .examples =
         "\nexamples:\n"
@@ -248,18 +250,31 @@ static void end_rows(struct printer *p)
     free(p->left);
 }
 
-int cli_print_query(const char *path, const char *sql, enum cli_form form)
+/* The first statement of *sql, which moves on to the next one. */
+static bool print_first(struct rt_db *db, const char **sql, enum cli_form form, struct rt_err *err)
 {
     struct printer p = {.form = form};
-    struct rt_db *db = NULL;
-    struct rt_err err = {0};
-    bool ok = rt_db_open(path, &db, &err) && rt_db_select(db, sql, on_row, &p, &err);
+    bool ok = rt_db_select_first(db, sql, on_row, &p, err);
 
-    rt_db_close(db);
     if (p.failed)
-        ok = rt_fail_nomem(&err, "rows");
+        ok = rt_fail_nomem(err, "rows");
     if (ok || p.rows > 0)
         end_rows(&p);
+    return ok;
+}
+
+int cli_print_query(const char *path, const char *sql, enum cli_form form)
+{
+    struct rt_db *db = NULL;
+    struct rt_err err = {0};
+    bool ok = rt_db_open(path, &db, &err) && print_first(db, &sql, form, &err);
+
+    while (ok && *sql != '\0' && !ferror(stdout)) {
+        if (form != CLI_FORM_JSON)
+            putchar('\n');
+        ok = print_first(db, &sql, form, &err);
+    }
+    rt_db_close(db);
     if (!ok) {
         (void)cli_finish(); /* rows before an error come before its message */
         return cli_fail(&err);
@@ -280,7 +295,7 @@ int cli_query(int argc, char **argv)
         form = CLI_FORM_JSON;
     else if (rt_options_given(&o, "--csv"))
         form = CLI_FORM_CSV;
-    if (!cli_words(&o, 2, 2, "a database and an SQL statement in quotes", &err))
+    if (!cli_words(&o, 2, 2, "a database and SQL in quotes", &err))
         status = cli_fail(&err);
     else
         status = cli_print_query(o.words[0], o.words[1], form);

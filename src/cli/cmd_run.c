@@ -88,7 +88,7 @@ static const struct rt_option table[] = {
     {RT_OPT_NUMBER("--router-view-interval-s", "X", 0, 86400,
                    "between reports of tokens, KV and prefixes to it; 0: always\ncurrent (0)")},
     {RT_OPT_TEXT("--router-weights", "KEY=W,...",
-                 "of router weighted: outstanding, waiting, tokens, kv, prefix")},
+                 "router weighted, with weights of outstanding, waiting,\ntokens, kv and prefix")},
     {RT_OPT_HEADING("prefill and decode apart (docs/disaggregation.md):")},
     {RT_OPT_INT("--prefill-replicas", "N", 1, 65536,
                 "compute prompts; the pool is split into two roles")},

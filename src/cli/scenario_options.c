@@ -357,6 +357,27 @@ static bool put_synthetic(struct scenario_builder *b, struct rt_err *err)
     return synthetic == NULL || synth_options_put(b, synthetic, err);
 }
 
+static bool is_weighted(const cJSON *router)
+{
+    return cJSON_IsString(router) && strcmp(router->valuestring, "weighted") == 0;
+}
+
+/* --router-weights alone means the router that has weights; beside another one they would do
+ * nothing. */
+static bool put_weighted(struct scenario_builder *b, struct rt_err *err)
+{
+    const cJSON *router = cJSON_GetObjectItemCaseSensitive(b->root, "router");
+
+    if (!rt_options_given(b->o, "--router-weights") || is_weighted(router) ||
+        is_weighted(cJSON_GetObjectItemCaseSensitive(b->root, "decode_router")))
+        return true;
+    if (router == NULL)
+        scenario_put(b, b->root, "router", cJSON_CreateString("weighted"));
+    return router == NULL || !cJSON_IsString(router) ||
+           rt_fail(err, RT_EUSAGE, "--router-weights: expected router weighted, read \"%.64s\"",
+                   router->valuestring);
+}
+
 static bool put_options(struct scenario_builder *b, struct rt_err *err)
 {
     if (!cJSON_HasObjectItem(b->root, "pools")) {
@@ -376,8 +397,9 @@ static bool put_options(struct scenario_builder *b, struct rt_err *err)
             put_option(b, &places[i]);
     scenario_put_price(b);
     scenario_put_supply(b);
-    return put_synthetic(b, err) && put_cost(b, err) && (b->sizing || put_slo(b, "--slo", err)) &&
-           put_slo(b, "--goodput", err) && (b->ok || rt_fail_nomem(err, "options"));
+    return put_weighted(b, err) && put_synthetic(b, err) && put_cost(b, err) &&
+           (b->sizing || put_slo(b, "--slo", err)) && put_slo(b, "--goodput", err) &&
+           (b->ok || rt_fail_nomem(err, "options"));
 }
 
 /* `text`: the file's document, or "{}". */

@@ -304,14 +304,16 @@ static int only_reading(void *user, int action, const char *a, const char *b, co
     }
 }
 
-/* One statement that reads. */
-static bool prepare_select(struct rt_db *d, const char *sql, sqlite3_stmt **statement,
+/* The first statement of *sql, which has to be one that reads; *sql moves on behind it. */
+static bool prepare_select(struct rt_db *d, const char **sql, sqlite3_stmt **statement,
                            struct rt_err *err)
 {
-    sqlite3_stmt *second = NULL;
-    const char *tail = NULL;
-    int rc = sqlite3_prepare_v2(d->db, sql, -1, statement, &tail);
+    const char *text = *sql;
+    int rc;
 
+    do /* a comment or a semicolon alone is none */
+        rc = sqlite3_prepare_v2(d->db, *sql, -1, statement, sql);
+    while (rc == SQLITE_OK && !*statement && **sql != '\0');
     if (rc == SQLITE_AUTH)
         return rt_fail(err, RT_EUSAGE, "only SELECT is allowed: %s", sqlite3_errmsg(d->db));
     if (rc == SQLITE_ERROR)
@@ -319,14 +321,22 @@ static bool prepare_select(struct rt_db *d, const char *sql, sqlite3_stmt **stat
     if (rc != SQLITE_OK)
         return rt_sql_fail(d->db, d->path, "reading", err);
     if (!*statement)
-        return rt_fail(err, RT_EUSAGE, "SQL: there is no statement in \"%s\"", sql);
+        return rt_fail(err, RT_EUSAGE, "SQL: there is no statement in \"%s\"", text);
     if (sqlite3_column_count(*statement) == 0) /* VACUUM INTO asks the authorizer too late */
         return rt_fail(err, RT_EUSAGE, "only SELECT is allowed: this statement gives no rows");
-    rc = sqlite3_prepare_v2(d->db, tail, -1, &second, NULL);
-    sqlite3_finalize(second);
-    if (rc != SQLITE_OK || second)
-        return rt_fail(err, RT_EUSAGE, "SQL: one statement at a time, not also \"%s\"", tail);
     return true;
+}
+
+/* Whether nothing but blanks, comments and semicolons follows. */
+static bool is_last(struct rt_db *d, const char *sql)
+{
+    sqlite3_stmt *next = NULL;
+    int rc = SQLITE_OK;
+
+    while (rc == SQLITE_OK && !next && *sql != '\0')
+        rc = sqlite3_prepare_v2(d->db, sql, -1, &next, &sql);
+    sqlite3_finalize(next);
+    return rc == SQLITE_OK && !next;
 }
 
 static bool each_row(struct rt_db *d, sqlite3_stmt *statement, rt_db_row_fn *row, void *user,
@@ -355,15 +365,32 @@ static bool each_row(struct rt_db *d, sqlite3_stmt *statement, rt_db_row_fn *row
     return rc == SQLITE_DONE || rt_sql_fail(d->db, d->path, "reading", err);
 }
 
-bool rt_db_select(struct rt_db *d, const char *sql, rt_db_row_fn *row, void *user,
-                  struct rt_err *err)
+static bool select_one(struct rt_db *d, const char **sql, bool alone, rt_db_row_fn *row, void *user,
+                       struct rt_err *err)
 {
     sqlite3_stmt *statement = NULL;
     bool ok;
 
     sqlite3_set_authorizer(d->db, only_reading, NULL);
-    ok = prepare_select(d, sql, &statement, err) && each_row(d, statement, row, user, err);
+    ok = prepare_select(d, sql, &statement, err);
+    if (ok && is_last(d, *sql))
+        *sql = "";
+    if (ok && alone && **sql != '\0')
+        ok = rt_fail(err, RT_EUSAGE, "SQL: one statement at a time, not also \"%s\"", *sql);
+    ok = ok && each_row(d, statement, row, user, err);
     sqlite3_finalize(statement);
     sqlite3_set_authorizer(d->db, NULL, NULL);
     return ok;
+}
+
+bool rt_db_select(struct rt_db *d, const char *sql, rt_db_row_fn *row, void *user,
+                  struct rt_err *err)
+{
+    return select_one(d, &sql, true, row, user, err);
+}
+
+bool rt_db_select_first(struct rt_db *d, const char **sql, rt_db_row_fn *row, void *user,
+                        struct rt_err *err)
+{
+    return select_one(d, sql, false, row, user, err);
 }

@@ -185,7 +185,7 @@ class Usage(Case):
              "--to-s: expected more than --from-s, 5, read 5"),
             (["trace", "export", "x.db", "--perfetto", "o", "--replica", "65536"],
              "--replica: expected an integer from 0 to 65535"),
-            (["query", "x.db"], "expected a database and an SQL statement"),
+            (["query", "x.db"], "expected a database and SQL in quotes"),
         ]
         for args, text in cases:
             self.fails(2, text, *args)
@@ -520,6 +520,12 @@ class Runs(Case):
             "burst_prompt_tokens": 900, "queue_limit": 11, "shed_late": True})
         self.assertEqual((printed["timeout_s"], printed["cancel"]),
                          (30, {"share": 0.1, "mean_s": 4}))
+
+    def test_weights_mean_the_router_that_has_them(self):
+        weights = ["--trace", SAMPLE, "--model", "llama-3.1-8b", "--gpu", "h100-sxm", "--router-weights", "kv=2"]
+        self.assertEqual(json.loads(self.ok("run", "--check", *weights))["router"], "weighted")
+        self.run_fails(2, '--router-weights: expected router weighted, read "round_robin"', *weights,
+                       "--router", "round_robin")
 
     def test_who_leaves_and_who_is_turned_away_is_counted(self):
         trace = self.folder / "models.csv"
@@ -1268,6 +1274,21 @@ class Reading(Case):
         self.assertEqual(self.ok("query", self.db, "SELECT 1 WHERE 0", "--json"), "[]\n")
         wide = self.ok("query", self.db, "SELECT * FROM summary")
         self.assertRegex(wide, r"\nmean_ttft_ms +[\d.]+\n")
+
+    def test_query_of_several_statements(self):
+        self.ok("run", "--trace", SAMPLE, *SLOW, "--max-requests", "5", "-o", self.db)
+        sql = "SELECT 1 AS a; -- the first\n;; SELECT 2 AS b, 'x;y' AS c UNION SELECT 3, 'z';\n -- no more\n"
+        self.assertEqual(self.ok("query", self.db, sql), "a\n-\n1\n\nb  c\n-  ---\n2  x;y\n3  z\n")
+        self.assertEqual(self.ok("query", self.db, sql, "--csv"), "a\n1\n\nb,c\n2,x;y\n3,z\n")
+        printed, decoder = self.ok("query", self.db, sql, "--json"), json.JSONDecoder()
+        first, end = decoder.raw_decode(printed)
+        self.assertEqual([first, json.loads(printed[end:])],
+                         [[{"a": 1}], [{"b": 2, "c": "x;y"}, {"b": 3, "c": "z"}]])
+        for second, text in (("SELEC 2", "syntax error"), ("DELETE FROM run", "SELECT"),
+                             ("COMMIT", "SELECT"), ("SELECT abs(-9223372036854775808)", "overflow")):
+            run = rooftrace("query", self.db, "SELECT 1 AS a; " + second)
+            self.assertEqual((run.returncode, run.stdout.split("\n")[:3]), (2, ["a", "-", "1"]))
+            self.assertIn(text, run.stderr)
 
     def test_query_that_is_wrong(self):
         self.ok("run", "--trace", SAMPLE, *SLOW, "--max-requests", "5", "-o", self.db)

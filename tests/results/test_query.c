@@ -328,6 +328,28 @@ static void select_only_reads(void **state)
     assert_sql(f->db, "SELECT count(*) FROM request", "3\n");
 }
 
+static void several_selects_follow_each_other(void **state)
+{
+    struct fixture *f = *state;
+    struct rows r = {"", 0, 0};
+    struct rt_err err;
+    struct rt_db *db;
+    const char *sql = "SELECT 1 AS a;; -- one\n SELECT 2 AS b; DELETE FROM run; SELECT 3";
+
+    run_of(f, 3);
+    assert_ok(rt_db_open(f->db, &db, &err), &err);
+    assert_ok(rt_db_select_first(db, &sql, take, &r, &err), &err);
+    assert_ok(rt_db_select_first(db, &sql, take, &r, &err), &err);
+    assert_string_equal(sql, " DELETE FROM run; SELECT 3");
+    assert_fails(rt_db_select_first(db, &sql, take, &r, &err), &err, RT_EUSAGE, "only SELECT");
+    sql = "SELECT 4 AS c; -- the last\n ; ";
+    assert_ok(rt_db_select_first(db, &sql, take, &r, &err), &err);
+    assert_string_equal(sql, "");
+    assert_int_equal(r.rows, 3);
+    rt_db_close(db);
+    assert_sql(f->db, "SELECT count(*) FROM run", "1\n");
+}
+
 /* States add up over time, events of one instant together. */
 static void replicas_over_time_add_up(void **state)
 {
@@ -676,6 +698,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(classes_add_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(billing_takes_intervals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(checks_are_stored, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(several_selects_follow_each_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(view_slow, set_up, tear_down),
         cmocka_unit_test_setup_teardown(slowest_are_a_hundred, set_up, tear_down),
         cmocka_unit_test_setup_teardown(view_comparisons, set_up, tear_down),
