@@ -105,7 +105,8 @@ static inline uint32_t sift_down(struct rt_heap *h, uint32_t at, heap_key key)
     return at;
 }
 
-/* Puts the node into the hole `at` and restores the order around it. */
+/* Puts the item into the hole `at` and restores the order around it. Key and item come as values: a
+ * node that was just put together in memory is slow to read as a whole. */
 static void settle(struct rt_heap *h, uint32_t at, int64_t time, uint64_t tie, uint32_t item)
 {
     heap_key key = key_of(time, tie);

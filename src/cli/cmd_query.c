@@ -22,10 +22,9 @@ static const struct rt_option table[] = {
 static const struct cli_page page = {
     .usage =
         "usage: rooftrace query DATABASE \"SELECT ...[; SELECT ...]\" [options]\n\n"
-        "Asks a database in SQL and prints the rows, those of several statements one after the\n"
-        "other. It is opened read-only. Tables and views are described in docs/schema.md; to "
-        "begin\n"
-        "with: summary, requests, metric, sample.\n",
+        "Asks a database in SQL and prints the rows; several statements follow each other. It is\n"
+        "opened read-only. Tables and views are described in docs/schema.md; to begin with:\n"
+        "summary, requests, metric, sample.\n",
     .options = {"rooftrace query", table, sizeof table / sizeof table[0]},
     .examples =
         "\nexamples:\n"

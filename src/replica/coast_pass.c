@@ -43,6 +43,7 @@ static void seek_ending(const struct coast_plan *p, struct step_begin *s, uint32
         uint32_t many = most < to - s->i ? (uint32_t)most : to - s->i;
         s->at_ns += sum_ns(p->ns + s->i, many);
         s->i += many;
+        assert(s->at_ns < ns);
     }
     while (s->i < to && s->at_ns + p->ns[s->i] < ns)
         s->at_ns += p->ns[s->i++];

@@ -312,6 +312,7 @@ static bool reserve_blocks(struct rank *r, struct seq *q, int64_t count)
 void kv_take_count(struct rank *r, int64_t count)
 {
     r->free_blocks -= count;
+    assert(r->free_blocks >= 0);
     if (r->listed_blocks > r->free_blocks)
         retained_take(r);
 }
