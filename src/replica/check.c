@@ -1,6 +1,6 @@
 /* What must hold of a replica whenever a batch was formed or a step completed, recomputed the slow
- * way: O(running + waiting + block_size). Debug builds check it at every step; release builds do
- * nothing. */
+ * way: O(running + waiting + block_size + listed runs). Debug builds check it at every step;
+ * release builds do nothing. */
 #include "replica_internal.h"
 
 #include <assert.h>
@@ -98,7 +98,7 @@ void rank_check(const struct rank *r)
     assert(s.count == r->running.count && s.count <= r->engine->max_num_seqs);
     assert(s.prefills == (r->partial != SEQ_NONE)); /* one unfinished prompt at most */
     assert(used >= 0 && used <= r->kv_blocks);
-    assert(r->listed_blocks >= 0 && r->listed_blocks <= r->free_blocks);
+    assert(retained_is_sound(r));
     assert(!r->ordered || (r->queue.count == r->waiting.count && r->victims.count == s.count));
     assert(r->kv ? used <= s.blocks : used == s.blocks); /* with a cache several may hold a block */
 }

@@ -465,6 +465,7 @@ void retained_release(struct rank *r, uint32_t i, int64_t count, int64_t keep);
 int64_t retained_blocks(const struct rank *r, const struct seq *q); /* still there for it */
 void retained_reclaim(struct rank *r, struct seq *q);               /* it holds them again */
 void retained_disown(struct rank *r, struct seq *q);                /* it never will */
+bool retained_is_sound(const struct rank *r);                       /* for rank_check */
 
 /* coast.c */
 void coast_plan(struct rank *r);

@@ -5,14 +5,13 @@
  *     9 of nobody, head -> [5 of request 7] -> [3 of nobody] -> [2 of request 8] -> tail
  *
  * A request frees its last block first, so what is taken from its run at the head are always its
- * last blocks: what is left is a prefix of its tokens. Neighbouring runs of nobody merge, so there
- * are at most two runs a preempted request. Nobody's blocks in front of the first run of somebody
- * are no run: they are the free blocks that are not listed, and as long as nobody was preempted
- * there is no list. Every operation is O(1) amortised, whatever the number of blocks. The result
- * equals that of kv.c with private keys only. */
+ * last blocks: what is left is a prefix of its tokens. A preemption adds two runs at most, and one
+ * of nobody may follow. Nobody's blocks in front of the first run of somebody are no run: they are
+ * the free blocks that are not listed, and as long as nobody was preempted there is no list. Every
+ * operation is O(1) amortised, whatever the number of blocks. The result equals that of kv.c with
+ * private keys only. */
 #include "replica_internal.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #define NO_RUN RT_SLAB_NONE
@@ -51,11 +50,6 @@ static struct block_run *run_at(const struct retained *t, uint32_t i)
     return rt_slab_at(&t->runs, i);
 }
 
-static bool is_nobodys(const struct retained *t, uint32_t i)
-{
-    return i != NO_RUN && run_at(t, i)->owner == SEQ_NONE;
-}
-
 static void unlink_run(struct rank *r, uint32_t i)
 {
     struct retained *t = r->retained;
@@ -75,11 +69,11 @@ static void unlink_run(struct rank *r, uint32_t i)
 }
 
 /* What is nobody's at the head is no run. */
-static void remove_run(struct rank *r, uint32_t i)
+static void settle_head(struct rank *r)
 {
-    unlink_run(r, i);
-    if (is_nobodys(r->retained, r->retained->head))
-        unlink_run(r, r->retained->head);
+    struct retained *t = r->retained;
+    while (t->head != NO_RUN && run_at(t, t->head)->owner == SEQ_NONE)
+        unlink_run(r, t->head);
 }
 
 static void push_run(struct rank *r, int64_t count, uint32_t owner)
@@ -87,7 +81,7 @@ static void push_run(struct rank *r, int64_t count, uint32_t owner)
     struct retained *t = r->retained;
     if (count == 0 || (owner == SEQ_NONE && t->tail == NO_RUN))
         return;
-    if (owner == SEQ_NONE && is_nobodys(t, t->tail)) {
+    if (owner == SEQ_NONE && run_at(t, t->tail)->owner == SEQ_NONE) {
         run_at(t, t->tail)->count += count;
         r->listed_blocks += count;
         return;
@@ -118,10 +112,11 @@ void retained_take(struct rank *r)
         if (x->count > count) {
             x->count -= count;
             r->listed_blocks -= count;
-            return;
+            break;
         }
-        remove_run(r, t->head);
+        unlink_run(r, t->head);
     }
+    settle_head(r);
 }
 
 /* `keep` of its `count` blocks are full and can be found again by the sequence i. */
@@ -136,37 +131,34 @@ int64_t retained_blocks(const struct rank *r, const struct seq *q)
     return q->run == NO_RUN ? 0 : run_at(r->retained, q->run)->count;
 }
 
-static void merge(struct rank *r, uint32_t into, uint32_t from)
-{
-    struct block_run *x = run_at(r->retained, from);
-    run_at(r->retained, into)->count += x->count;
-    r->listed_blocks += x->count;
-    unlink_run(r, from);
-}
-
-/* Its run becomes nobody's, one with such neighbours. */
 void retained_disown(struct rank *r, struct seq *q)
 {
-    struct retained *t = r->retained;
-    uint32_t i = q->run;
-    if (!t || i == NO_RUN)
+    if (q->run == NO_RUN)
         return;
-    if (i == t->head) {
-        remove_run(r, i);
-        return;
-    }
-    struct block_run *x = run_at(t, i);
-    x->owner = SEQ_NONE;
+    run_at(r->retained, q->run)->owner = SEQ_NONE;
     q->run = NO_RUN;
-    if (is_nobodys(t, x->next))
-        merge(r, i, x->next);
-    if (is_nobodys(t, x->prev))
-        merge(r, x->prev, i);
+    settle_head(r);
 }
 
-/* The sequence holds its blocks again. */
 void retained_reclaim(struct rank *r, struct seq *q)
 {
-    if (q->run != NO_RUN)
-        remove_run(r, q->run);
+    if (q->run == NO_RUN)
+        return;
+    unlink_run(r, q->run);
+    settle_head(r);
+}
+
+bool retained_is_sound(const struct rank *r)
+{
+    const struct retained *t = r->retained;
+    int64_t listed = 0;
+    if (t && t->head != NO_RUN && run_at(t, t->head)->owner == SEQ_NONE)
+        return false;
+    for (uint32_t i = t ? t->head : NO_RUN; i != NO_RUN; i = run_at(t, i)->next) {
+        const struct block_run *x = run_at(t, i);
+        if (x->count <= 0 || (x->owner != SEQ_NONE && seq_at(r, x->owner)->run != i))
+            return false;
+        listed += x->count;
+    }
+    return listed == r->listed_blocks && listed <= r->free_blocks;
 }
